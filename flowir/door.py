@@ -1,0 +1,264 @@
+"""The one strict door for values: JSON text and Python objects come in here or not at all.
+
+Everything Python's JSON parser lets pass is refused: duplicate keys, NaN and infinity,
+integers beyond 64 bit, lone surrogates; and everything JSON has no word for: tuples,
+other types, cycles. A value that came in is a private copy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from flowir.errors import FlowError, Malformed, Problem, shorten
+from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN, Limits
+from flowir.path import Path, format_path
+
+__all__ = ("admit", "admit_measured", "parse_json")
+
+_INT_DIGITS = 20
+_SCALAR_SIZE = 8
+_SHOWN_STEPS = 12
+
+
+class _RefusedError(Exception):
+    """Why a value may not enter; `steps` is the way to it, innermost first."""
+
+    def __init__(self, why: str, hint: str | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.hint = hint
+        self.steps: list[str | int] = []
+
+
+def parse_json(
+    text: str | bytes,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    max_bytes: int | None = None,
+    at: str = "$",
+) -> Any:
+    """Parse JSON text strictly.
+
+    Units: *max_bytes* bounds the text before it is parsed (default: the value limit).
+    Raises: Malformed, with line and column where the parser knows them;
+    FlowError value.too_large.
+    """
+    if len(text) > (max_bytes or limits.value_size):
+        raise _too_large(at, max_bytes or limits.value_size)
+    value = _loads(text, at)
+    return admit(value, limits=limits, at=at)
+
+
+def _loads(text: str | bytes, at: str) -> Any:
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        return json.loads(
+            decoded,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_integer,
+            parse_float=_float,
+        )
+    except UnicodeDecodeError as e:
+        _refuse(at, f"expected UTF-8 text, got byte 0x{e.object[e.start]:02x} at {e.start}")
+    except json.JSONDecodeError as e:
+        _refuse(
+            at,
+            f"expected JSON, got {e.msg[0].lower()}{e.msg[1:]} (line {e.lineno}, column {e.colno})",
+        )
+    except _RefusedError as e:
+        _refuse(at, e.why, e.hint)
+    except RecursionError:
+        _refuse(at, "expected JSON, got one nested too deep")
+
+
+def _refuse(at: str, why: str, hint: str | None = None) -> NoReturn:
+    raise Malformed([Problem("malformed", at, why, hint)]) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))
+        raise _RefusedError(f"expected each key once, got {shorten(twice)} twice")
+    return found
+
+
+def _constant(word: str) -> NoReturn:
+    raise _RefusedError(f"expected a finite number, got {word}")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _INT_DIGITS:
+        raise _RefusedError(f"expected an integer of 64 bit, got one of {len(digits)} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _RefusedError(f"expected a finite number, got {digits[:40]}")
+    return number
+
+
+def admit(value: Any, *, limits: Limits = DEFAULT_LIMITS, at: str = "$") -> Any:
+    """Check a Python value and return a private copy of it.
+
+    >>> admit({"n": [1, 2.5, None]})
+    {'n': [1, 2.5, None]}
+
+    Shape: parts that *value* shares stay shared in the copy.
+    Raises: Malformed, naming the place; FlowError value.too_large.
+    """
+    return admit_measured(value, limits=limits, at=at)[0]
+
+
+def admit_measured(
+    value: Any, *, limits: Limits = DEFAULT_LIMITS, at: str = "$"
+) -> tuple[Any, int, int]:
+    """Do as `admit` does, and return size and depth (`flowir.values.measure`) too."""
+    try:
+        if type(value) is not dict and type(value) is not list:
+            copy, size, depth = value, _scalar(value), 0
+        else:
+            copy, size, depth = _Door(limits.value_depth).enter(value, 0)
+    except _RefusedError as e:
+        _refuse(at + _inside(e.steps), e.why, e.hint)
+    if size > limits.value_size:
+        raise _too_large(at, limits.value_size)
+    return copy, size, depth
+
+
+def _inside(steps: list[str | int]) -> str:
+    """Print the way to a refused part, without the root; a very long way is cut."""
+    way = tuple(reversed(steps))
+    cut = "…" if len(way) > _SHOWN_STEPS else ""
+    return format_path(Path(way[:_SHOWN_STEPS]))[1:] + cut
+
+
+def _too_large(at: str, limit: int) -> FlowError:
+    return FlowError(
+        "value.too_large", f"expected a value of at most {limit} bytes, got a larger one", at=at
+    )
+
+
+class _Door:
+    """One entering value: containers met are remembered, so that sharing costs nothing."""
+
+    __slots__ = ("deepest", "entered")
+
+    def __init__(self, deepest: int) -> None:
+        self.deepest = deepest
+        self.entered: dict[int, tuple[Any, int, int] | None] = {}
+
+    def enter(self, value: Any, level: int) -> tuple[Any, int, int]:
+        kind = type(value)
+        if kind is not dict and kind is not list:
+            return value, _scalar(value), 0
+        key = id(value)
+        if key in self.entered:
+            found = self.entered[key]
+            if found is None:
+                raise _RefusedError("expected a tree, got a cycle")
+        else:
+            self.entered[key] = None
+            if level >= self.deepest and _returns_to(value, self.entered):
+                raise _RefusedError("expected a tree, got a cycle")
+            make = self._object if kind is dict else self._array
+            found = self.entered[key] = make(value, level + 1)
+        if level + found[2] > self.deepest:
+            raise _RefusedError(f"expected at most {self.deepest} levels, got more")
+        return found
+
+    def _array(self, items: list[Any], level: int) -> tuple[Any, int, int]:
+        self._admit_level(level)
+        out: list[Any] = []
+        size, depth = 2 + len(items), 0
+        for i, item in enumerate(items):
+            try:
+                if type(item) is dict or type(item) is list:
+                    copy, inner, below = self.enter(item, level)
+                    out.append(copy)
+                    size += inner
+                    depth = max(depth, below)
+                else:
+                    size += _scalar(item)
+                    out.append(item)
+            except _RefusedError as e:
+                e.steps.append(i)
+                raise
+        return out, size, depth + 1
+
+    def _object(self, members: dict[Any, Any], level: int) -> tuple[Any, int, int]:
+        self._admit_level(level)
+        out: dict[str, Any] = {}
+        size, depth = 2 + 4 * len(members), 0
+        for key, item in members.items():
+            if type(key) is not str:
+                raise _RefusedError(f"expected string keys, got {shorten(key)}")
+            size += _scalar(key) - 2
+            try:
+                if type(item) is dict or type(item) is list:
+                    copy, inner, below = self.enter(item, level)
+                    out[key] = copy
+                    size += inner
+                    depth = max(depth, below)
+                else:
+                    size += _scalar(item)
+                    out[key] = item
+            except _RefusedError as e:
+                e.steps.append(key)
+                raise
+        return out, size, depth + 1
+
+    def _admit_level(self, level: int) -> None:
+        if level > self.deepest:
+            raise _RefusedError(f"expected at most {self.deepest} levels, got more")
+
+
+def _returns_to(value: Any, entered: dict[int, Any]) -> bool:
+    """Tell whether *value* leads back to a container that is being entered."""
+    todo, seen = [value], {id(value)}
+    while todo:
+        here = todo.pop()
+        for member in here.values() if type(here) is dict else here:
+            if type(member) is not dict and type(member) is not list:
+                continue
+            key = id(member)
+            if key in entered and entered[key] is None:
+                return True
+            if key not in seen:
+                seen.add(key)
+                todo.append(member)
+    return False
+
+
+def _scalar(value: Any) -> int:
+    """Return the size of a scalar, or refuse it."""
+    kind = type(value)
+    if kind is str:
+        if not value.isascii():
+            _check_surrogates(value)
+        return len(value) + 2
+    if kind is int:
+        if not INT_MIN <= value <= INT_MAX:
+            raise _RefusedError(f"expected an integer of 64 bit, got {shorten(value)}")
+    elif kind is float:
+        if not math.isfinite(value):
+            raise _RefusedError(f"expected a finite number, got {value}")
+    elif value is not None and kind is not bool:
+        hint = "write a list" if kind in (tuple, set, frozenset) else None
+        raise _RefusedError(f"expected a JSON value, got {shorten(value)}", hint)
+    return _SCALAR_SIZE
+
+
+def _check_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise _RefusedError(
+            f"expected text, got a lone surrogate at {e.start} of a string"
+        ) from None
