@@ -1,0 +1,53 @@
+"""What a machine asks for, and what it is told: frozen data (flow-ir.md §5).
+
+Named tuples rather than frozen dataclasses: a quarter of the cost to make, on the path of
+every step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ("Cancel", "Dispatch", "Effect", "Failure", "Outcome", "Success")
+
+
+class Dispatch(NamedTuple):
+    """Ask the host to do a step.
+
+    Shape: `key` names the same work in every replay; `input` is a private copy;
+    `node_id` is the node's id, or its place. Units: `attempt` counts from 1; seconds.
+    """
+
+    key: str
+    ref: str
+    input: Any
+    attempt: int = 1
+    node_id: str = "$"
+    timeout_s: float | None = None
+    delay_s: float = 0.0
+
+
+class Cancel(NamedTuple):
+    """Tell the host that this work is no longer wanted."""
+
+    key: str
+    attempt: int
+
+
+class Success(NamedTuple):
+    """The step was done, with this answer."""
+
+    value: Any
+
+
+class Failure(NamedTuple):
+    """The step was not done; a permanent failure is not asked for again."""
+
+    code: str
+    message: str
+    permanent: bool = False
+    data: Any = None
+
+
+Effect: TypeAlias = Dispatch | Cancel
+Outcome: TypeAlias = Success | Failure
