@@ -28,7 +28,7 @@ from flowir.path import Path, parse_path, read
 from flowir.values import private_copy, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = (
     "SCALAR",
@@ -186,7 +186,7 @@ class _Writer:
         return f"t{self.temps}"
 
     @contextmanager
-    def block(self, head: str) -> Iterator[None]:
+    def block(self, head: str) -> Generator[None]:
         self.line(head)
         self.depth += 1
         yield

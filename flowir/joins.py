@@ -60,7 +60,7 @@ class Fan:
         self, lane: Lane, join: Join, items: list[Any], limit: int, quorum: int | None
     ) -> None:
         self.lane = lane
-        self.join = join
+        self.join: Join = join
         self.items = items
         self.limit = limit
         self.quorum = quorum
@@ -136,11 +136,13 @@ class Fan:
     def _all_settled(self) -> bool:
         return len(self.values) + len(self.errors) == len(self.items)
 
-    def _conclude_when_full(self, _: Any = None) -> None:
+    def conclude_when_full(self, _: Any = None) -> None:
+        """Decide `all` for the values, once every lane has one."""
         if self._all_settled:
             self.conclude([self.values[i] for i in range(len(self.items))])
 
-    def _record(self, _: Any = None) -> None:
+    def record(self, _: Any = None) -> None:
+        """Decide `all_settled`, once every lane has."""
         if self._all_settled:
             self.conclude([self._settlement(i) for i in range(len(self.items))])
 
@@ -150,11 +152,13 @@ class Fan:
             return {"status": "fulfilled", "value": self.values[index]}
         return {"status": "rejected", "reason": error.message, "error": error.to_json()}
 
-    def _count_quorum(self, _: Any) -> None:
+    def count_quorum(self, _: Any) -> None:
+        """Decide `quorum` for the first so many values."""
         if len(self.values) == self.quorum:
             self.conclude([self.values[i] for i in sorted(self.values)])
 
-    def _fail_any(self, _: FlowError) -> None:
+    def fail_any(self, _: FlowError) -> None:
+        """Decide `any` for all errors, once no lane is left to succeed."""
         if self._all_settled:
             errors = [self.errors[i].to_json() for i in range(len(self.items))]
             self.abandon(
@@ -165,7 +169,8 @@ class Fan:
                 )
             )
 
-    def _fail_quorum(self, _: FlowError) -> None:
+    def fail_quorum(self, _: FlowError) -> None:
+        """Decide `quorum` for an error, once it cannot be reached."""
         if self.quorum is not None and len(self.items) - len(self.errors) < self.quorum:
             self.abandon(self._no_quorum())
 
@@ -180,16 +185,16 @@ class Fan:
 
 
 _ON_SUCCESS: dict[Join, Callable[[Fan, Any], None]] = {
-    "all": Fan._conclude_when_full,
+    "all": Fan.conclude_when_full,
     "any": Fan.conclude,
     "race": Fan.conclude,
-    "all_settled": Fan._record,
-    "quorum": Fan._count_quorum,
+    "all_settled": Fan.record,
+    "quorum": Fan.count_quorum,
 }
 _ON_FAILURE: dict[Join, Callable[[Fan, FlowError], None]] = {
     "all": Fan.abandon,
-    "any": Fan._fail_any,
+    "any": Fan.fail_any,
     "race": Fan.abandon,
-    "all_settled": Fan._record,
-    "quorum": Fan._fail_quorum,
+    "all_settled": Fan.record,
+    "quorum": Fan.fail_quorum,
 }

@@ -68,7 +68,7 @@ class Lane:
     def __init__(self, m: Machine, op: Op | None, ctx: Any, regs: list[Any], prefix: str) -> None:
         self.m = m
         self.op = op
-        self.ctx = ctx
+        self.ctx: Any = ctx
         self.regs = regs
         self.prefix = prefix
         self.fan: Fan | None = None
@@ -101,7 +101,7 @@ class Lane:
 
         A small value is measured; a large one is at most so many times the context.
         """
-        if type(reach) is Bounds:
+        if isinstance(reach, Bounds):
             return reach
         found = weigh(value, _MEASURED)
         if found is not None:
@@ -182,7 +182,7 @@ class Lane:
 
     def restore(self, saved: Saved) -> None:
         """Go back to a kept context."""
-        if type(saved) is not int:
+        if isinstance(saved, tuple):
             self.ctx = saved[0]
             return
         log = self.log or []

@@ -44,7 +44,8 @@ class Machine:
     >>> machine.result
     {'text': 'HI!'}
 
-    A document is loaded first. `externs` are added to the standard ones; `fuel` replaces the limit of the flow.
+    A document is loaded first. `externs` are added to the standard ones; `fuel` replaces
+    the limit of the flow.
     """
 
     def __init__(
@@ -255,6 +256,8 @@ class Machine:
     def _unwind(self, lane: Lane, op: Op, error: FlowError) -> Op | None:
         """Say where *lane* goes on after *error*; None when it has failed."""
         meta = self.program.meta[op]
+        # frames hold contexts: an error that is kept must not keep them
+        error.__traceback__ = error.__context__ = None
         if not error.at:
             error.at = meta.place
         if meta.handler is not None:

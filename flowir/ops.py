@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 from flowir.errors import FlowError, shorten
 from flowir.limits import INT_MAX, INT_MIN, Limits
 from flowir.path import Path, read
-from flowir.values import kind_of, measure, mismatch, same
+from flowir.values import described, measure, mismatch, same
 
 __all__ = (
     "FUEL_UNIT",
@@ -106,8 +106,7 @@ def _order(name: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any
             return compare(a, b)
         raise FlowError(
             "type.mismatch",
-            f"{name}: expected two numbers or two strings, "
-            f"got {kind_of(a)} {shorten(a)} and {kind_of(b)} {shorten(b)}",
+            f"{name}: expected two numbers or two strings, got {described(a)} and {described(b)}",
         )
 
     return ordered

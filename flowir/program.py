@@ -17,19 +17,18 @@ An instruction has a name, `place:role`, by which a snapshot knows it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, assert_never
+from typing import NamedTuple, assert_never, cast
 
 from flowir import ops
-from flowir.effects import Dispatch, Success
-from flowir.errors import FlowError, shorten
-from flowir.exprs import SCALAR, UNKNOWN, Batch, Bounds, Compiled, Reach, cost_of, reach_of
+from flowir.effects import Dispatch, Failure, Success
+from flowir.errors import FlowError
+from flowir.exprs import SCALAR, UNKNOWN, Batch, Compiled, Reach, cost_of, reach_of
 from flowir.externs import STANDARD_EXTERNS
-from flowir.joins import UNCATCHABLE, Fan
+from flowir.failures import admits, asks_again, delay_of, error_of
+from flowir.joins import Fan
 from flowir.lane import Lane, Op
-from flowir.limits import Limits
 from flowir.nodes import (
     Assign,
     Branch,
@@ -38,24 +37,16 @@ from flowir.nodes import (
     Flow,
     Loop,
     Node,
-    Retry,
     Seq,
     Step,
     Try,
     children,
 )
-from flowir.path import Path, parse_path, read
-from flowir.store import own, writer
-from flowir.values import kind_of, mismatch, private_copy, truth
+from flowir.path import Path
+from flowir.storing import Store, growing, growth_of, storing
+from flowir.values import described, mismatch, private_copy, truth
 
 __all__ = ("Meta", "Program", "program_of")
-
-_BY_NAME_ONLY = UNCATCHABLE | {"budget.exhausted"}
-# Codes that the host itself gives a failure: they are not the worker's.
-_HOST_CODES = frozenset({"step.timeout", "budget.exhausted"})
-# Externs that only add to their first argument: written back to where it came from, they
-# may add in place.
-_GROWING = ("list.concat", "object.merge")
 
 
 class Meta(NamedTuple):
@@ -121,8 +112,7 @@ def program_of(flow: Flow) -> Program:
     """Compile *flow*, once: the program is kept with it."""
     if flow.program is None:
         object.__setattr__(flow, "program", Program(flow))
-    program: Program = flow.program
-    return program
+    return cast("Program", flow.program)
 
 
 def _collect(root: Node, batch: Batch) -> None:
@@ -145,23 +135,12 @@ def _expressions(node: Node) -> list[Expr]:
             found = (node.items, node.collect, node.limit, node.quorum)
             return [e for e in found if e is not None and not isinstance(e, int)]
         case Assign():
-            grown = _growth(node)
+            grown = growth_of(node)
             return [node.value, *(grown[1] if grown else ())]
         case Seq() | Try():
             return []
         case _:
             assert_never(node)
-
-
-def _growth(node: Assign) -> tuple[str, list[Expr]] | None:
-    """Recognise `at = extern(at, …)` where the extern only adds to its first argument."""
-    expr = node.value
-    if expr["op"] != "call_extern" or expr["ref"] not in _GROWING:
-        return None
-    first, *rest = expr["args"] or [{}]
-    if not rest or first.get("op") != "path" or parse_path(first["at"]) != node.at:
-        return None
-    return expr["ref"], rest
 
 
 def _finish(lane: Lane) -> Op | None:
@@ -237,10 +216,10 @@ class _Body:
 
         return key
 
-    def store(self, path: Path) -> _Store:
+    def store(self, path: Path) -> Store:
         """Compile a write that keeps the bounds on the context's size."""
         self.program.deepest = max(self.program.deepest, len(path.segments))
-        return _storing(path, self.limits)
+        return storing(path, self.limits)
 
     # -- the kinds ---------------------------------------------------------------------
 
@@ -270,11 +249,11 @@ class _Body:
             store(lane, of(lane.ctx, m), reach)
             return nxt
 
-        grown = _growth(node)
+        grown = growth_of(node)
         if grown is None:
             return self.add(assign, place, "assign", handler)
         ref, rest = grown
-        grow = _growing(node.at, ref, [self.program.value(e).of for e in rest], store)
+        grow = growing(node.at, ref, [self.program.value(e).of for e in rest], store)
 
         def extend(lane: Lane) -> Op | None:
             if lane.m.externs.get(ref) is not STANDARD_EXTERNS[ref]:
@@ -305,7 +284,7 @@ class _Body:
                 return other
             raise FlowError(
                 "cond.not_boolean",
-                f"branch: expected cond to be a boolean, got {kind_of(chosen)} {shorten(chosen)}",
+                f"branch: expected cond to be a boolean, got {described(chosen)}",
             )
 
         return self.add(branch, place, "branch", handler)
@@ -378,12 +357,13 @@ class _Body:
                 if store is not None:
                     store(lane, answered, bounds)
                 return nxt
-            error = _failure(lane, outcome, ref)
-            if retry is None or not _again(retry, error, lane.attempt):
+            assert isinstance(outcome, Failure)  # noqa: S101 - the machine let nothing else in
+            error = error_of(lane, outcome, ref)
+            if retry is None or not asks_again(retry, error, lane.attempt):
                 raise error
             m = lane.m
             ops.spend(m, cost - toll)
-            key, delay_s = lane.key or "", _delay(retry, lane.key, lane.attempt)
+            key, delay_s = lane.key or "", delay_of(retry, lane.key, lane.attempt)
             lane.attempt += 1
             given = of(lane.ctx, m)
             lane.op = answer
@@ -494,7 +474,7 @@ class _Body:
             lane.inbox = None
             assert isinstance(error, FlowError)  # noqa: S101 - unwind put it there
             saved, lane.regs[r] = lane.regs[r], None
-            if not _admitted(error, on):
+            if not admits(error, on):
                 raise error
             if restore:
                 lane.restore(saved)
@@ -558,125 +538,3 @@ class _Body:
 
         self.add(escape, place, "escape", handler)
         return r, body, escape
-
-
-_Store: TypeAlias = Callable[[Lane, Any, "Reach | Bounds"], None]
-
-
-def _storing(path: Path, limits: Limits) -> _Store:
-    """Compile a write at *path* that keeps the lane's bounds on its context's size."""
-    write, levels, largest = writer(path), len(path.segments), limits.value_size
-    own_size = 8 + sum(len(s) + 6 if isinstance(s, str) else 3 for s in path.segments)
-
-    def store(lane: Lane, value: Any, reach: Reach | Bounds) -> None:
-        kind = type(value)
-        size = lane.size + own_size
-        deep = False
-        if kind is dict or kind is list:
-            bounds = lane.weigh(value, reach)
-            size += bounds[0]
-            depth = bounds[1] + levels
-            if depth > lane.depth:
-                lane.depth = depth
-                deep = depth > limits.value_depth
-        elif kind is str:
-            size += len(value)
-        if size > largest or deep:
-            lane.write_measured(write, value)
-        else:
-            write(lane, value)
-            lane.size = size
-        if lane.log is not None:
-            lane.note(path, value)
-
-    if levels <= limits.value_depth:
-        return store
-
-    def too_deep(lane: Lane, value: Any, reach: Reach | Bounds) -> None:
-        raise FlowError(
-            "value.too_deep", f"expected at most {limits.value_depth} levels, got {levels}"
-        )
-
-    return too_deep
-
-
-def _growing(path: Path, ref: str, rest: list[Compiled], store: _Store) -> Callable[[Lane], None]:
-    """Compile `path = extern(path, …)` so that it adds in place where it may."""
-    kind, add = (list, _extend) if ref == "list.concat" else (dict, _update)
-
-    def grow(lane: Lane) -> None:
-        m = lane.m
-        base = read(lane.ctx, path)
-        added = tuple([of(lane.ctx, m) for of in rest])
-        if type(base) is not kind or any(type(part) is not kind for part in added):
-            store(lane, ops.call_extern(m, ref, (base, *added)), UNKNOWN)
-            return
-        bounds = [lane.weigh(part, UNKNOWN) for part in added]
-        size = sum(bound[0] for bound in bounds)
-        depth = max(bound[1] for bound in bounds) + len(path.segments)
-        if not lane.fits(size) or depth > m.limits.value_depth:
-            store(lane, ops.call_extern(m, ref, (base, *added)), UNKNOWN)
-            return
-        ops.pay_extern(m, (base, *added))
-        del base
-        lane.forget_log()
-        held = own(lane, path)
-        add(held, added)
-        ops.pay_extern(m, (held,))
-        lane.size += size
-        lane.depth = max(lane.depth, depth)
-
-    return grow
-
-
-def _extend(held: list[Any], added: tuple[list[Any], ...]) -> None:
-    for part in added:
-        held.extend(part)
-
-
-def _update(held: dict[str, Any], added: tuple[dict[str, Any], ...]) -> None:
-    for part in added:
-        held.update(part)
-
-
-# ---- errors of a step, and whether to ask again --------------------------------------
-
-
-def _failure(lane: Lane, outcome: Any, ref: str) -> FlowError:
-    by_host = outcome.code in _HOST_CODES
-    return FlowError(
-        outcome.code if by_host else "step.failed",
-        outcome.message,
-        cause_code=None if by_host else outcome.code,
-        step=ref,
-        attempt=lane.attempt,
-        permanent=outcome.permanent,
-        data=lane.admit(outcome.data, ref)[0],
-    )
-
-
-def _again(retry: Retry, error: FlowError, attempt: int) -> bool:
-    if error.permanent or attempt >= retry.max_attempts:
-        return False
-    return retry.on is None or any(map(error.matches, retry.on))
-
-
-def _delay(retry: Retry, key: str | None, attempt: int) -> float:
-    """Say how long to wait before the next attempt; the same in every replay."""
-    try:
-        delay: float = min(retry.delay_s * float(retry.factor) ** (attempt - 1), retry.max_delay_s)
-    except OverflowError:
-        delay = retry.max_delay_s
-    if retry.jitter:
-        chance = random.Random(f"{key}/{attempt}").random()  # noqa: S311 - a hash, not a secret
-        delay *= 1 + retry.jitter * (2 * chance - 1)
-    return min(delay, retry.max_delay_s)
-
-
-def _admitted(error: FlowError, on: tuple[str, ...] | None) -> bool:
-    """Tell whether a `try` with this `on` catches *error*."""
-    if error.code in UNCATCHABLE:
-        return False
-    if error.code in _BY_NAME_ONLY:
-        return on is not None and error.code in on
-    return on is None or any(map(error.matches, on))

@@ -19,10 +19,10 @@ from functools import lru_cache
 from sys import getrefcount
 from typing import Any, Protocol, TypeAlias
 
-from flowir.errors import FlowError, shorten
+from flowir.errors import FlowError
 from flowir.limits import Limits
 from flowir.path import Path, format_path
-from flowir.values import kind_of, measure
+from flowir.values import described, measure
 
 __all__ = ("Holder", "Write", "check_size", "own", "writer")
 
@@ -51,7 +51,7 @@ def not_writable(path: Path, depth: int, here: Any) -> FlowError:
         wanted = f"an array at {above}"
     return FlowError(
         "path.not_writable",
-        f"{format_path(path)}: expected {wanted}, got {kind_of(here)} {shorten(here)}",
+        f"{format_path(path)}: expected {wanted}, got {described(here)}",
     )
 
 
@@ -90,24 +90,34 @@ def _member_writer(path: Path, name: str) -> Write:
 def _deep_writer(path: Path) -> Write:
     *_, last = path.segments
     parent = Path(path.segments[:-1])
+    if isinstance(last, str):
+        return _deep_member_writer(path, parent, last)
+    return _item_writer(path, parent, last)
+
+
+def _deep_member_writer(path: Path, parent: Path, name: str) -> Write:
     depth = len(parent.segments)
 
     def write(holder: Holder, value: Any) -> None:
         here = own(holder, parent, path)
-        if type(last) is str:
-            if type(here) is not dict:
-                raise not_writable(path, depth, here)
-            here[last] = value
-            return
-        if type(here) is not list:
+        if type(here) is not dict:
             raise not_writable(path, depth, here)
-        index = last + len(here) if last < 0 else last
+        here[name] = value
+
+    return write
+
+
+def _item_writer(path: Path, parent: Path, index: int) -> Write:
+    depth = len(parent.segments)
+
+    def write(holder: Holder, value: Any) -> None:
+        here = own(holder, parent, path)
+        if type(here) is not list or not -len(here) <= index <= len(here):
+            raise not_writable(path, depth, here)
         if index == len(here):
             here.append(value)
-        elif 0 <= index < len(here):
-            here[index] = value
         else:
-            raise not_writable(path, depth, here)
+            here[index] = value
 
     return write
 
@@ -145,7 +155,7 @@ def own(holder: Holder, path: Path, goal: Path | None = None) -> Any:
 
 def _child(here: Any, segment: str | int, goal: Path, depth: int) -> Any:
     """Look one step down; None where something may be made."""
-    if type(segment) is str:
+    if isinstance(segment, str):
         if type(here) is not dict:
             raise not_writable(goal, depth, here)
         return here.get(segment)
@@ -158,7 +168,7 @@ def _child(here: Any, segment: str | int, goal: Path, depth: int) -> Any:
     return here[segment]
 
 
-def _put(here: Any, segment: str | int, child: Any) -> None:
+def _put(here: Any, segment: Any, child: Any) -> None:
     if type(here) is list and segment == len(here):
         here.append(child)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowir.errors import FlowError, shorten
 
-__all__ = ("kind_of", "measure", "mismatch", "private_copy", "same", "truth", "weigh")
+__all__ = ("described", "kind_of", "measure", "mismatch", "private_copy", "same", "truth", "weigh")
 
 _SCALAR_SIZE = 8
 _KINDS = {
@@ -28,6 +28,15 @@ _KINDS = {
 def kind_of(value: Any) -> str:
     """Name the JSON type of *value*, for messages."""
     return _KINDS.get(type(value), type(value).__name__)
+
+
+def described(value: Any) -> str:
+    """Show a value with its JSON type, for messages.
+
+    >>> described("PASS"), described(None)
+    ("string 'PASS'", 'null')
+    """
+    return "null" if value is None else f"{kind_of(value)} {shorten(value)}"
 
 
 def truth(value: Any) -> bool:
@@ -141,6 +150,4 @@ _FLAT = frozenset({str, int, float, bool, type(None)})
 
 def mismatch(what: str, expected: str, got: Any) -> FlowError:
     """Build the error of a value of the wrong type: *what* wanted *expected*."""
-    return FlowError(
-        "type.mismatch", f"{what}: expected {expected}, got {kind_of(got)} {shorten(got)}"
-    )
+    return FlowError("type.mismatch", f"{what}: expected {expected}, got {described(got)}")
