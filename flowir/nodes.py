@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from flowir.limits import DEFAULT_LIMITS, Limits
-from flowir.path import Path
+from flowir.path import Path, format_path
 
 __all__ = (
     "COMPARISONS",
@@ -288,4 +288,4 @@ def subexpressions(expr: Expr) -> Iterator[tuple[str, Expr]]:
                 yield f".{name}[{i}]", item
         elif spec.type == "fields":
             for key, item in value.items():
-                yield f".{name}.{key}", item
+                yield f".{name}{format_path(Path((key,)))[1:]}", item
