@@ -69,11 +69,12 @@ class _Waiting:
         self.count = 0
 
     def take(self, effects: tuple[Effect, ...]) -> None:
+        gone = {effect.key for effect in effects if isinstance(effect, Cancel)}
+        if gone:
+            self.heap = [entry for entry in self.heap if entry[2].key not in gone]
+            heapq.heapify(self.heap)
         for effect in effects:
-            if isinstance(effect, Cancel):
-                self.heap = [entry for entry in self.heap if entry[2].key != effect.key]
-                heapq.heapify(self.heap)
-            else:
+            if isinstance(effect, Dispatch):
                 self.count += 1
                 lanes = list(map(int, _LANE.findall(effect.key)))
                 heapq.heappush(self.heap, (lanes, self.count, effect))

@@ -117,6 +117,7 @@ class Batch:
     def __init__(self) -> None:
         self._functions: list[str] = []
         self._names: dict[int, str] = {}
+        self._written: dict[str, str] = {}
         self._kept: list[Expr] = []  # keeps the ids in `_names` alive
         self.constants: dict[str, Any] = {
             "FlowError": FlowError,
@@ -129,9 +130,13 @@ class Batch:
 
     def add(self, expr: Expr) -> None:
         """Take an expression in."""
-        if id(expr) not in self._names:
-            self._names[id(expr)] = self.function(expr, ())
-            self._kept.append(expr)
+        if id(expr) in self._names:
+            return
+        text = json.dumps(expr)
+        if text not in self._written:  # flows repeat themselves: equal text, one function
+            self._written[text] = self.function(expr, ())
+        self._names[id(expr)] = self._written[text]
+        self._kept.append(expr)
 
     def compile(self) -> Callable[[Expr], Compiled]:
         """Compile everything taken in; the result finds the function of an expression."""
