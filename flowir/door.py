@@ -155,68 +155,60 @@ class _Door:
         self.entered: dict[int, tuple[Any, int, int] | None] = {}
 
     def enter(self, value: Any, level: int) -> tuple[Any, int, int]:
-        kind = type(value)
-        if kind is not dict and kind is not list:
-            return value, _scalar(value), 0
+        """Copy a container that stands *level* levels below the top.
+
+        One frame a level, and no more: documents nest deeper than values.
+        """
         key = id(value)
-        if key in self.entered:
-            found = self.entered[key]
-            if found is None:
-                raise _RefusedError("expected a tree, got a cycle")
-        else:
+        found = self.entered.get(key, _NEW)
+        if found is None:
+            raise _RefusedError("expected a tree, got a cycle")
+        if found is _NEW:
+            self._admit_level(value, level)
             self.entered[key] = None
-            if level >= self.deepest and _returns_to(value, self.entered):
-                raise _RefusedError("expected a tree, got a cycle")
-            make = self._object if kind is dict else self._array
-            found = self.entered[key] = make(value, level + 1)
+            is_object = type(value) is dict
+            out: Any = {} if is_object else []
+            size, depth = 2 + (4 if is_object else 1) * len(value), 0
+            for name, item in value.items() if is_object else enumerate(value):
+                if is_object:
+                    size += _key_size(name)
+                try:
+                    if type(item) is dict or type(item) is list:
+                        copy, inner, below = self.enter(item, level + 1)
+                        size += inner
+                        depth = max(depth, below)
+                    else:
+                        copy = item
+                        size += _scalar(item)
+                except _RefusedError as e:
+                    e.steps.append(name)
+                    raise
+                if is_object:
+                    out[name] = copy
+                else:
+                    out.append(copy)
+            found = self.entered[key] = (out, size, depth + 1)
         if level + found[2] > self.deepest:
-            raise _RefusedError(f"expected at most {self.deepest} levels, got more")
+            raise self._too_deep()
         return found
 
-    def _array(self, items: list[Any], level: int) -> tuple[Any, int, int]:
-        self._admit_level(level)
-        out: list[Any] = []
-        size, depth = 2 + len(items), 0
-        for i, item in enumerate(items):
-            try:
-                if type(item) is dict or type(item) is list:
-                    copy, inner, below = self.enter(item, level)
-                    out.append(copy)
-                    size += inner
-                    depth = max(depth, below)
-                else:
-                    size += _scalar(item)
-                    out.append(item)
-            except _RefusedError as e:
-                e.steps.append(i)
-                raise
-        return out, size, depth + 1
+    def _admit_level(self, value: Any, level: int) -> None:
+        if level >= self.deepest:
+            if _returns_to(value, self.entered):
+                raise _RefusedError("expected a tree, got a cycle")
+            raise self._too_deep()
 
-    def _object(self, members: dict[Any, Any], level: int) -> tuple[Any, int, int]:
-        self._admit_level(level)
-        out: dict[str, Any] = {}
-        size, depth = 2 + 4 * len(members), 0
-        for key, item in members.items():
-            if type(key) is not str:
-                raise _RefusedError(f"expected string keys, got {shorten(key)}")
-            size += _scalar(key) - 2
-            try:
-                if type(item) is dict or type(item) is list:
-                    copy, inner, below = self.enter(item, level)
-                    out[key] = copy
-                    size += inner
-                    depth = max(depth, below)
-                else:
-                    size += _scalar(item)
-                    out[key] = item
-            except _RefusedError as e:
-                e.steps.append(key)
-                raise
-        return out, size, depth + 1
+    def _too_deep(self) -> _RefusedError:
+        return _RefusedError(f"expected at most {self.deepest} levels, got more")
 
-    def _admit_level(self, level: int) -> None:
-        if level > self.deepest:
-            raise _RefusedError(f"expected at most {self.deepest} levels, got more")
+
+_NEW: Any = object()
+
+
+def _key_size(key: Any) -> int:
+    if type(key) is not str:
+        raise _RefusedError(f"expected string keys, got {shorten(key)}")
+    return _scalar(key) - 2
 
 
 def _returns_to(value: Any, entered: dict[int, Any]) -> bool:

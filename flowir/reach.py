@@ -366,6 +366,16 @@ class _Survey(_Walk):
         if path is not None:
             self._written.update(path.segments[:1] or (shape or ()))
 
+    def _branch(self, node: Branch, at: str) -> None:
+        """See neither side from the other: who reads there may mean what was given."""
+        self.expr(node.cond, f"{at}.cond")
+        before = set(self._written)
+        self.visit(node.then, f"{at}.then")
+        if node.else_ is not None:
+            then, self._written = self._written, before
+            self.visit(node.else_, f"{at}.else")
+            self._written |= then
+
 
 class _Judge(_Walk):
     """Reports the reads that find nothing."""

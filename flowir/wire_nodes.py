@@ -191,8 +191,11 @@ class NodeReader:
         return self._exprs.path(value, at)
 
     def _count(self, value: Any, at: str) -> Any:
-        if type(value) is not int or not 0 <= value <= INT_MAX:
+        most = self._limits.iterations
+        if type(value) is not int or value < 0:
             self._report.expected(at, "an integer of 0 or more", value)
+        elif value > most:
+            self._report.expected(at, f"at most {most} iterations", value)
         return value
 
     def _count_expr(self, value: Any, at: str) -> int | Expr:

@@ -375,7 +375,7 @@ def test_what_is_read_before_it_is_written_may_come_from_the_first_context() -> 
 
 def test_a_side_of_a_branch_does_not_see_the_other() -> None:
     sides = branch(YES, step(out="$.x"), **{"else": read("$.x")})
-    assert unwritten(sides) == ["$.children[0].else.value"]
+    assert unwritten(sides, inputs={}) == ["$.children[0].else.value"]
     assert unwritten(branch(YES, step(out="$.x")), read("$.x")) == []
     assert unwritten(branch(YES, EMPTY, **{"else": step(out="$.x")}), read("$.x")) == []
 
@@ -548,3 +548,14 @@ def test_every_problem_has_a_place_in_the_document(document: Any) -> None:
         (p.code, p.at) for p in check(flow, inputs={}, refs=())
     }
     assert all(p.at.startswith("$") and p.message for p in problems)
+
+
+def test_a_member_written_in_one_side_may_be_the_first_contexts_in_the_other() -> None:
+    flow = {
+        "kind": "branch",
+        "cond": {"op": "path", "at": "$.fresh"},
+        "then": {"kind": "assign", "at": "$.tone", "value": {"op": "lit", "value": "plain"}},
+        "else": {"kind": "assign", "at": "$.said", "value": {"op": "path", "at": "$.tone"}},
+    }
+    assert check(flow) == ()
+    assert [p.code for p in check(flow, inputs={"properties": {"fresh": {}}})] == ["path.unwritten"]
