@@ -1,0 +1,1 @@
+"""What authors of blueprints `require`: Lua modules, read by `swarm.lua`."""

@@ -1,0 +1,281 @@
+--- Checks of what authors hand to builders; every refusal names the author's line.
+--
+-- A rule answers for one argument: it returns nothing, or what it expected and, where it
+-- looked inside the value, the place of the offender.
+-- @module flow.check
+
+local _, host = ...
+
+local check = {}
+
+local SHOWN = 40
+local DEPTH = 64
+
+--- Raise on the author's line.
+-- @tparam string builder what was called, such as `flow.step`
+-- @tparam string message the sentence behind it
+function check.blame(builder, message)
+  local file, line = host.caller()
+  error(file .. ":" .. line .. ": " .. builder .. ": " .. message, 0)
+end
+
+--- Name a value in a sentence.
+-- @param value anything
+-- @treturn string `'text'`, `5`, `nil`, `a function`, `a flow.seq`, `a list`, …
+function check.shown(value)
+  local kind = type(value)
+  if kind == "string" then
+    if #value > SHOWN then value = value:sub(1, SHOWN - 3) .. "..." end
+    return "'" .. value:gsub("%c", " ") .. "'"
+  end
+  if kind == "number" or kind == "boolean" or kind == "nil" then return tostring(value) end
+  if kind ~= "table" then return "a " .. kind end
+  if rawequal(value, null) then return "null" end
+  local builder = rawget(value, "__swarm")
+  if builder == "agent" then return "the agent " .. check.shown(rawget(value, "name")) end
+  if builder then return "a flow." .. builder end
+  return rawlen(value) > 0 and "a list" or "a table"
+end
+
+-- words -------------------------------------------------------------------------------------
+
+-- The least number of letters inserted, dropped, changed or swapped with their neighbour.
+local function distance(a, b)
+  local rows = { [0] = {} }
+  for j = 0, #b do rows[0][j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    rows[i] = row
+    for j = 1, #b do
+      local same = a:byte(i) == b:byte(j)
+      local changed = rows[i - 1][j - 1] + (same and 0 or 1)
+      local best = math.min(rows[i - 1][j] + 1, row[j - 1] + 1, changed)
+      local crossed = a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j)
+      if i > 1 and j > 1 and crossed then best = math.min(best, rows[i - 2][j - 2] + 1) end
+      row[j] = best
+    end
+  end
+  return rows[#a][#b]
+end
+
+--- Find the allowed word that was probably meant.
+-- @tparam string word what the author wrote
+-- @tparam {string,...} allowed the words there are
+-- @treturn ?string the nearest, if it is near
+-- @usage check.nearest("agnet", { "agent", "input" }) --> "agent"
+function check.nearest(word, allowed)
+  if #word > SHOWN then return nil end
+  local best, least = nil, math.max(1, #word // 3) + 1
+  for _, candidate in ipairs(allowed) do
+    local away = distance(word, candidate)
+    if away < least then best, least = candidate, away end
+  end
+  return best
+end
+
+--- Say what to write instead of an unknown word.
+-- @tparam string word what the author wrote
+-- @tparam {string,...} allowed the words there are
+-- @treturn string a hint that follows the sentence
+function check.hint(word, allowed)
+  local near = type(word) == "string" and check.nearest(word, allowed)
+  if near then return " — did you mean '" .. near .. "'?" end
+  if #allowed == 0 then return "" end
+  return " — expected one of '" .. table.concat(allowed, "', '") .. "'"
+end
+
+-- rules -------------------------------------------------------------------------------------
+
+local NODES = {
+  step = true, seq = true, branch = true, loop = true, fanout = true,
+  try = true, assign = true, sleep = true, fail = true,
+}
+
+local function builder_of(value)
+  return type(value) == "table" and rawget(value, "__swarm") or nil
+end
+
+local rules = {}
+check.rules = rules
+
+function rules.agent(value)
+  if builder_of(value) == "agent" or (type(value) == "string" and value ~= "") then return nil end
+  return "an agent or a name"
+end
+
+function rules.agent_table(value)
+  if builder_of(value) == "agent" then return nil end
+  return "an agent (flow.lua, flow.process, flow.fn, …)"
+end
+
+function rules.node(value)
+  if NODES[builder_of(value)] then return nil end
+  local hint
+  if builder_of(value) == "agent" then
+    hint = "wrap it: flow.step { agent = … }"
+  elseif type(value) == "table" and NODES[builder_of(rawget(value, 1))] then
+    hint = "wrap them: flow.seq { … }"
+  end
+  return "a node (flow.step, flow.seq, …)", nil, nil, hint
+end
+
+function rules.flow(value)
+  if type(value) == "function" then return nil end
+  return rules.node(value)
+end
+
+function rules.text(value)
+  if type(value) == "string" and value ~= "" then return nil end
+  return "a string"
+end
+
+function rules.path(value)
+  if type(value) ~= "string" then return "a path such as 'ctx.name'" end
+  if value == "ctx" or value:find("^ctx[.%[]") or value:find("^%$") then return nil end
+  local hint = value:find("^[%a_][%w_.]*$") and "did you mean 'ctx." .. value .. "'?" or nil
+  return "a path such as 'ctx.name'", nil, nil, hint
+end
+
+function rules.seconds(value)
+  if type(value) == "number" and value > 0 and value < math.huge then return nil end
+  return "a number of seconds above 0"
+end
+
+function rules.count(value)
+  if math.type(value) == "integer" and value >= 0 then return nil end
+  return "an integer from 0"
+end
+
+function rules.count_or_expression(value)
+  if type(value) == "number" then
+    if math.type(value) == "integer" and value >= 1 then return nil end
+    return "an integer from 1, or an expression"
+  end
+  return rules.expression(value)
+end
+
+function rules.flag(value)
+  if type(value) == "boolean" then return nil end
+  return "true or false"
+end
+
+function rules.table(value)
+  if type(value) == "table" and not rawequal(value, null) and not builder_of(value) then
+    return nil
+  end
+  return "a table"
+end
+
+-- Look through a tree of plain values for one that is refused.
+local function search(value, expected, refused, trail, depth)
+  if refused(value) then return expected, trail, value end
+  if type(value) ~= "table" or rawequal(value, null) or builder_of(value) then return nil end
+  if depth == 0 then return expected .. " of at most " .. DEPTH .. " levels", trail, value end
+  for key, member in pairs(value) do
+    local place = trail .. (type(key) == "number" and "[" .. key .. "]" or "." .. tostring(key))
+    local found, where, offender = search(member, expected, refused, place, depth - 1)
+    if found then return found, where, offender end
+  end
+  return nil
+end
+
+local function not_data(value)
+  local kind = type(value)
+  if kind == "number" then return value ~= value or value == math.huge or value == -math.huge end
+  return kind == "function" or kind == "thread" or kind == "nil" or builder_of(value) ~= nil
+end
+
+local function not_expression(value)
+  return not_data(value) and builder_of(value) ~= "lit"
+end
+
+function rules.expression(value)
+  return search(value, "an expression", not_expression, "", DEPTH)
+end
+
+function rules.data(value)
+  return search(value, "a plain value", not_data, "", DEPTH)
+end
+
+--- Make a rule that admits some words only.
+-- @tparam {string,...} allowed the words
+-- @treturn function a rule
+function check.one_of(allowed)
+  return function(value)
+    for _, word in ipairs(allowed) do
+      if value == word then return nil end
+    end
+    local near = type(value) == "string" and check.nearest(value, allowed)
+    local hint = near and "did you mean '" .. near .. "'?" or nil
+    return "one of '" .. table.concat(allowed, "', '") .. "'", nil, nil, hint
+  end
+end
+
+--- Make a rule for a list whose items all obey one.
+-- @tparam function rule the rule of the items
+-- @tparam string expected what the whole is called
+-- @treturn function a rule
+function check.list_of(rule, expected)
+  return function(value)
+    if type(value) ~= "table" or rawequal(value, null) or builder_of(value) then return expected end
+    local last = 0
+    for key in pairs(value) do
+      if math.type(key) ~= "integer" then
+        return expected, "." .. tostring(key), rawget(value, key)
+      end
+      last = math.max(last, key)
+    end
+    for i = 1, last do
+      local item_expected, _, _, hint = rule(rawget(value, i))
+      if item_expected then return item_expected, "[" .. i .. "]", rawget(value, i), hint end
+    end
+    return nil
+  end
+end
+
+-- arguments ---------------------------------------------------------------------------------
+
+--- Check one argument by a rule.
+-- @tparam string builder what was called
+-- @tparam string name the argument's name
+-- @param value what was given
+-- @tparam function rule see above
+function check.argument(builder, name, value, rule)
+  local expected, inside, offender, hint = rule(value)
+  if not expected then return end
+  if inside == nil then offender = value end
+  local place = name .. (inside or "")
+  local got = check.shown(offender) .. (hint and " — " .. hint or "")
+  check.blame(builder, "expected '" .. place .. "' to be " .. expected .. ", got " .. got)
+end
+
+local function names_of(shape)
+  local names = {}
+  for name in pairs(shape) do names[#names + 1] = name end
+  return names
+end
+
+--- Check the one table that a builder takes.
+-- @tparam string builder what was called
+-- @tparam table spec what was given
+-- @tparam table shape per field a rule, or `{ rule, optional = true }`
+-- @tparam[opt] function is_item admits the list part; absent where there is none
+function check.fields(builder, spec, shape, is_item)
+  if type(spec) ~= "table" or rawequal(spec, null) or builder_of(spec) then
+    local sentence = "expected a table of fields, got " .. check.shown(spec)
+    check.blame(builder, sentence .. " — write " .. builder .. " { … }")
+  end
+  for key in pairs(spec) do
+    local listed = is_item and math.type(key) == "integer"
+    if not listed and not shape[key] then
+      local word = type(key) == "string" and check.shown(key) or "[" .. tostring(key) .. "]"
+      check.blame(builder, "unknown field " .. word .. check.hint(key, names_of(shape)))
+    end
+  end
+  for name, field in pairs(shape) do
+    local value = rawget(spec, name)
+    if value ~= nil or not field.optional then check.argument(builder, name, value, field[1]) end
+  end
+end
+
+return check

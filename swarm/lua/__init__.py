@@ -1,0 +1,1 @@
+"""Where Lua scripts run, and how values reach them; the only room that knows lupa."""

@@ -1,0 +1,108 @@
+"""What a failed script tells, as the errors of the host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flowir.errors import WorkerFailure
+from swarm.errors import Place, ScriptFailed
+from swarm.ports.scripts import Script, ScriptLimits
+
+__all__ = ("failure_of", "refused_source", "syntax_failure")
+
+# LUA_IDSIZE of Lua 5.4: longer chunk names appear cut at the front in its messages.
+_SHOWN = 59
+# As many frames as the sandbox tells: more than that is a stack nobody meant to build.
+_DEEP = 40
+_GLOBAL = re.compile(r"\(global '(\w+)'\)")
+_ABSENT = {
+    "collectgarbage": "memory is looked after",
+    "debug": "scripts have no debug library",
+    "dofile": "use require in blueprint scripts",
+    "io": "scripts reach no files: let an agent of kind 'process' do it",
+    "load": "scripts run no code made at run time",
+    "loadfile": "use require in blueprint scripts",
+    "loadstring": "scripts run no code made at run time",
+    "os": "scripts have no clock and no environment: hand it in as input",
+    "package": "scripts load no libraries",
+    "print": "use swarm.progress(text) in a worker",
+    "require": "only blueprint scripts may require",
+}
+
+
+def failure_of(
+    told: Mapping[str, Any], script: Script, limits: ScriptLimits, chunks: Iterable[str]
+) -> ScriptFailed | WorkerFailure:
+    """Build the error of a script that failed.
+
+    Shape: *told* as the sandbox tells it; *chunks* are the names of the sources that ran.
+    """
+    if told["kind"] == "raised":
+        value = told["value"]
+        return WorkerFailure(
+            value["code"], told["message"], value.get("permanent") is True, value.get("data")
+        )
+    code, message = _CODES[told["kind"]], told["message"]
+    if told["kind"] in _LIMITS:
+        message = _LIMITS[told["kind"]].format(limits=limits)
+    if told["kind"] == "memory" and len(told["frames"]) >= _DEEP:
+        message += " — recursion without end?"
+    frames = tuple((Place(f["file"], f["line"]), f["name"]) for f in told["frames"])
+    where, message = _placed(message, [script.name, *chunks])
+    if where is None:
+        where = frames[0][0] if frames else Place(script.name)
+    return ScriptFailed(code, _hinted(message), where=where, frames=frames, value=told.get("value"))
+
+
+_CODES = {
+    "error": "script.error",
+    "instructions": "script.budget",
+    "memory": "script.memory",
+    "result": "script.result",
+    "seconds": "script.budget",
+}
+_LIMITS = {
+    "instructions": "stopped after {limits.instructions} instructions",
+    "memory": "needs more than {limits.memory_bytes} bytes of memory",
+    "seconds": "stopped after {limits.seconds} s of processor time",
+}
+
+
+def syntax_failure(message: str, script: Script) -> ScriptFailed:
+    """Build the error of a source that cannot be compiled."""
+    where, message = _placed(message, [script.name])
+    return ScriptFailed("script.syntax", message, where=where or Place(script.name))
+
+
+def refused_source(script: Script, max_bytes: int) -> ScriptFailed | None:
+    """Return why a source is not even read: too long."""
+    if (
+        len(script.source) <= max_bytes
+        and len(script.source.encode("utf-8", "replace")) <= max_bytes
+    ):
+        return None
+    message = f"expected at most {max_bytes} bytes of source, got more"
+    return ScriptFailed("script.syntax", message, where=Place(script.name))
+
+
+def _placed(message: str, chunks: Iterable[str]) -> tuple[Place | None, str]:
+    """Split `file:line: sentence`, where file is one of *chunks*."""
+    for chunk in chunks:
+        for shown in (chunk, _shortened(chunk)):
+            found = re.match(re.escape(shown) + r":(\d+): ", message)
+            if found:
+                return Place(chunk, int(found[1])), message[found.end() :]
+    return None, message
+
+
+def _shortened(chunk: str) -> str:
+    data = chunk.encode()
+    return chunk if len(data) <= _SHOWN else "..." + data[-(_SHOWN - 3) :].decode(errors="replace")
+
+
+def _hinted(message: str) -> str:
+    found = _GLOBAL.search(message)
+    hint = _ABSENT.get(found[1]) if found else None
+    return f"{message} — {hint}" if hint else message

@@ -1,0 +1,142 @@
+local spec = require "spec"
+local flow = require "flow"
+
+local it, equal, fails = spec.it, spec.equal, spec.fails
+local nothing = flow.seq {}
+
+-- agents ------------------------------------------------------------------------------------
+
+it("flow.lua takes a source or settings", function()
+  equal(flow.lua "a" "return 1", { __swarm = "agent", name = "a", kind = "lua", source = "return 1" })
+  equal(flow.lua "a" { source = "s", timeout_s = 2 }, { __swarm = "agent", name = "a", kind = "lua", source = "s", timeout_s = 2 })
+end)
+
+it("flow.process takes settings", function()
+  equal(flow.process "a" { argv = { "x" }, input = "json" }, { __swarm = "agent", name = "a", kind = "process", argv = { "x" }, input = "json" })
+end)
+
+it("flow.fn is an agent with and without settings", function()
+  equal(flow.fn "f", { __swarm = "agent", name = "f", kind = "function", ["function"] = "f" })
+  equal(flow.fn "f" { timeout_s = 1 }, { __swarm = "agent", name = "f", kind = "function", ["function"] = "f", timeout_s = 1 })
+end)
+
+it("an agent with settings does not change the one without", function()
+  local bare = flow.operator "o"
+  local slow, quick = bare { timeout_s = 9 }, bare { timeout_s = 1 }
+  equal({ bare.timeout_s == nil, slow.timeout_s, quick.timeout_s }, { true, 9, 1 })
+end)
+
+it("flow.ask, flow.sub and flow.operator have their kinds", function()
+  equal({ flow.ask("q").kind, flow.sub("s").kind, flow.operator("o").kind }, { "human", "flow", "operator" })
+end)
+
+it("an agent needs a name", function()
+  for _, builder in ipairs { "lua", "process", "fn", "operator", "ask", "sub", "agent" } do
+    fails(function() local _ = flow[builder]() end, "flow." .. builder .. ": expected 'name' to be a string, got nil")
+    fails(function() local _ = flow[builder] "" end, "expected 'name' to be a string, got ''")
+  end
+end)
+
+it("an agent's settings are plain", function()
+  fails(function() local _ = flow.ask "q" { schema = { a = pcall } } end, "flow.ask: expected 'schema.a' to be a plain value, got a function")
+  fails(function() local _ = flow.ask "q" { "x" } end, "expected settings with names, got a list")
+  fails(function() local _ = flow.ask "q" { kind = "x" } end, "unknown field 'kind'")
+end)
+
+it("an agent's metatable is locked", function()
+  equal(getmetatable(flow.fn "f"), "agent")
+  fails(function() setmetatable(flow.fn "f", {}) end, "protected metatable")
+end)
+
+-- nodes -------------------------------------------------------------------------------------
+
+it("flow.step names its agent", function()
+  equal(flow.step { agent = flow.fn "f" }, { __swarm = "step", agent = "f" })
+  equal(flow.step { agent = flow.agent_md "agents/r.v.md" }.agent, "r.v")
+end)
+
+it("flow.step leaves the author's table alone", function()
+  local spec_table = { agent = flow.fn "f" }
+  local _ = flow.step(spec_table)
+  equal({ type(spec_table.agent), spec_table.__swarm == nil }, { "table", true })
+end)
+
+it("every field of every node is kept", function()
+  local loop = { counter = "ctx.n", max = 3, when = "true", run = nothing, exhausted_at = "ctx.x", id = "l" }
+  local fanout = {
+    over = "ctx.a", as = "ctx.b", run = nothing, out = "ctx.c", join = "quorum", quorum = 2, limit = "ctx.l",
+    index = "ctx.i", collect = "ctx.v", id = "f",
+  }
+  local try = {
+    run = nothing, catch = nothing, finally = nothing, err_at = "ctx.e", error_at = "ctx.o", on = { "a.*" },
+    restore = false, id = "t",
+  }
+  local step = { agent = "a", input = 5, out = "$.x", timeout_s = 1.5, retry = { max_attempts = 2 }, id = "s" }
+  local branch = { when = "ctx.ok", run = nothing, otherwise = nothing, id = "b" }
+  local assign = { at = "$", value = flow.null, id = "w" }
+  for name, fields in pairs { loop = loop, fanout = fanout, try = try, step = step, branch = branch, assign = assign } do
+    local expected = { __swarm = name }
+    for key, value in pairs(fields) do expected[key] = value end
+    equal(flow[name](fields), expected)
+  end
+end)
+
+it("every needed field is missed", function()
+  for builder, field in pairs { step = "agent", branch = "run", loop = "counter", fanout = "as", try = "run", assign = "at", blueprint = "flow" } do
+    fails(function() local _ = flow[builder] {} end, "flow." .. builder .. ": expected '" .. field .. "' to be")
+  end
+end)
+
+it("a misspelt field is met with the right one", function()
+  fails(function() local _ = flow.loop { counter = "ctx.n", mx = 1, run = nothing } end, "unknown field 'mx' — did you mean 'max'?")
+  fails(function() local _ = flow.seq { idd = "x" } end, "unknown field 'idd' — did you mean 'id'?")
+  fails(function() local _ = flow.branch { wehn = true, run = nothing } end, "did you mean 'when'?")
+  fails(function() local _ = flow.assign { zzzzzz = 1 } end, "expected one of 'at', 'id', 'value'")
+end)
+
+it("a path begins at the context", function()
+  for _, path in ipairs { "ctx", "ctx.a", "ctx[0]", "$", "$.a", "$[0]" } do
+    equal(flow.assign({ at = path, value = 1 }).at, path)
+  end
+  for _, path in ipairs { "", "a", "context.a", "ctxa", 5, {} } do
+    fails(function() local _ = flow.assign { at = path, value = 1 } end, "expected 'at' to be a path such as 'ctx.name'")
+  end
+end)
+
+it("an expression may be text, a value, a list or an object", function()
+  for _, value in ipairs { "ctx.a", 1, 1.5, true, { 1, { a = "ctx.x" } }, {}, flow.lit "x", { flow.lit "x" } } do
+    equal(flow.assign({ at = "ctx.a", value = value }).value, value)
+  end
+  equal(rawequal(flow.assign({ at = "ctx.a", value = null }).value, null), true)
+end)
+
+it("an expression holds no nodes and no agents", function()
+  fails(function() local _ = flow.assign { at = "ctx.a", value = nothing } end, "got a flow.seq")
+  fails(function() local _ = flow.assign { at = "ctx.a", value = { flow.fn "f" } } end, "expected 'value[1]' to be an expression, got the agent 'f'")
+end)
+
+it("an expression that contains itself is refused", function()
+  local circle = {}
+  circle.again = circle
+  fails(function() local _ = flow.assign { at = "ctx.a", value = circle } end, "of at most 64 levels")
+end)
+
+it("flow.fail and flow.sleep check what they take", function()
+  fails(function() local _ = flow.fail() end, "flow.fail: expected 'code' to be a string, got nil")
+  fails(function() local _ = flow.fail("a") end, "flow.fail: expected 'message' to be an expression, got nil")
+  fails(function() local _ = flow.sleep() end, "flow.sleep: expected 'seconds' to be an expression, got nil")
+  equal(flow.sleep("ctx.wait").seconds, "ctx.wait")
+end)
+
+it("flow.array and flow.null are the sandbox's", function()
+  equal({ rawequal(flow.null, null), rawequal(flow.array, array) }, { true, true })
+end)
+
+it("flow lists its builders", function()
+  local names = {}
+  for name in pairs(flow) do names[#names + 1] = name end
+  equal(table.concat(names, " "),
+    "agent agent_md array ask assign blueprint branch fail fanout fn lit loop lua null operator process seq sleep step sub try")
+end)
+
+return spec.report()

@@ -1,0 +1,60 @@
+"""Runs hostile scripts for tests/swarm/test_lua_hostile.py: a case a line in, a line out.
+
+A process of its own, so that a script which hangs or crashes its host costs one test.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import anyio
+
+from flowir.errors import FlowError
+from swarm.errors import SwarmError
+from swarm.lua.runner import InlineScripts
+from swarm.ports.scripts import Script, ScriptLimits
+
+INPUT = {"list": [1, 2], "empty": [], "nothing": None}
+LIMITS = ScriptLimits(memory_bytes=64 * 1024 * 1024, seconds=1.0)
+# What the next script of the same runner must find, whatever the one before it did.
+PROBE = """
+local all = {}
+for name in pairs(_G) do all[#all + 1] = name end
+table.sort(all, function(a, b) return a > b end)
+return {
+  ("x"):upper(), string.format("%d", 7), math.floor(1.5), #all, left_behind == nil,
+  tostring(null), next(null) == nil, #array {}, pcall(error), swarm.echo(1), math.random(1000000),
+}
+"""
+
+
+async def echo(value: Any) -> Any:
+    return value
+
+
+async def broken() -> Any:
+    raise RuntimeError("no luck")
+
+
+async def outcome(scripts: InlineScripts, source: str) -> dict[str, Any]:
+    host = {"echo": echo, "broken": broken}
+    try:
+        value = await scripts.run(Script("a.lua", source), INPUT, host=host, limits=LIMITS)
+    except (SwarmError, FlowError) as e:
+        return {"code": e.code, "message": str(e)}
+    return {"value": value}
+
+
+async def main() -> None:
+    scripts = InlineScripts()
+    expected = await outcome(scripts, PROBE)
+    for line in sys.stdin:
+        told = await outcome(scripts, json.loads(line))
+        told["clean"] = await outcome(scripts, PROBE) == expected and "value" in expected
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+anyio.run(main)

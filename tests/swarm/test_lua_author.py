@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from swarm.errors import Place, ScriptFailed
+from swarm.lua.modules import MAX_SOURCE, ModuleMissing, find_module
+from swarm.lua.runner import InlineScripts
+from swarm.ports.scripts import Script, ScriptLimits
+
+# Cases: the message after `--- `, then the script that earns it.
+BLAMES = Path(__file__).parents[1] / "lua" / "blames.lua"
+HEAD = 'local flow = require "flow"\n'
+
+
+async def author(source: str, folder: Path | None = None, **options: Any) -> Any:
+    script = Script("blueprints/review.lua", source)
+    return await InlineScripts().author(script, folder=folder, **options)
+
+
+async def failure(source: str, folder: Path | None = None, **options: Any) -> ScriptFailed:
+    with pytest.raises(ScriptFailed) as e:
+        await author(source, folder, **options)
+    return e.value
+
+
+def bare(authored: Any) -> Any:
+    """Drop where things were written."""
+    if isinstance(authored, list):
+        return [bare(item) for item in cast("list[Any]", authored)]
+    if isinstance(authored, dict):
+        members = cast("dict[str, Any]", authored).items()
+        return {k: bare(v) for k, v in members if k not in ("__file", "__line")}
+    return authored
+
+
+async def test_a_blueprint_arrives_in_the_authors_form() -> None:
+    authored = await author(
+        """local flow = require "flow"
+local writer = flow.lua "writer" [[ return input ]]
+return flow.blueprint {
+  id = "review",
+  agents = { writer, flow.fn "lookup" },
+  flow = flow.seq {
+    flow.step { agent = writer, input = { topic = "ctx.topic" }, out = "ctx.draft" },
+    flow.sleep(5),
+  },
+}"""
+    )
+    here = {"__file": "blueprints/review.lua"}
+    assert authored == {
+        "__swarm": "blueprint",
+        **here,
+        "__line": 3,
+        "id": "review",
+        "agents": [
+            {
+                "__swarm": "agent",
+                **here,
+                "__line": 2,
+                "name": "writer",
+                "kind": "lua",
+                "source": " return input ",
+            },
+            {
+                "__swarm": "agent",
+                **here,
+                "__line": 5,
+                "name": "lookup",
+                "kind": "function",
+                "function": "lookup",
+            },
+        ],
+        "flow": {
+            "__swarm": "seq",
+            **here,
+            "__line": 6,
+            "__list": [
+                {
+                    "__swarm": "step",
+                    **here,
+                    "__line": 7,
+                    "agent": "writer",
+                    "input": {"topic": "ctx.topic"},
+                    "out": "ctx.draft",
+                },
+                {"__swarm": "sleep", **here, "__line": 8, "seconds": 5},
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("flow.lua 'a' { source = 's', timeout_s = 2 }", {"kind": "lua", "source": "s"}),
+        ("flow.process 'a' { argv = { 'x' } }", {"kind": "process", "argv": ["x"]}),
+        ("flow.fn 'a'", {"kind": "function", "function": "a"}),
+        ("flow.fn 'a' { timeout_s = 2 }", {"kind": "function", "function": "a", "timeout_s": 2}),
+        ("flow.operator 'a'", {"kind": "operator"}),
+        ("flow.ask 'a' { to = 'senior' }", {"kind": "human", "to": "senior"}),
+        ("flow.sub 'a' { blueprint = 'x@1' }", {"kind": "flow", "blueprint": "x@1"}),
+        ("flow.sub 'a' 'x@1'", {"kind": "flow", "blueprint": "x@1"}),
+        ("flow.agent 'a' { kind = 'images', size = 5 }", {"kind": "images", "size": 5}),
+    ],
+)
+async def test_agents_of_every_kind(source: str, expected: dict[str, Any]) -> None:
+    agent = bare(await author(f"{HEAD}return {source}"))
+    assert agent.pop("__swarm") == "agent"
+    assert agent.pop("name") == "a"
+    assert expected.items() <= agent.items()
+
+
+async def test_an_agent_from_markdown_is_named_by_its_file() -> None:
+    source = "local a = flow.agent_md 'agents/reviewer.md' return { a, flow.step { agent = a } }"
+    assert bare(await author(HEAD + source)) == [
+        {"__swarm": "agent", "agent_md": "agents/reviewer.md"},
+        {"__swarm": "step", "agent": "reviewer"},
+    ]
+
+
+async def test_an_agent_with_a_long_source_stands_on_the_line_of_its_name() -> None:
+    agent = await author(f'{HEAD}\nreturn flow.lua "a" [[\n  local x = 1\n  return x\n]]')
+    assert agent["__line"] == 3
+
+
+async def test_fail_and_lit() -> None:
+    source = "return { flow.fail('a.b', 'm', { 1 }), flow.lit 'ctx.x', flow.lit() }"
+    assert bare(await author(HEAD + source)) == [
+        {"__swarm": "fail", "code": "a.b", "message": "m", "data": [1]},
+        {"__swarm": "lit", "value": "ctx.x"},
+        {"__swarm": "lit"},
+    ]
+
+
+async def test_a_flow_may_be_a_function() -> None:
+    source = """return flow.blueprint { id = "x", flow = function(ctx)
+  ctx.a = 1
+end }"""
+    assert (await author(HEAD + source))["flow"] == {
+        "__swarm": "function",
+        "__file": "blueprints/review.lua",
+        "__line": 2,
+        "__last": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("return flow.seq {}", [2]),
+        ("return flow.seq {\n  flow.seq {},\n  flow.seq {},\n}", [2, 3, 4]),
+        ("local function s()\n  return flow.seq {}\nend\nreturn flow.seq { s(), s() }", [5, 3, 3]),
+        ("local function s()\n local n = flow.seq {} return n end\nreturn flow.seq{ s() }", [4, 3]),
+        ("local ok, n = pcall(function()\n return flow.seq {} end) return flow.seq { n }", [3, 3]),
+        ("local s = coroutine.wrap(function()\n coroutine.yield(flow.seq {}) end) return s()", [3]),
+        ("local s = flow.seq\n\nreturn s { s {} }", [4, 4]),
+    ],
+)  # fmt: skip
+async def test_a_node_knows_the_line_of_its_builder(source: str, lines: list[int]) -> None:
+    node = await author(HEAD + source)
+    found = [node["__line"], *(child["__line"] for child in node.get("__list", []))]
+    assert found == lines
+
+
+@pytest.mark.parametrize("case", BLAMES.read_text().split("--- ")[1:])
+async def test_a_wrong_argument_is_blamed_on_the_authors_line(case: str) -> None:
+    message, source = case.split("\n", 1)
+    failed = await failure(HEAD + source)
+    assert str(failed) == f"blueprints/review.lua:2: {message}"
+
+
+async def test_a_builder_called_by_a_helper_blames_the_helpers_line() -> None:
+    failed = await failure(
+        HEAD + "local function s(a)\n  return flow.step { agent = a }\nend\n\ns()"
+    )
+    assert failed.where == Place("blueprints/review.lua", 3)
+
+
+async def test_an_error_of_plain_lua_has_its_line() -> None:
+    failed = await failure("local t\n\nreturn t.x")
+    assert str(failed) == "blueprints/review.lua:3: attempt to index a nil value (local 't')"
+
+
+async def test_a_list_with_names_that_no_builder_made_cannot_leave() -> None:
+    failed = await failure("return { 1, x = 2 }")
+    assert failed.code == "script.result"
+
+
+async def test_a_hundred_nested_nodes_leave() -> None:
+    source = "local n = flow.seq {} for _ = 1, 126 do n = flow.seq { n } end return n"
+    node = await author(HEAD + source)
+    depth = 1
+    while "__list" in node:
+        node = node["__list"][0]
+        depth += 1
+    assert depth == 127
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "while true do end",
+        "while true do pcall(error) end",
+        "while true do flow.lit(1) end",
+        "while true do pcall(flow.step) end",
+        "while true do local ok = pcall(require, 'absent') end",
+        "::again:: goto again",
+    ],
+)
+async def test_a_blueprint_script_has_a_budget(source: str) -> None:
+    failed = await failure(HEAD + source, limits=ScriptLimits(instructions=300_000))
+    assert failed.code == "script.budget"
+
+
+async def test_a_thousand_nodes_fit_the_budget() -> None:
+    source = """
+    local nodes = {}
+    for i = 1, 1000 do
+      nodes[i] = flow.step { agent = "a", input = { n = i, m = { "ctx.x" } }, out = "ctx.o" .. i }
+    end
+    return flow.seq(nodes)
+    """
+    assert len((await author(HEAD + source))["__list"]) == 1000
+
+
+async def test_authors_have_no_input_and_no_debug() -> None:
+    assert await author("return { input == nil, swarm == nil, debug == nil }") == [True, True, True]
+
+
+async def test_modules_below_the_folder_are_found(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "review.lua").write_text(
+        HEAD + "local name, path = ...\nreturn { name, path, flow.seq {} }"
+    )
+    name, path, node = await author("return require 'parts.review'", tmp_path)
+    assert (name, path) == ("parts.review", str(tmp_path / "parts/review.lua"))
+    assert (node["__file"], node["__line"]) == (path, 3)
+
+
+async def test_a_module_runs_once(tmp_path: Path) -> None:
+    (tmp_path / "once.lua").write_text("runs = (runs or 0) + 1\nreturn { runs = runs }")
+    source = "local a, b = require 'once', require 'once' return { a == b, a.runs }"
+    assert await author(source, tmp_path) == [True, 1]
+
+
+async def test_a_module_that_returns_nothing_is_true(tmp_path: Path) -> None:
+    (tmp_path / "quiet.lua").write_text("")
+    assert await author("return require 'quiet'", tmp_path) is True
+
+
+async def test_a_circle_of_modules_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.lua").write_text("\nreturn require 'b'")
+    (tmp_path / "b.lua").write_text("return require 'a'")
+    failed = await failure("return require 'a'", tmp_path)
+    assert failed.where == Place(str(tmp_path / "b.lua"), 1)
+    assert failed.bare == "require: a circle: 'a' requires 'b' requires 'a'"
+
+
+async def test_an_error_in_a_module_has_its_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.lua").write_text("\n\nlocal x = nil + 1")
+    failed = await failure("return require 'bad'", tmp_path)
+    assert failed.where == Place(str(tmp_path / "bad.lua"), 3)
+
+
+async def test_a_syntax_error_in_a_module_has_its_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.lua").write_text("\nlocal = 2")
+    failed = await failure("return require 'bad'", tmp_path)
+    assert failed.where == Place(str(tmp_path / "bad.lua"), 2)
+
+
+async def test_a_missing_module_is_blamed_on_the_line_that_wants_it(tmp_path: Path) -> None:
+    failed = await failure("\nlocal x = require 'absent'", tmp_path)
+    assert failed.where == Place("blueprints/review.lua", 2)
+    assert "no file" in failed.bare
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "/etc/passwd", "a..b", ".a", "a.", "a\0b", "a b", "a\\b"]
+)
+async def test_a_name_cannot_leave_the_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.lua").write_text("return 1")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ModuleMissing, match="expected words joined by dots"):
+        find_module(name, tmp_path / "in")
+
+
+async def test_a_name_must_be_a_string(tmp_path: Path) -> None:
+    assert "expected a name, got table" in str(await failure("require {}", tmp_path))
+
+
+async def test_a_symbolic_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "secret.lua").write_text("return 'secret'")
+    (inside / "near.lua").write_text("return 'near'")
+    (inside / "link.lua").symlink_to(outside / "secret.lua")
+    (inside / "folder").symlink_to(outside)
+    (inside / "alias.lua").symlink_to(inside / "near.lua")
+    for name in ("link", "folder.secret"):
+        with pytest.raises(ModuleMissing, match="leads out of"):
+            find_module(name, inside)
+    assert find_module("alias", inside).source == b"return 'near'"
+
+
+async def test_a_module_has_a_largest_size(tmp_path: Path) -> None:
+    (tmp_path / "big.lua").write_bytes(b"-" * MAX_SOURCE)
+    (tmp_path / "bigger.lua").write_bytes(b"-" * (MAX_SOURCE + 1))
+    assert len(find_module("big", tmp_path).source) == MAX_SOURCE
+    with pytest.raises(ModuleMissing, match="more than 262144 bytes"):
+        find_module("bigger", tmp_path)
+
+
+async def test_a_module_must_be_utf8(tmp_path: Path) -> None:
+    (tmp_path / "latin.lua").write_bytes(b"return '\xe9'")
+    assert "not UTF-8" in str(await failure("require 'latin'", tmp_path))
+
+
+async def test_the_standard_library_wins_over_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "flow.lua").write_text("return 'mine'")
+    assert find_module("flow", tmp_path).trusted
+
+
+async def test_what_authors_change_does_not_reach_the_standard_library() -> None:
+    source = """
+    string.find, table.concat, error, type, require = nil, nil, nil, nil, nil
+    return require_flow.step { agent = "a", out = "ctx.x" }
+    """
+    node = await author("require_flow = require 'flow'" + source)
+    assert bare(node) == {"__swarm": "step", "agent": "a", "out": "ctx.x"}
+
+
+async def test_authors_cannot_reach_what_the_standard_library_may_ask() -> None:
+    source = "local t = {} for k, v in pairs(require 'flow.check') do t[k] = type(v) end return t"
+    assert "caller" not in await author(source)
+    assert await author("return select('#', ...)") == 0

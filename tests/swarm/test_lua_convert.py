@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarm.lua.convert import CannotEnter, decode, encode
+from swarm.lua.sandbox import Sandbox, Task
+from swarm.ports.scripts import Script, ScriptLimits
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+)
+VALUES = st.recursive(
+    SCALARS, lambda v: st.lists(v, max_size=5) | st.dictionaries(st.text(max_size=8), v, max_size=5)
+)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    return Sandbox()
+
+
+def run(sandbox: Sandbox, source: str, value: Any = None) -> Any:
+    task = Task(encode(value), encode({}), (), 1)
+    assert sandbox.worker(Script("a.lua", source), task, ScriptLimits()) is None
+    turn = sandbox.step()
+    sandbox.leave()
+    told = decode(turn.payload)
+    assert turn.kind == "done", told
+    return told
+
+
+def refusal(sandbox: Sandbox, source: str) -> str:
+    task = Task(encode(None), encode({}), (), 1)
+    assert sandbox.worker(Script("a.lua", source), task, ScriptLimits()) is None
+    turn = sandbox.step()
+    told = decode(turn.payload)
+    sandbox.leave()
+    assert turn.kind == "failed"
+    assert told["kind"] == "result"
+    return told["message"]
+
+
+def written(value: Any) -> str:
+    """Write as JSON: types count, and the sign of zero."""
+    return json.dumps(value, sort_keys=True)
+
+
+@given(value=VALUES)
+@settings(max_examples=300, deadline=None)
+def test_what_python_writes_python_reads(value: Any) -> None:
+    assert written(decode(encode(value))) == written(value)
+
+
+@given(value=VALUES)
+@settings(max_examples=300, deadline=None)
+def test_every_value_survives_the_way_through_lua(sandbox: Sandbox, value: Any) -> None:
+    assert written(run(sandbox, "return input", value)) == written(value)
+
+
+@given(value=VALUES)
+@settings(max_examples=100, deadline=None)
+def test_every_value_survives_being_rebuilt_in_lua(sandbox: Sandbox, value: Any) -> None:
+    copy = """
+    local function copy(v)
+      if type(v) ~= "table" or v == null then return v end
+      local result = getmetatable(v) == "array" and array {} or {}
+      for key, member in pairs(v) do result[key] = copy(member) end
+      return result
+    end
+    return copy(input)
+    """
+    assert written(run(sandbox, copy, value)) == written(value)
+
+
+def test_members_leave_in_one_order(sandbox: Sandbox) -> None:
+    assert list(run(sandbox, "return { c = 1, a = 2, b = 3 }")) == ["a", "b", "c"]
+
+
+def test_an_empty_table_is_an_object_and_an_empty_array_is_a_list(sandbox: Sandbox) -> None:
+    assert run(sandbox, "return { a = {}, b = array {} }") == {"a": {}, "b": []}
+
+
+def test_lists_that_came_in_stay_lists(sandbox: Sandbox) -> None:
+    assert run(sandbox, "table.remove(input.a) return input", {"a": [1]}) == {"a": []}
+
+
+def test_null_is_seen_as_null(sandbox: Sandbox) -> None:
+    assert run(sandbox, "return input.a == null and input.b == nil", {"a": None}) is True
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (math.nan, "$ cannot enter Lua: the number nan is not finite"),
+        ({"a": [0, {"b": math.inf}]}, "$.a[1].b cannot enter Lua: the number inf is not finite"),
+        ([2**63], "$[0] cannot enter Lua: an integer of 64 bits (of 64)"),
+        ({"a": (1,)}, "$.a cannot enter Lua: expected JSON, got a tuple"),
+        ({"a": b"x"}, "$.a cannot enter Lua: expected JSON, got a bytes"),
+        ({1: 2}, "$ cannot enter Lua: expected string keys, got 1"),
+        ({"a b": "\ud800"}, "$['a b'] cannot enter Lua: a string with a lone surrogate"),
+        ({"\ud800": 1}, "$['\\ud800'] cannot enter Lua: a string with a lone surrogate"),
+    ],
+)
+def test_what_is_not_json_cannot_enter(value: Any, message: str) -> None:
+    with pytest.raises(CannotEnter) as e:
+        encode(value)
+    assert str(e.value) == message
+
+
+def test_integers_of_64_bits_enter(sandbox: Sandbox) -> None:
+    edges = [2**63 - 1, -(2**63), 2**53 + 1]
+    assert run(sandbox, "return input", edges) == edges
+
+
+def test_depth_is_bounded_on_the_way_in() -> None:
+    value: Any = 1
+    for _ in range(128):
+        value = [value]
+    encode(value)
+    with pytest.raises(CannotEnter, match="nested deeper than 128, or a cycle"):
+        encode([value])
+
+
+def test_a_cycle_cannot_enter() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(CannotEnter, match="or a cycle"):
+        encode(value)
+
+
+def test_size_is_bounded_on_the_way_in() -> None:
+    assert len(encode("x" * 95, max_bytes=100)) == 100
+    with pytest.raises(CannotEnter, match="101 bytes, more than 100"):
+        encode("x" * 96, max_bytes=100)
+
+
+def test_depth_is_bounded_on_the_way_out(sandbox: Sandbox) -> None:
+    nested = "local t = 1 for _ = 1, {} do t = array {{ t }} end return t"
+    assert run(sandbox, nested.format(128)) is not None
+    assert "nested deeper than 128" in refusal(sandbox, nested.format(129))
+
+
+def test_the_number_of_values_is_bounded_on_the_way_out(sandbox: Sandbox) -> None:
+    many = "local t = {{}} for i = 1, {} do t[i] = true end return t"
+    assert len(run(sandbox, many.format(99_999))) == 99_999
+    assert refusal(sandbox, many.format(100_000)).endswith("more than 100000 values")
+
+
+def test_the_size_is_bounded_on_the_way_out(sandbox: Sandbox) -> None:
+    assert len(run(sandbox, "return string.rep('x', 2097152 - 8)")) == 2_097_144
+    assert refusal(sandbox, "return string.rep('x', 2097153)").endswith("more than 2097152 bytes")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("return { a = { 1, 2, { b = 0/0 } } }", "value.a[3].b cannot leave Lua: the number nan"),
+        ("return { ['a b'] = pcall }", 'value["a b"] cannot leave Lua: a function'),
+        ("return { [1.5] = 1 }", "value cannot leave Lua: an object with the key 1.5"),
+        ("return { 1, 2, x = 1 }", 'value cannot leave Lua: a list that also has the key "x"'),
+        ("return array { [3] = 1 }", "value cannot leave Lua: a list with holes"),
+        ("return { 'a', '\\xff' }", "value[2] cannot leave Lua: a string that is not valid UTF-8"),
+    ],
+)
+def test_what_cannot_leave_is_named_by_its_path(
+    sandbox: Sandbox, source: str, message: str
+) -> None:
+    assert refusal(sandbox, source).startswith(message)

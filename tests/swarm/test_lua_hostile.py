@@ -1,0 +1,121 @@
+"""Scripts that mean harm: tests/lua/hostile/*.lua, each run in a process that may die of it.
+
+A case is a heading (`--- what it does`), what must come of it (`--> expected`), and the
+script. Expected is a code with an optional `/pattern/` of the message, `= JSON`, `same`
+(two runs agree), or `deadline` (only ending the process contains it).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CORPUS = Path(__file__).parents[1] / "lua" / "hostile"
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+DEADLINE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Case:
+    file: str
+    name: str
+    expected: str
+    source: str
+
+
+def read_cases() -> Iterator[Case]:
+    for path in sorted(CORPUS.glob("*.lua")):
+        for block in re.split(r"^--- ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name, expected, *source = block.rstrip("\n").split("\n")
+            yield Case(path.stem, name, expected.removeprefix("--> "), grown("\n".join(source)))
+
+
+def grown(source: str) -> str:
+    """Write out `@@count text@@`: sources too long to keep."""
+    source = source.replace("@@escape@@", "\x1b")
+    return re.sub(r"@@(\d+) ([^@]*)@@", lambda m: m[2] * int(m[1]), source)
+
+
+CASES = list(read_cases())
+
+
+class Child:
+    """A process that runs the cases, replaced when one kills it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, source: str, patience_s: float) -> dict[str, Any]:
+        process = self.process = self.process or self.start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(source).encode() + b"\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], patience_s)
+        line = process.stdout.readline() if ready else b""
+        if not line:
+            self.stop()
+            return {"code": "deadline" if not ready else "crash"}
+        return json.loads(line)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 - our own child
+            [sys.executable, str(CORPUS / "child.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PYTHONPATH": str(ROOT)},
+        )
+        self.process = process
+        # The first answer includes the start; a case's patience does not.
+        assert self.ask("return 1", PATIENCE_S)["value"] == 1
+        return process
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.stop()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.file}: {case.name}" for case in CASES])
+def test_a_hostile_script_is_contained(case: Case, child: Child) -> None:
+    told = child.ask(case.source, DEADLINE_S if case.expected == "deadline" else PATIENCE_S)
+    if case.expected == "deadline":
+        assert told["code"] == "deadline"
+        return
+    assert told.get("clean"), f"the next script suffered: {told}"
+    if case.expected == "same":
+        assert told == child.ask(case.source, PATIENCE_S)
+        return
+    if case.expected.startswith("= "):
+        expected = json.loads(case.expected[2:])
+        assert told.get("value", told) == expected
+        assert type(told.get("value")) is type(expected)
+        return
+    code, _, pattern = case.expected.partition(" ")
+    assert told.get("code") == code, told
+    assert re.search(pattern.strip("/") or ".", told["message"], re.DOTALL), told
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    harmless = sum(case.expected.startswith(("= ", "same")) for case in CASES)
+    sys.stdout.write(f"{len(CASES) - harmless} hostile scripts, {harmless} harmless twins\n")
+    assert len(CASES) - harmless >= 150
+    assert harmless >= 60
