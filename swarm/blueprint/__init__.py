@@ -1,0 +1,1 @@
+"""What an author hands in, and what the compiler hands on."""

@@ -1,0 +1,240 @@
+"""Lower the author's form to the document.
+
+Builders return plain tables in the author's words, with the line of the call beside
+them. Here they become the document's wire form, and a map from its places to those
+lines. A mistake is noted and something harmless put in its place, so that all of them
+are found at once. Runs no script and reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowir.errors import Malformed, Problem, shorten
+from flowir.limits import DEFAULT_LIMITS
+from flowir.path import format_path, parse_path
+from swarm.blueprint.builders import BUILDERS, AuthorField, Builder
+from swarm.blueprint.model import VERSION
+from swarm.blueprint.places import inside
+from swarm.blueprint.shapes import is_array, is_object
+from swarm.blueprint.texts import PLACEHOLDER, expression_of
+from swarm.blueprint.words import near, suggest
+from swarm.errors import Place
+
+__all__ = ("Lowered", "lower")
+
+_BUILDER = "__swarm"
+_LIST = "__list"  # the list part of a table that has both parts
+_MARKS = frozenset({_BUILDER, "__file", "__line", "__last"})
+# What makes a try handle errors; one with `finally` alone does not.
+_HANDLING = frozenset({"catch", "on", "err_at", "error_at"})
+# Fields of documents and agents that hold lists: in Lua an empty one looks like an object.
+_LISTS = frozenset({"agents", "argv", "files", "layers", "on", "tags", "verdict"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What became of an author's blueprint.
+
+    Shape: `document` is None for what is no blueprint at all. `places` maps places of it
+    to the lines of the builder calls that made what stands there, `builders` the same
+    places to the names of those builders; `problems` have places, and no lines yet.
+    """
+
+    document: dict[str, Any] | None
+    places: Mapping[str, Place]
+    builders: Mapping[str, str]
+    problems: tuple[Problem, ...]
+
+
+def lower(authored: Any, *, file: str) -> Lowered:
+    """Lower what the script *file* returned."""
+    lowering = _Lowering(file)
+    document = lowering.blueprint(authored)
+    return Lowered(document, lowering.places, lowering.builders, tuple(lowering.found))
+
+
+class _Lowering:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.places: dict[str, Place] = {}
+        self.builders: dict[str, str] = {}
+        self.found: list[Problem] = []
+
+    def blueprint(self, authored: Any) -> dict[str, Any] | None:
+        self._mark("$", authored)
+        if _builder_of(authored) != "blueprint":
+            self.builders.clear()
+            sentence = f"expected the script to return a flow.blueprint, got {_word(authored)}"
+            self._note("script.result", "$", sentence, "end it with return flow.blueprint { … }")
+            return None
+        document = {"swarm": VERSION, **_settings(authored)}
+        if "agents" in document:
+            document["agents"] = self._agents(document["agents"])
+        if "flow" in document:
+            document["flow"] = self._node(document["flow"], "$.flow", 1)
+        return document
+
+    def _agents(self, agents: Any) -> Any:
+        if not is_array(agents):
+            return agents
+        return [self._agent(agent, inside("$.agents", i)) for i, agent in enumerate(agents)]
+
+    def _agent(self, agent: Any, at: str) -> Any:
+        self._mark(at, agent)
+        return _settings(agent) if _builder_of(agent) == "agent" else agent
+
+    def _node(self, node: Any, at: str, depth: int) -> dict[str, Any]:
+        self._mark(at, node)
+        name = _builder_of(node)
+        builder = BUILDERS.get(name or "")
+        if builder is None:
+            sentence = f"expected a node (flow.step, flow.seq, …), got {_word(node)}"
+            self._note("malformed", at, sentence)
+        elif depth > DEFAULT_LIMITS.node_depth:
+            sentence = f"expected at most {DEFAULT_LIMITS.node_depth} nodes below each other"
+            self._note("malformed", at, f"{sentence}, got more")
+        elif name == "seq":
+            return self._seq(node, at, depth)
+        elif name == "try":
+            return self._try(node, at, depth)
+        elif name == "fail":
+            return self._fail(node, at)
+        else:
+            return self._fields(node, builder, at, depth)
+        return {"kind": "seq", "children": []}
+
+    def _seq(self, node: Mapping[str, Any], at: str, depth: int) -> dict[str, Any]:
+        children = node.get(_LIST, [])
+        wire = self._fields({k: v for k, v in node.items() if k != _LIST}, BUILDERS["seq"], at, 0)
+        place = inside(at, "children")
+        wire["children"] = [
+            self._node(child, inside(place, i), depth + 1) for i, child in enumerate(children)
+        ]
+        return wire
+
+    def _try(self, node: Mapping[str, Any], at: str, depth: int) -> dict[str, Any]:
+        """Lower a try; one that says nowhere what to do with an error passes it on."""
+        if _HANDLING.isdisjoint(node):
+            node = {**node, "on": []}
+        wire = self._fields(node, BUILDERS["try"], at, depth)
+        if wire["kind"] == "try":
+            wire.setdefault("catch", {"kind": "seq", "children": [], "implicit": True})
+        return wire
+
+    def _fail(self, node: Mapping[str, Any], at: str) -> dict[str, Any]:
+        """Lower to an assignment of what never comes."""
+        place = inside(at, "value")
+        self._mark(place, node)
+        value = self._fields(node, BUILDERS["fail"], place, 0)
+        if value.get("op") != "fail":
+            return value
+        del value["kind"]
+        named = {"id": value.pop("id")} if "id" in value else {}
+        return {"kind": "assign", "at": "$", "value": value, **named}
+
+    def _fields(
+        self, node: Mapping[str, Any], builder: Builder, at: str, depth: int
+    ) -> dict[str, Any]:
+        given = self._known(node, builder, at)
+        wire: dict[str, Any] = {"kind": builder.kind, **builder.fixed}
+        for name, spec in builder.fields.items():
+            value = given.get(name, spec.default)
+            if name in given or spec.default is not None:
+                wire[spec.wire] = self._value(value, spec, inside(at, spec.wire), depth)
+            elif spec.required:
+                self._note("malformed", at, f"expected a field {name!r}, got none")
+                return self._stand_in()
+        return wire
+
+    def _stand_in(self) -> dict[str, Any]:
+        """Return a node that may write anything, for one that cannot be read."""
+        return {"kind": "assign", "at": "$", "value": dict(PLACEHOLDER)}
+
+    def _known(self, node: Mapping[str, Any], builder: Builder, at: str) -> dict[str, Any]:
+        """Return the fields that the builder has; a misspelt one under the name meant."""
+        given: dict[str, Any] = {}
+        for name, value in _settings(node).items():
+            if name in builder.fields:
+                given[name] = value
+                continue
+            sentence = f"expected a field of flow.{node[_BUILDER]}, got {name!r}"
+            self._note("malformed", inside(at, name), sentence, suggest(name, builder.fields))
+            meant = near(name, builder.fields)
+            if meant is not None and meant not in node:
+                given[meant] = value
+        return given
+
+    def _value(self, value: Any, spec: AuthorField, at: str, depth: int) -> Any:
+        if spec.type == "node":
+            return self._node(value, at, depth + 1)
+        if spec.type == "target":
+            return self._target(value, at)
+        if spec.type == "expr" or (spec.type == "count" and type(value) is not int):
+            return self._expr(value, at, 1)
+        return value
+
+    def _target(self, value: Any, at: str) -> Any:
+        if not isinstance(value, str):
+            self._note("malformed", at, f"expected a path, got {_word(value)}")
+            return "$"
+        try:
+            return format_path(parse_path(value))
+        except Malformed as e:
+            self.found.extend(Problem(p.code, at, p.message, p.hint) for p in e.problems)
+            return "$"
+
+    def _expr(self, value: Any, at: str, depth: int) -> Any:
+        if isinstance(value, str):
+            return expression_of(value, at, self.found)
+        name = _builder_of(value)
+        if name == "lit":
+            return {"op": "lit", "value": value.get("value")}
+        if name is not None or depth > DEFAULT_LIMITS.expr_depth:
+            self._note("malformed", at, f"expected an expression, got {_word(value)}")
+            return dict(PLACEHOLDER)
+        if is_object(value):
+            return self._object(value, inside(at, "fields"), depth)
+        if is_array(value):
+            place = inside(at, "items")
+            items = [self._expr(v, inside(place, i), depth + 1) for i, v in enumerate(value)]
+            return {"op": "array", "items": items}
+        return {"op": "lit", "value": value}
+
+    def _object(self, value: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
+        fields = {k: self._expr(v, inside(place, k), depth + 1) for k, v in value.items()}
+        return {"op": "object", "fields": fields}
+
+    def _mark(self, at: str, authored: Any) -> None:
+        """Remember the line of what a builder made; what none made lies in its parent."""
+        name = _builder_of(authored)
+        if name is not None:
+            line = authored.get("__line")
+            self.places[at] = Place(authored.get("__file", self.file), line)
+            self.builders[at] = name
+        elif at == "$":
+            self.places[at] = Place(self.file)
+
+    def _note(self, code: str, at: str, sentence: str, hint: str | None = None) -> None:
+        self.found.append(Problem(code, at, sentence, hint))
+
+
+def _builder_of(authored: Any) -> str | None:
+    return authored.get(_BUILDER) if is_object(authored) else None
+
+
+def _settings(authored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the author's own fields, with empty lists as lists."""
+    return {
+        name: [] if name in _LISTS and value == {} else value
+        for name, value in authored.items()
+        if name not in _MARKS
+    }
+
+
+def _word(authored: Any) -> str:
+    """Name what the author put somewhere, in the author's words."""
+    name = _builder_of(authored)
+    return shorten(authored) if name is None else f"a flow.{name}"

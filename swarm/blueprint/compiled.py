@@ -1,0 +1,50 @@
+"""What the compiler hands on: a blueprint without problems, ready to run.
+
+Knows nothing of how it was compiled or who runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from flowir.nodes import Flow
+from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.places import nearest
+from swarm.errors import Place
+
+__all__ = ("CompiledBlueprint", "Doer")
+
+# `swarm.ports.worker.Worker`, which stands above this room.
+Doer: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledBlueprint:
+    """An immutable blueprint: its canonical document, its flow and its workers.
+
+    Shape: `digest` is the SHA-256 of the document's canonical bytes; equal digests mean
+    equal documents, whatever form they were written in. `agents` and `workers` have one
+    entry for each agent a step may name, the built-in ones that the flow uses among
+    them. `places` maps places in the document (`$.flow.children[0]`, `$.agents[1]`) to
+    the author's lines, and `sources` files to their text; neither counts for equality.
+    """
+
+    id: str
+    document: Mapping[str, Any] = field(compare=False, repr=False)
+    digest: str
+    flow: Flow = field(compare=False, repr=False)
+    agents: Mapping[str, AgentSpec] = field(compare=False, repr=False)
+    workers: Mapping[str, Doer] = field(compare=False, repr=False)
+    places: Mapping[str, Place] = field(compare=False, repr=False)
+    sources: Mapping[str, str] = field(compare=False, repr=False)
+
+    def place_of(self, at: str) -> Place | None:
+        """Return the author's line of a place in the flow, as its machine names it.
+
+        >>> blueprint.place_of("$.children[1].body")        # doctest: +SKIP
+        Place(file='review.lua', line=14)
+        """
+        found = nearest(self.places, f"$.flow{at[1:]}")
+        return None if found is None else self.places[found]

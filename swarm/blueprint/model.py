@@ -1,0 +1,111 @@
+"""The fields of a blueprint document, and what each may hold.
+
+Says nothing of the flow's inside (`flowir` does) nor of the settings of an agent's kind
+(its worker factory does).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from flowir.errors import Problem
+from flowir.limits import DEFAULT_LIMITS
+from swarm.blueprint.sentences import problems_of
+
+__all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "VERSION", "model_problems")
+
+VERSION = 1
+# An id may name files and refs elsewhere, so its alphabet is closed.
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,62}")
+_ID_ENDS = (".git", ".lock", ".")
+AGENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+BUILT_IN_PREFIX = "swarm."
+
+
+def _check_version(value: int) -> int:
+    if value != VERSION:
+        raise PydanticCustomError("version", "1, the version of the document's form")
+    return value
+
+
+def _check_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise PydanticCustomError(
+            "id", "1 to 63 of a-z, 0-9, '_', '-' and single dots, a letter or digit first"
+        )
+    if value.endswith(_ID_ENDS):
+        raise PydanticCustomError("id", "an id that does not end in '.git', '.lock' or '.'")
+    return value
+
+
+def _check_name(value: str) -> str:
+    if not AGENT_NAME.fullmatch(value):
+        raise PydanticCustomError(
+            "name", "1 to 63 letters, digits, '_', '-', '.', a letter or '_' first"
+        )
+    if value.startswith(BUILT_IN_PREFIX):
+        raise PydanticCustomError("name", "a name that does not begin with 'swarm.'")
+    return value
+
+
+_Text = Annotated[str, Field(min_length=1)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class LimitsModel(_Strict):
+    """What one run may use: each may be lower than the language's own limit, not higher."""
+
+    fuel: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.fuel)] = DEFAULT_LIMITS.fuel
+    lanes: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.lanes)] = DEFAULT_LIMITS.lanes
+    in_flight: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.in_flight)] = DEFAULT_LIMITS.in_flight
+
+
+class AgentModel(_Strict):
+    """The settings that an agent of every kind may have; its kind knows the others."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    kind: _Text
+    description: str = ""
+    timeout_s: _Positive | None = None
+    verdict: Annotated[list[_Text], Field(min_length=1)] = []
+    tags: list[_Text] = []
+    model: _Text = ""
+    instructions: str = ""
+
+
+class DocumentModel(_Strict):
+    """A whole blueprint; `files` and `layers` have no model yet, and are refused."""
+
+    swarm: Annotated[int, AfterValidator(_check_version)]
+    id: Annotated[str, AfterValidator(_check_id)]
+    agents: list[AgentModel] = []
+    flow: dict[str, Any]
+    inputs: dict[str, Any] = {}
+    limits: LimitsModel = LimitsModel()
+    description: str = ""
+
+
+_MODELS: dict[str, type[BaseModel]] = {"$": DocumentModel, "$.limits": LimitsModel}
+
+
+def model_problems(document: Any) -> list[Problem]:
+    """Find every field of *document* that is unknown, missing or of the wrong type.
+
+    >>> [str(problem) for problem in model_problems({"swarm": 1, "id": "A", "flow": {}})][0]
+    "$.id: expected 1 to 63 of a-z, 0-9, '_', '-' and single dots, a letter or digit first, got 'A'"
+    """
+    try:
+        DocumentModel.model_validate(document)
+    except ValidationError as e:
+        return problems_of(e, _MODELS)
+    return []

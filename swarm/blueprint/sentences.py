@@ -1,0 +1,75 @@
+"""What the model's validator says, in our words: the only place that reads its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from flowir.errors import Problem, shorten
+from swarm.blueprint.places import inside
+from swarm.blueprint.words import suggest
+
+__all__ = ("problems_of",)
+
+# Fields of the document that other versions of the host know.
+_UNSUPPORTED = frozenset({"files", "layers"})
+
+_EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "string_type": lambda _: "a string",
+    "string_too_short": lambda _: "a string that is not empty",
+    "int_type": lambda _: "an integer",
+    "float_type": lambda _: "a number",
+    "finite_number": lambda _: "a finite number",
+    "greater_than": lambda ctx: f"a number above {ctx['gt']:g}",
+    "greater_than_equal": lambda ctx: f"a number of at least {ctx['ge']}",
+    "less_than_equal": lambda ctx: f"a number of at most {ctx['le']}",
+    "list_type": lambda _: "an array",
+    "too_short": lambda ctx: f"an array of at least {ctx['min_length']}",
+    "dict_type": lambda _: "an object",
+    "model_type": lambda _: "an object",
+}
+
+
+# Checks of the model's own, whose message is what was expected and whose type is the code.
+_OWN = frozenset({"id", "name", "version"})
+
+
+def problems_of(error: ValidationError, models: Mapping[str, type[BaseModel]]) -> list[Problem]:
+    """Translate the errors of validating a document, in their order.
+
+    Shape: *models* has the model of each place whose fields are known.
+    """
+    fields = {at: tuple(model.model_fields) for at, model in models.items()}
+    return [_problem(detail, fields) for detail in error.errors(include_url=False)]
+
+
+def _problem(detail: Mapping[str, Any], fields: Mapping[str, Iterable[str]]) -> Problem:
+    steps: tuple[str | int, ...] = detail["loc"]
+    kind: str = detail["type"]
+    at, around = _place(steps), _place(steps[:-1])
+    last = str(steps[-1]) if steps else ""
+    of = "agent" if steps[:1] == ("agents",) and len(steps) > 1 else "blueprint"
+    if kind == "missing":
+        return Problem(f"{of}.field_missing", around, f"expected a field {last!r}, got none")
+    if kind == "extra_forbidden":
+        return _unknown(of, at, last, fields.get(around, ()))
+    expected = _EXPECTED.get(kind, lambda _: str(detail["msg"]))(detail.get("ctx", {}))
+    code = f"{of}.{kind}" if kind in _OWN else f"{of}.field_wrong"
+    return Problem(code, at, f"expected {expected}, got {shorten(detail['input'])}")
+
+
+def _unknown(of: str, at: str, name: str, fields: Iterable[str]) -> Problem:
+    if at == f"$.{name}" and name in _UNSUPPORTED:
+        sentence = f"expected no field {name!r}, which this version does not support"
+        return Problem("blueprint.field_unsupported", at, sentence)
+    sentence = f"expected a field of the document, got {name!r}"
+    return Problem(f"{of}.field_unknown", at, sentence, suggest(name, fields))
+
+
+def _place(steps: Iterable[str | int]) -> str:
+    at = "$"
+    for step in steps:
+        at = inside(at, step)
+    return at

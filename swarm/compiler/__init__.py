@@ -1,0 +1,1 @@
+"""A blueprint in; every problem, or a compiled blueprint out."""

@@ -1,0 +1,169 @@
+"""The agents of a document: who is named, who is asked, and what their kinds say.
+
+Judges names and settings; what an agent does is its factory's affair. Takes documents
+that have problems elsewhere: what is not an agent at all is the model's to refuse.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flowir.errors import Problem
+from swarm.blueprint.agent import COMMON_FIELDS, AgentSpec
+from swarm.blueprint.builders import SLEEP
+from swarm.blueprint.places import inside
+from swarm.blueprint.shapes import is_array, is_object
+from swarm.blueprint.words import allowed, near, suggest
+from swarm.compiler.blame import LineFinding
+from swarm.compiler.registry import Registry
+from swarm.ports.scripts import Script
+from swarm.ports.worker import FieldProblem, Toolbox, WorkerFactory
+
+__all__ = ("BUILT_IN", "Roster")
+
+_STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+# Looking for a near name costs as much as there are agents.
+_MOST_HINTS = 50
+
+# Agents that a flow may name without declaring them.
+BUILT_IN: Mapping[str, AgentSpec] = {SLEEP: AgentSpec(SLEEP, "sleep")}
+
+
+class Roster:
+    """The agents of one document, by place and by name."""
+
+    def __init__(self, document: Any) -> None:
+        self.declared: dict[str, AgentSpec] = {}
+        agents: Any = document.get("agents") if is_object(document) else None
+        for i, agent in enumerate(agents if is_array(agents) else ()):
+            spec = _spec(agent)
+            if spec is not None:
+                self.declared[inside("$.agents", i)] = spec
+        self.names = {spec.name for spec in self.declared.values()}
+
+    def problems(
+        self, refs: Mapping[str, str], registry: Registry, tools: Toolbox
+    ) -> Iterator[Problem]:
+        """Find what is wrong with the agents, and with who is asked.
+
+        Shape: *refs* maps the places of step refs to the names there.
+        """
+        yield from self._twice()
+        meant = self._meant(refs)
+        yield from self._unknown(refs, meant)
+        yield from self._unused(refs, meant)
+        for at, spec in self.declared.items():
+            yield from _kind_problems(at, spec, registry, tools)
+
+    def asked(self, refs: Mapping[str, str]) -> dict[str, AgentSpec]:
+        """Return the agents that may be asked, the built-in ones only where they are."""
+        found = {spec.name: spec for spec in self.declared.values()}
+        return found | {name: BUILT_IN[name] for name in refs.values() if name in BUILT_IN}
+
+    def _twice(self) -> Iterator[Problem]:
+        seen: set[str] = set()
+        for at, spec in self.declared.items():
+            if spec.name in seen:
+                sentence = f"expected each name once, got {spec.name!r} again"
+                yield Problem("agent.duplicate", inside(at, "name"), sentence)
+            seen.add(spec.name)
+
+    def _unknown(self, refs: Mapping[str, str], meant: Mapping[str, str]) -> Iterator[Problem]:
+        others = f"known are {allowed(self.names)}" if self.names else "add it to 'agents'"
+        for at, name in refs.items():
+            if name not in self.names and name not in BUILT_IN:
+                sentence = f"expected an agent of this blueprint, got {name!r}"
+                hint = f"did you mean {meant[name]!r}?" if name in meant else others
+                yield Problem("agent.unknown", at, sentence, hint)
+
+    def _unused(self, refs: Mapping[str, str], meant: Mapping[str, str]) -> Iterator[Problem]:
+        # A misspelt name is one mistake: whoever it was meant for is not unused as well.
+        used = {*refs.values(), *meant.values(), *self._called()}
+        for at, spec in self.declared.items():
+            if spec.name not in used:
+                sentence = "expected a step that asks it, got none"
+                hint = "name it in a step, or take it out of 'agents'"
+                yield Problem("agent.unused", at, sentence, hint)
+                used.add(spec.name)
+
+    def _meant(self, refs: Mapping[str, str]) -> dict[str, str]:
+        """Return the agents that unknown names were probably meant for."""
+        unknown = dict.fromkeys(name for name in refs.values() if name not in self.names)
+        found = {name: near(name, self.names) for name in list(unknown)[:_MOST_HINTS]}
+        return {name: meant for name, meant in found.items() if meant is not None}
+
+    def _called(self) -> set[str]:
+        """Return the agents whose name another agent's script has as a string: it may call them."""
+        called: set[str] = set()
+        for spec in self.declared.values():
+            source = spec.settings.get("source")
+            words = _STRING.findall(source) if isinstance(source, str) else ()
+            called |= {word[1:-1] for word in words} - {spec.name}
+        return called
+
+
+def _spec(agent: Any) -> AgentSpec | None:
+    if not is_object(agent):
+        return None
+    name, kind = agent.get("name"), agent.get("kind")
+    if not isinstance(name, str) or not isinstance(kind, str) or not name or not kind:
+        return None
+    settings = {k: v for k, v in agent.items() if k not in ("name", "kind")}
+    return AgentSpec(name, kind, settings)
+
+
+def _kind_problems(
+    at: str, spec: AgentSpec, registry: Registry, tools: Toolbox
+) -> Iterator[Problem]:
+    factory = registry.get(spec.kind)
+    if factory is None:
+        yield _unknown_kind(at, spec, registry)
+        return
+    yield from _field_problems(at, spec, factory)
+    if factory.required <= spec.settings.keys():
+        for problem in _asked(factory, spec, tools):
+            yield _setting(at, spec, problem, tools)
+
+
+def _field_problems(at: str, spec: AgentSpec, factory: WorkerFactory) -> Iterator[Problem]:
+    known = COMMON_FIELDS | factory.fields
+    unknown = sorted(spec.settings.keys() - known)
+    for name in unknown:
+        sentence = f"expected a field of kind {spec.kind!r}, got {name!r}"
+        hint = suggest(name, known - {"name", "kind"})
+        yield Problem("agent.field_unknown", inside(at, name), sentence, hint)
+    # A misspelt name is one mistake: the field it was meant for is not missing as well.
+    meant = {near(name, known) for name in unknown}
+    for name in sorted(factory.required - spec.settings.keys() - meant):
+        sentence = f"expected a field {name!r}, got none"
+        yield Problem("agent.field_missing", at, sentence)
+
+
+def _asked(factory: WorkerFactory, spec: AgentSpec, tools: Toolbox) -> list[FieldProblem]:
+    try:
+        return list(factory.problems(spec, tools))
+    except Exception as e:  # noqa: BLE001  # a stranger's factory may raise anything
+        sentence = f"its factory failed: {type(e).__name__}: {e}"
+        return [FieldProblem("agent.kind_broken", "kind", sentence)]
+
+
+def _unknown_kind(at: str, spec: AgentSpec, registry: Registry) -> Problem:
+    place = inside(at, "kind")
+    why = registry.failure(spec.kind)
+    if why is not None:
+        sentence = f"kind {spec.kind!r} cannot be loaded: {why}"
+        return Problem("agent.kind_broken", place, sentence)
+    sentence = f"expected a kind of worker, got {spec.kind!r}"
+    return Problem("agent.kind_unknown", place, sentence, suggest(spec.kind, registry.kinds()))
+
+
+def _setting(at: str, spec: AgentSpec, problem: FieldProblem, tools: Toolbox) -> Problem:
+    place = inside(at, problem.field)
+    text = spec.settings.get(problem.field)
+    if problem.code == "script.syntax" and isinstance(text, str):
+        failed = tools.scripts.syntax_error(Script(spec.name, text))
+        if failed is not None and failed.where is not None and failed.where.line is not None:
+            return LineFinding(problem.code, place, failed.bare, None, text, failed.where.line)
+    return Problem(problem.code, place, problem.message, problem.hint)
