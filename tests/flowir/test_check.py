@@ -375,7 +375,7 @@ def test_what_is_read_before_it_is_written_may_come_from_the_first_context() -> 
 
 def test_a_side_of_a_branch_does_not_see_the_other() -> None:
     sides = branch(YES, step(out="$.x"), **{"else": read("$.x")})
-    assert unwritten(sides, inputs={}) == ["$.children[0].else.value"]
+    assert unwritten(sides, inputs={"properties": {"a": {}}}) == ["$.children[0].else.value"]
     assert unwritten(branch(YES, step(out="$.x")), read("$.x")) == []
     assert unwritten(branch(YES, EMPTY, **{"else": step(out="$.x")}), read("$.x")) == []
 

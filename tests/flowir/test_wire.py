@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flowir.errors import Malformed
-from flowir.limits import INT_MAX, Limits
+from flowir.limits import Limits
 from flowir.nodes import (
     JOINS,
     NODE_FIELDS,
