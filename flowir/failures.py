@@ -16,8 +16,11 @@ from flowir.nodes import Retry
 __all__ = ("admits", "asks_again", "delay_of", "error_of")
 
 _BY_NAME_ONLY = "budget.exhausted"
-# Codes that the host itself gives a failure: they are not the worker's.
-_HOST_CODES = frozenset({"step.timeout", _BY_NAME_ONLY})
+# Codes that a driver gives a failure on its own account: they are not the worker's. The
+# last three say that the answer did not pass the door, which a driver may find first.
+_HOST_CODES = frozenset(
+    {"step.timeout", _BY_NAME_ONLY, "malformed", "value.too_large", "value.too_deep"}
+)
 
 
 def error_of(lane: Lane, outcome: Failure, ref: str) -> FlowError:
