@@ -1,0 +1,90 @@
+"""A host for flows of agents: blueprints in, runs out.
+
+    Host           loads blueprints, runs them            `async with swarm.Host(…) as host:`
+    run_blocking   the same for one blueprint, without `async`
+
+Names are handed on when they are first used (PEP 562): importing this costs nothing. No
+inner room imports it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowir.errors import WorkerFailure
+    from swarm.blueprint.compiled import CompiledBlueprint
+    from swarm.core.events import Event
+    from swarm.core.run import RunOutcome, RunStatus
+    from swarm.errors import (
+        BlueprintInvalid,
+        Bug,
+        Place,
+        Problem,
+        Refused,
+        RunFailed,
+        ScriptFailed,
+        SwarmError,
+    )
+    from swarm.host.host import Host, run_blocking
+    from swarm.host.run import Run
+    from swarm.ports.worker import Outcome, Usage
+    from swarm.workers.context import StepContext
+
+__all__ = (
+    "BlueprintInvalid",
+    "Bug",
+    "CompiledBlueprint",
+    "Event",
+    "Host",
+    "Outcome",
+    "Place",
+    "Problem",
+    "Refused",
+    "Run",
+    "RunFailed",
+    "RunOutcome",
+    "RunStatus",
+    "ScriptFailed",
+    "StepContext",
+    "SwarmError",
+    "Usage",
+    "WorkerFailure",
+    "run_blocking",
+)
+
+_ROOMS = {
+    "BlueprintInvalid": "swarm.errors",
+    "Bug": "swarm.errors",
+    "CompiledBlueprint": "swarm.blueprint.compiled",
+    "Event": "swarm.core.events",
+    "Host": "swarm.host.host",
+    "Outcome": "swarm.ports.worker",
+    "Place": "swarm.errors",
+    "Problem": "swarm.errors",
+    "Refused": "swarm.errors",
+    "Run": "swarm.host.run",
+    "RunFailed": "swarm.errors",
+    "RunOutcome": "swarm.core.run",
+    "RunStatus": "swarm.core.run",
+    "ScriptFailed": "swarm.errors",
+    "StepContext": "swarm.workers.context",
+    "SwarmError": "swarm.errors",
+    "Usage": "swarm.ports.worker",
+    "WorkerFailure": "flowir.errors",
+    "run_blocking": "swarm.host.host",
+}
+
+
+def __getattr__(name: str) -> Any:
+    room = _ROOMS.get(name)
+    if room is None:
+        raise AttributeError(f"module 'swarm' has no attribute {name!r}")
+    value = getattr(import_module(room), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Running a flow: the state table, the events, and the driver that feeds the machine."""

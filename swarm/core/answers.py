@@ -1,0 +1,75 @@
+"""What a worker did, as the machine is told: every way to answer or to fail, in one form.
+
+The strict door stands here: no value of a worker gets past it unchecked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flowir.door import admit
+from flowir.effects import Failure, Success
+from flowir.errors import FlowError, WorkerFailure, shorten
+from flowir.limits import Limits
+from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
+
+__all__ = ("Answer", "ask", "timed_out")
+
+# A message goes into the context and on one line; the rest of a long one is `data`'s.
+_MESSAGE = 2000
+
+
+class Answer(NamedTuple):
+    """The outcome for the machine, and what came beside it."""
+
+    outcome: Success | Failure
+    parts: Mapping[str, Any] = {}
+    usage: Usage = Usage()
+
+
+async def ask(worker: Worker, call: Call, link: StepLink, limits: Limits) -> Answer:
+    """Let *worker* do an attempt; its exceptions are failures, its cancellation is not."""
+    try:
+        outcome = await worker(call, link)
+    except WorkerFailure as failure:
+        return Answer(_failed(failure, limits))
+    except Exception as error:  # noqa: BLE001 - whatever a worker raises is a failed step
+        return Answer(Failure("worker.error", _line(f"{type(error).__name__}: {error}")))
+    return _admitted(outcome, call.agent, limits)
+
+
+def timed_out(agent: str, timeout_s: float) -> Answer:
+    """Answer for a worker that took too long."""
+    return Answer(Failure("step.timeout", f"{agent!r}: no answer within {timeout_s:g} s"))
+
+
+def _failed(failure: WorkerFailure, limits: Limits) -> Failure:
+    try:
+        data, more = admit(failure.data, limits=limits), ""
+    except FlowError as refused:
+        data, more = None, f" (its data was refused: {refused})"
+    return Failure(failure.code, _line(failure.message + more), failure.permanent, data)
+
+
+def _admitted(outcome: Any, agent: str, limits: Limits) -> Answer:
+    if not isinstance(outcome, Outcome):
+        said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
+        return Answer(Failure("worker.error", said, True))
+    try:
+        value = admit(outcome.value, limits=limits, at="")
+        parts: Mapping[str, Any] = outcome.parts
+        if parts:
+            parts = admit(dict(parts), limits=limits, at="parts")
+    except FlowError as refused:
+        # Code and sentence are those of the machine, which refuses such an answer too.
+        place = f" at {refused.at}" if refused.at else ""
+        said = f"the answer of {agent!r}{place}: {refused.message}"
+        return Answer(Failure(refused.code, said, True))
+    return Answer(Success(value), parts, outcome.usage)
+
+
+def _line(text: str) -> str:
+    """Make a message fit for JSON, of bounded length."""
+    clean = text[: _MESSAGE + 1].encode("utf-8", "replace").decode()
+    return clean if len(clean) <= _MESSAGE else clean[: _MESSAGE - 1] + "…"

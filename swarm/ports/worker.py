@@ -1,0 +1,136 @@
+"""What the host needs of whoever does a step, and what it offers him meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from swarm.blueprint.agent import AgentSpec
+from swarm.ports.scripts import ScriptRunner
+
+__all__ = (
+    "Call",
+    "FieldProblem",
+    "Outcome",
+    "StepLink",
+    "Toolbox",
+    "Usage",
+    "Worker",
+    "WorkerFactory",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt of one step, as a worker sees it.
+
+    Shape: `input` is a private copy. Units: `attempt` counts from 1, `timeout_s` in
+    seconds of the Clock port (None: no limit).
+    """
+
+    run_id: str
+    key: str
+    agent: str
+    input: Any
+    attempt: int = 1
+    node_id: str | None = None
+    timeout_s: float | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The name of this attempt for the outside world: `run/step-key/attempt`."""
+        return f"{self.run_id}/{self.key}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt used: model tokens and money (in the host's one currency)."""
+
+    tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A worker's answer: the value, named artifacts beside it, and what it used."""
+
+    value: Any
+    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    usage: Usage = Usage()
+
+
+class StepLink(Protocol):
+    """What a worker may use while it works."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the host has given this attempt up (its answer will be refused)."""
+        ...
+
+    async def progress(self, text: str) -> None:
+        """Tell the run's watchers how far this attempt is."""
+        ...
+
+    async def part(self, name: str, value: Any) -> None:
+        """Hand over a named artifact beside the answer; the last of a name counts."""
+        ...
+
+    async def call(self, agent: str, input: Any) -> Any:
+        """Let another agent of this blueprint do something, and return its answer.
+
+        Raises: flowir.WorkerFailure, with that agent's code.
+        """
+        ...
+
+
+class Worker(Protocol):
+    """Does one attempt.
+
+    Raises: flowir.WorkerFailure for a failed step; any other exception is a failure
+    with code `worker.error`. Cancellation must reach what the worker started.
+    """
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        """Do the attempt and return its outcome."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """A wrong setting of an agent: which field, what is wrong, what to write instead."""
+
+    code: str
+    field: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What factories may lean on: filled by the host, once."""
+
+    scripts: ScriptRunner
+    functions: Mapping[str, Callable[..., Any]]
+    folder: Path | None = None
+
+
+class WorkerFactory(Protocol):
+    """Makes workers of one kind; a registry finds it by `kind`.
+
+    `fields` names the settings an agent of this kind may have, beside the ones every
+    agent may have; `required` those it must.
+    """
+
+    kind: str
+    fields: frozenset[str]
+    required: frozenset[str]
+
+    def problems(self, agent: AgentSpec, tools: Toolbox) -> Iterable[FieldProblem]:
+        """Find everything wrong with *agent* before anything runs."""
+        ...
+
+    def build(self, agent: AgentSpec, tools: Toolbox) -> Worker:
+        """Make the worker of an agent without problems."""
+        ...

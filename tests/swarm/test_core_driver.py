@@ -1,0 +1,741 @@
+"""The driver on a fake clock: order, bounds, time, cancellation, and what is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import TypeAdapter
+
+from flowir import Success, WorkerFailure
+from flowir.errors import FlowError
+from flowir.machine import Machine
+from swarm.core.driver import MAX_TASKS, Driver
+from swarm.core.events import RUN_ENDS, STEP_ENDS, Event
+from swarm.core.log import EventStream, RunLog
+from swarm.errors import Refused
+from swarm.ids import RunId
+from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
+from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
+from swarm.testing.agents import Script
+
+pytestmark = pytest.mark.anyio
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Bench:
+    """A driver with its parts at hand; `drive` runs it in a task of its own."""
+
+    def __init__(
+        self,
+        flow: Json,
+        agents: Mapping[str, Script | Worker],
+        ctx: Any = None,
+        *,
+        jumps: bool = False,
+        max_tasks: int = MAX_TASKS,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.clock = FakeClock(jumps=jumps)
+        self.journal = MemoryJournal()
+        self.log = RunLog(RunId("r_1"), self.journal, self.clock)
+        self.driver = Driver(
+            scripted_blueprint(flow, agents, settings=settings),
+            {} if ctx is None else ctx,
+            log=self.log,
+            clock=self.clock,
+            max_tasks=max_tasks,
+        )
+
+    async def run(self) -> Any:
+        await self.driver.begin()
+        await self.driver.drive()
+        assert self.driver.outcome is not None
+        return self.driver.outcome
+
+    async def rows(self) -> list[Any]:
+        return [*await self.journal.read(RunId("r_1"), limit=1_000_000)]
+
+    async def kinds(self) -> list[str]:
+        return [row["kind"] for row in await self.rows()]
+
+
+def path(at: str) -> Json:
+    return {"op": "path", "at": at}
+
+
+def lit(value: Any) -> Json:
+    return {"op": "lit", "value": value}
+
+
+def step(ref: str, value: Any = None, **fields: Any) -> Json:
+    return {"kind": "step", "ref": ref, "in": lit(value), **fields}
+
+
+def seq(*children: Json) -> Json:
+    return {"kind": "seq", "children": list(children)}
+
+
+def fan(body: Json, items: int, *, join: str = "all", **fields: Any) -> Json:
+    return {
+        "kind": "fanout",
+        "items": lit(list(range(items))),
+        "bind": "$.i",
+        "body": body,
+        "join": join,
+        "out": "$.all",
+        "collect": path("$.x"),
+        **fields,
+    }
+
+
+ITEM = {"kind": "step", "ref": "work", "in": path("$.i"), "out": "$.x"}
+
+
+def plus_one(n: int) -> int:
+    return n + 1
+
+
+class Gate:
+    """A worker that stays until it is let go, and tells who came and who was stopped."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.most = 0
+        self.came: list[Any] = []
+        self.stopped: list[Any] = []
+        self.open = anyio.Event()
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        self.came.append(call.input)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.open.wait()
+            return Outcome(call.input)
+        except anyio.get_cancelled_exc_class():
+            self.stopped.append(call.input)
+            raise
+        finally:
+            self.inside -= 1
+
+
+async def test_a_chain_of_steps_is_written_down_with_one_commit_a_step() -> None:
+    flow = seq(*(step("a", i, out=f"$.x{i}") for i in range(5)))
+    bench = Bench(flow, {"a": plus_one})
+    outcome = await bench.run()
+    assert outcome.status == "succeeded"
+    assert outcome.ctx == {f"x{i}": i + 1 for i in range(5)}
+    assert bench.journal.commits == 6
+    assert await bench.kinds() == [
+        "run.started",
+        *["step.started", "step.finished"] * 5,
+        "run.finished",
+    ]
+
+
+async def test_every_row_has_the_shape_of_its_event() -> None:
+    async def chatty(call: Call, link: StepLink) -> Outcome:
+        await link.progress("half")
+        await link.part("note", {"n": 1})
+        await link.call("other", 1)
+        return Outcome(1, {"late": "part"}, Usage(5, 0.5))
+
+    failing = step("bad", retry={"max_attempts": 2, "delay_s": 1, "jitter": 0})
+    flow = seq(
+        step("chatty"),
+        {"kind": "try", "body": failing, "catch": step("other"), "err_at": "$.e"},
+        fan(ITEM, 2, join="race"),
+    )
+    agents: dict[str, Script | Worker] = {
+        "chatty": chatty,
+        "other": lambda _: None,
+        "bad": [WorkerFailure("x", "no", data=[1]), ValueError("worse")],
+        "work": lambda i: i,
+    }
+    bench = Bench(flow, agents, jumps=True)
+    outcome = await bench.run()
+    assert outcome.status == "succeeded", outcome.error
+    event = TypeAdapter[Event](Event)
+    rows = await bench.rows()
+    for row in rows:
+        assert event.validate_python(row, strict=True) == row
+    seen = {row["kind"] for row in rows}
+    assert seen >= {"step.progress", "step.part", "step.called", "step.retrying", "step.failed"}
+
+
+async def test_rows_are_numbered_without_a_gap_and_every_start_has_one_end() -> None:
+    answers = iter([1, WorkerFailure("x", "no"), 3])
+
+    def third(_: Any) -> Any:
+        return next(answers, 4)
+
+    bench = Bench(fan(ITEM, 8, join="any"), {"work": third})
+    await bench.run()
+    rows = await bench.rows()
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    starts = [(r["key"], r["attempt"]) for r in rows if r["kind"] == "step.started"]
+    ends = [(r["key"], r["attempt"]) for r in rows if r["kind"] in STEP_ENDS]
+    assert sorted(starts) == sorted(ends)
+    assert len(set(starts)) == len(starts)
+    assert rows[-1]["kind"] in RUN_ENDS
+
+
+async def test_many_lanes_share_a_bounded_number_of_tasks() -> None:
+    gate = Gate()
+    bench = Bench(fan(ITEM, 20), {"work": gate}, max_tasks=4)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        assert sorted(gate.came) == [0, 1, 2, 3]
+        gate.open.set()
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.ctx["all"] == list(range(20))
+    assert gate.most == 4
+
+
+async def test_lanes_in_flight_never_exceed_the_flow_s_own_limit() -> None:
+    gate = Gate()
+    bench = Bench(fan(ITEM, 9, limit=3), {"work": gate})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        assert gate.inside == 3
+        gate.open.set()
+    assert gate.most == 3
+    assert len(gate.came) == 9
+
+
+async def test_a_lane_is_followed_to_its_end_before_a_new_one_takes_its_task() -> None:
+    came: list[Any] = []
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        came.append(call.input)
+        return Outcome(call.input)
+
+    second = {"kind": "step", "ref": "work", "in": lit("again"), "out": "$.y"}
+    bench = Bench(fan(seq(ITEM, second), 3), {"work": work}, max_tasks=1)
+    await bench.run()
+    assert came == [0, "again", 1, "again", 2, "again"]
+
+
+async def test_a_step_that_takes_too_long_is_stopped_and_raises_step_timeout() -> None:
+    gate = Gate()
+    body = step("slow", 1, timeout_s=5)
+    flow = {"kind": "try", "body": body, "catch": seq(), "error_at": "$.error"}
+    bench = Bench(flow, {"slow": gate})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.advance(4.9)
+        assert gate.stopped == []
+        await bench.clock.advance(0.2)
+    assert gate.stopped == [1]
+    assert bench.driver.outcome is not None
+    error = bench.driver.outcome.ctx["error"]
+    assert (error["code"], error["cause_code"]) == ("step.timeout", None)
+    assert error["message"] == "'slow': no answer within 5 s"
+
+
+async def test_an_agent_s_own_timeout_holds_where_the_step_has_none() -> None:
+    gate = Gate()
+    bench = Bench(step("slow"), {"slow": gate}, settings={"slow": {"timeout_s": 2}})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.advance(2)
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.error is not None
+    assert bench.driver.outcome.error["code"] == "step.timeout"
+
+
+async def test_delays_between_attempts_pass_on_the_clock() -> None:
+    times: list[float] = []
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        times.append(bench.clock.monotonic())
+        if call.attempt < 3:
+            raise ConnectionError("away")
+        return Outcome(call.attempt)
+
+    retry = {"max_attempts": 3, "delay_s": 10, "factor": 2, "jitter": 0}
+    bench = Bench(step("work", out="$.n", retry=retry), {"work": work})
+    began = bench.clock.monotonic()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.advance(9.9)
+        assert len(times) == 1
+        await bench.clock.advance(30)
+    assert [t - began for t in times] == [0, 10, 30]
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.ctx == {"n": 3}
+    rows = await bench.rows()
+    assert [r["delay_s"] for r in rows if r["kind"] == "step.retrying"] == [10, 20]
+    failed = [r for r in rows if r["kind"] == "step.failed"]
+    assert failed[0]["message"] == "ConnectionError: away"
+    assert [r["attempt"] for r in rows if r["kind"] == "step.started"] == [1, 2, 3]
+
+
+async def test_a_cancel_during_a_delay_ends_it_without_another_attempt() -> None:
+    bench = Bench(step("work", retry={"delay_s": 60}), {"work": [ConnectionError("away")]})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+    assert (await bench.kinds())[-3:] == ["step.retrying", "run.cancelling", "run.cancelled"]
+
+
+async def test_the_losers_of_a_race_are_stopped() -> None:
+    stopped: list[Any] = []
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        try:
+            await bench.clock.sleep(10 - call.input)
+        except anyio.get_cancelled_exc_class():
+            stopped.append(call.input)
+            assert link.cancelled
+            raise
+        return Outcome(call.input)
+
+    bench = Bench(fan(ITEM, 4, join="race"), {"work": work}, jumps=True)
+    outcome = await bench.run()
+    assert outcome.ctx["all"] == 3
+    assert sorted(stopped) == [0, 1, 2]
+    assert (await bench.kinds()).count("step.cancelled") == 3
+
+
+async def test_an_answer_that_comes_after_its_cancellation_is_dropped() -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        try:
+            await bench.clock.sleep(1 if call.input == 1 else 100)
+        except anyio.get_cancelled_exc_class():
+            return Outcome("too late")  # a worker that answers all the same
+        return Outcome(call.input)
+
+    async def later(call: Call, link: StepLink) -> Outcome:
+        await bench.clock.sleep(1)
+        return Outcome(5)
+
+    after = {"kind": "step", "ref": "after", "in": lit(None), "out": "$.x"}
+    flow = seq(fan(ITEM, 3, join="any"), after)
+    bench = Bench(flow, {"work": work, "after": later}, jumps=True)
+    outcome = await bench.run()
+    assert outcome.error is None
+    assert (outcome.ctx["all"], outcome.ctx["x"]) == (1, 5)
+    rows = await bench.rows()
+    assert [r["value"] for r in rows if r["kind"] == "step.finished"] == [1, 5]
+
+
+async def test_cancelling_a_run_stops_its_worker_and_runs_finally() -> None:
+    gate = Gate()
+    flow = {
+        "kind": "try",
+        "body": step("slow", "body"),
+        "catch": step("clean", "catch"),
+        "finally": step("clean", "finally"),
+    }
+    cleaned: list[Any] = []
+    bench = Bench(flow, {"slow": gate, "clean": cleaned.append})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+        await bench.driver.cancel("again")
+    assert gate.stopped == ["body"]
+    assert cleaned == ["finally"]
+    outcome = bench.driver.outcome
+    assert outcome is not None
+    assert outcome.status == "cancelled"
+    assert outcome.error is not None
+    assert (outcome.error["code"], outcome.error["message"]) == ("run.cancelled", "enough")
+    assert await bench.kinds() == [
+        "run.started",
+        "step.started",
+        "run.cancelling",
+        "step.cancelled",
+        "step.started",
+        "step.finished",
+        "run.cancelled",
+    ]
+
+
+async def test_cancelling_a_run_with_many_lanes_runs_each_finally() -> None:
+    gate = Gate()
+    cleaned: list[Any] = []
+    body = {
+        "kind": "try",
+        "body": ITEM,
+        "catch": seq(),
+        "finally": {"kind": "step", "ref": "clean", "in": path("$.i")},
+    }
+    bench = Bench(fan(body, 10), {"work": gate, "clean": cleaned.append}, max_tasks=3)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+    assert sorted(gate.stopped) == [0, 1, 2]
+    assert sorted(cleaned) == list(range(10))
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.status == "cancelled"
+
+
+async def test_one_cancelled_step_may_be_followed_by_many() -> None:
+    gate = Gate()
+    cleaned: list[Any] = []
+    clean = {"kind": "step", "ref": "clean", "in": path("$.i"), "out": "$.x"}
+    flow = {"kind": "try", "body": step("slow"), "catch": seq(), "finally": fan(clean, 5)}
+    bench = Bench(flow, {"slow": gate, "clean": cleaned.append})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+    assert sorted(cleaned) == [0, 1, 2, 3, 4]
+
+
+async def test_cancelling_an_ended_run_changes_nothing() -> None:
+    bench = Bench(step("a"), {"a": [1]})
+    await bench.run()
+    before = await bench.kinds()
+    await bench.driver.cancel("enough")
+    assert await bench.kinds() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ((1, 2), "malformed", "a tuple"),
+        (float("nan"), "malformed", "nan"),
+        ({"a": [2**70]}, "malformed", "a[0]"),
+        ("\ud800", "malformed", "surrogate"),
+    ],
+)
+async def test_a_wrong_answer_fails_as_it_does_in_the_machine(
+    answer: Any, code: str, said: str
+) -> None:
+    bench = Bench(step("a"), {"a": [answer]})
+    outcome = await bench.run()
+    machine = Machine(step("a"), {})
+    machine.start()
+    machine.resolve("$", Success(answer))
+    assert machine.error is not None
+    assert said in outcome.error["message"]
+    assert outcome.error["code"] == code
+    assert outcome.error == machine.error.to_json()
+
+
+async def test_what_is_no_outcome_is_a_failure() -> None:
+    async def wrong(call: Call, link: StepLink) -> Any:
+        return 5
+
+    outcome = await Bench(step("a"), {"a": wrong}).run()
+    assert outcome.error["cause_code"] == "worker.error"
+    assert "not an Outcome" in outcome.error["message"]
+
+
+async def test_a_failure_keeps_its_code_data_and_permanence() -> None:
+    failure = WorkerFailure("rate.limited", "slow down", True, {"after": 3})
+    bench = Bench(step("a", retry={}), {"a": [failure]})
+    outcome = await bench.run()
+    assert outcome.error == {
+        "code": "step.failed",
+        "cause_code": "rate.limited",
+        "message": "slow down",
+        "at": "$",
+        "step": "a",
+        "attempt": 1,
+        "data": {"after": 3},
+    }
+
+
+async def test_data_that_is_no_json_does_not_hide_the_failure() -> None:
+    failure = WorkerFailure("odd", "broken", data={1, 2})
+    outcome = await Bench(step("a"), {"a": [failure]}).run()
+    assert outcome.error["cause_code"] == "odd"
+    assert outcome.error["data"] is None
+    assert outcome.error["message"].startswith("broken (its data was refused: ")
+
+
+async def test_a_message_of_any_length_and_spelling_can_be_written_down() -> None:
+    outcome = await Bench(step("a"), {"a": [ValueError("\ud800" * 5000)]}).run()
+    assert len(outcome.error["message"]) == 2000
+
+
+async def test_a_worker_gets_its_input_for_itself() -> None:
+    def spoil(value: Any) -> Any:
+        value["list"].append("spoiled")
+        return value
+
+    ctx = {"kept": {"list": [1]}}
+    flow = {"kind": "step", "ref": "a", "in": path("$.kept"), "out": "$.got"}
+    outcome = await Bench(flow, {"a": spoil}, ctx).run()
+    assert outcome.ctx == {"kept": {"list": [1]}, "got": {"list": [1, "spoiled"]}}
+    assert ctx == {"kept": {"list": [1]}}
+
+
+async def test_an_unknown_agent_is_a_permanent_failure() -> None:
+    outcome = await Bench(step("nobody", retry={}), {}).run()
+    assert outcome.error["cause_code"] == "agent.unknown"
+    assert outcome.error["attempt"] == 1
+
+
+async def test_an_agent_may_call_another_within_its_own_attempt() -> None:
+    async def asking(call: Call, link: StepLink) -> Outcome:
+        return Outcome([await link.call("other", {"n": 1}), call.key])
+
+    bench = Bench(step("asking", out="$.x"), {"asking": asking, "other": lambda v: v["n"] + 1})
+    outcome = await bench.run()
+    assert outcome.ctx == {"x": [2, "$"]}
+    called = [r for r in await bench.rows() if r["kind"] == "step.called"]
+    assert [(r["agent"], r["code"], r["key"]) for r in called] == [("other", None, "$")]
+
+
+async def test_a_called_agent_s_failure_reaches_the_caller_with_its_code() -> None:
+    async def asking(call: Call, link: StepLink) -> Outcome:
+        try:
+            return Outcome(await link.call("other", None))
+        except WorkerFailure as failure:
+            return Outcome(failure.code)
+
+    outcome = await Bench(
+        step("asking", out="$.x"),
+        {"asking": asking, "other": [WorkerFailure("busy", "not now")]},
+    ).run()
+    assert outcome.ctx == {"x": "busy"}
+
+
+async def test_agents_that_call_each_other_in_a_circle_are_stopped() -> None:
+    async def again(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.call("again", None))
+
+    outcome = await Bench(step("again"), {"again": again}).run()
+    assert outcome.error["cause_code"] == "call.depth"
+
+
+async def test_a_called_agent_has_its_own_timeout() -> None:
+    async def asking(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.call("slow", None))
+
+    async def slow(call: Call, link: StepLink) -> Outcome:
+        await bench.clock.sleep(100)
+        return Outcome(None)
+
+    bench = Bench(
+        step("asking"),
+        {"asking": asking, "slow": slow},
+        jumps=True,
+        settings={"slow": {"timeout_s": 2}},
+    )
+    outcome = await bench.run()
+    assert outcome.error["code"] == "step.timeout"
+
+
+async def test_nothing_is_said_for_an_attempt_that_is_over() -> None:
+    links: list[StepLink] = []
+
+    async def keep(call: Call, link: StepLink) -> Outcome:
+        links.append(link)
+        return Outcome(link.cancelled)
+
+    bench = Bench(step("keep", out="$.cancelled"), {"keep": keep})
+    outcome = await bench.run()
+    assert outcome.ctx == {"cancelled": False}
+    assert links[0].cancelled
+    late: list[Callable[[], Awaitable[Any]]] = [
+        lambda: links[0].progress("late"),
+        lambda: links[0].part("late", 1),
+        lambda: links[0].call("keep", 1),
+    ]
+    for act in late:
+        with pytest.raises(Refused, match="given up"):
+            await act()
+    assert (await bench.kinds())[-1] == "run.finished"
+
+
+async def test_a_part_that_is_no_json_is_the_worker_s_failure() -> None:
+    async def odd(call: Call, link: StepLink) -> Outcome:
+        await link.part("x", {1})
+        return Outcome(None)
+
+    outcome = await Bench(step("odd"), {"odd": odd}).run()
+    assert outcome.error["cause_code"] == "worker.error"
+    assert "part 'x'" in outcome.error["message"]
+
+
+async def test_workers_that_never_wait_do_not_starve_the_others() -> None:
+    flow = {
+        "kind": "loop",
+        "counter": "$.n",
+        "cond": lit(True),
+        "max": 1_000_000,
+        "body": step("a"),
+    }
+    bench = Bench(flow, {"a": lambda _: None})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.status == "cancelled"
+
+
+async def test_a_run_without_steps_ends_in_one_commit() -> None:
+    bench = Bench({"kind": "assign", "at": "$.x", "value": lit(1)}, {})
+    outcome = await bench.run()
+    assert outcome.ctx == {"x": 1}
+    assert bench.journal.commits == 1
+    assert bench.log.status == "succeeded"
+
+
+async def test_an_error_that_nothing_catches_fails_the_run() -> None:
+    flow = {"kind": "assign", "at": "$.x", "value": path("$.missing")}
+    bench = Bench(flow, {})
+    outcome = await bench.run()
+    assert outcome.status == "failed"
+    assert outcome.error["code"] == "path.missing"
+    assert (await bench.rows())[-1]["error"] == outcome.error
+
+
+async def test_a_host_that_breaks_ends_the_run_and_keeps_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("in the machine")
+
+    async def first_only(call: Call, link: StepLink) -> Outcome:
+        await bench.clock.sleep(100 * call.input)
+        return Outcome(None)
+
+    bench = Bench(fan(ITEM, 3), {"work": first_only})
+    await bench.driver.begin()
+    monkeypatch.setattr(Machine, "resolve", broken)
+    await bench.driver.drive()
+    rows = await bench.rows()
+    assert [r["kind"] for r in rows[-4:]] == [
+        "step.finished",
+        "step.cancelled",
+        "step.cancelled",
+        "run.failed",
+    ]
+    assert rows[-1]["error"]["code"] == "bug"
+    assert "in the machine" in rows[-1]["error"]["message"]
+
+
+class Held(MemoryJournal):
+    """A journal whose commits wait until they are let through, one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.permits = anyio.Semaphore(0)
+
+    async def commit(self) -> None:
+        await self.permits.acquire()
+        await super().commit()
+
+
+async def test_what_breaks_after_the_end_is_logged_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        try:
+            await bench.clock.sleep(call.input)
+        finally:
+            if call.input:
+                monkeypatch.setattr(Driver, "_admit", broken)
+        return Outcome(None)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("in the driver")
+
+    bench = Bench(fan(ITEM, 2, join="race"), {"work": work}, jumps=True)
+    outcome = await bench.run()
+    assert outcome.status == "succeeded"
+    assert [record.getMessage() for record in caplog.records] == ["run r_1 broke after its end"]
+
+
+async def test_nothing_is_shown_or_touched_before_it_is_committed() -> None:
+    journal, clock = Held(), FakeClock()
+    log = RunLog(RunId("r_1"), journal, clock)
+    calls: list[Any] = []
+    blueprint = scripted_blueprint(seq(step("a", 1), step("a", 2)), {"a": calls.append})
+    driver = Driver(blueprint, {}, log=log, clock=clock)
+
+    async def run() -> None:
+        await driver.begin()
+        await driver.drive()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        for status, called in (("pending", []), ("running", [1]), ("running", [1, 2])):
+            await clock.settle()
+            assert (log.status, calls) == (status, called)
+            journal.permits.release()
+        await clock.settle()
+    assert log.status == "succeeded"
+
+
+async def test_a_watcher_gets_history_and_present_as_one_stream() -> None:
+    gate = Gate()
+    bench = Bench(
+        seq(step("a", 1), step("slow", 2), step("a", 3)), {"a": lambda n: n, "slow": gate}
+    )
+    seen: list[int] = []
+
+    async def watch(since: int) -> None:
+        numbers = [e["seq"] async for e in EventStream(bench.log, since)]
+        assert numbers == list(range(since + 1, 9))
+        seen.append(since)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch, 0)
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        tasks.start_soon(watch, 0)
+        tasks.start_soon(watch, 3)
+        tasks.start_soon(watch, 6)
+        await bench.clock.settle()
+        gate.open.set()
+    await watch(0)
+    await watch(8)
+    assert sorted(seen) == [0, 0, 0, 3, 6, 8]
+
+
+async def test_a_watcher_that_never_reads_on_delays_nobody() -> None:
+    bench = Bench(fan(ITEM, 3000), {"work": lambda i: i})
+    stream = EventStream(bench.log)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        assert (await anext(stream))["kind"] == "run.started"
+    rest = [event["seq"] async for event in stream]
+    assert rest == list(range(2, 6003))
+
+
+async def test_a_watcher_cannot_change_what_others_see() -> None:
+    bench = Bench(step("a", out="$.x"), {"a": [{"n": 1}]})
+    outcome = await bench.run()
+    async for event in EventStream(bench.log):
+        if event["kind"] == "step.finished":
+            event["value"]["n"] = "changed"
+        if event["kind"] == "run.finished":
+            assert event["ctx"] == {"x": {"n": 1}}
+    assert outcome.ctx == {"x": {"n": 1}}
+
+
+async def test_a_first_context_that_is_no_json_is_refused_before_anything() -> None:
+    with pytest.raises(FlowError, match="a set"):
+        Bench(seq(), {}, {"x": {1}})
+
+
+async def test_the_same_answers_give_the_same_keys_and_inputs() -> None:
+    async def requests() -> list[tuple[Any, ...]]:
+        bench = Bench(seq(fan(ITEM, 5), step("work", 7)), {"work": plus_one})
+        await bench.run()
+        rows = await bench.rows()
+        return [(r["key"], r["step"], r["input"]) for r in rows if r["kind"] == "step.started"]
+
+    assert await requests() == await requests()
