@@ -1,0 +1,1 @@
+"""Ways to do a step, one kind a module."""
