@@ -1,0 +1,1 @@
+"""`swarm.Host`: what an app embeds, and where the real parts are put together."""
