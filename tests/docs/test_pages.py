@@ -1,0 +1,46 @@
+"""What holds for all pages: links lead somewhere, tables are in order, lists agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    outside_code = re.sub(
+        r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    for link in re.findall(r"\]\(([^)#]+)", outside_code):
+        assert (page.parent / link).exists(), link
+
+
+def test_every_page_is_reachable_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in text
+
+
+def test_glossary_is_sorted_and_each_word_is_used() -> None:
+    text = (ROOT / "docs/glossary.md").read_text("utf-8")
+    words = re.findall(r"^\| ([a-z]+) \|", text, re.MULTILINE)[1:]
+    assert words == sorted(set(words))
+    elsewhere = " ".join(p.read_text("utf-8").lower() for p in PAGES if p.name != "glossary.md")
+    for word in words:
+        assert re.search(rf"\b{word}(s|es)?\b", elsewhere), word
+
+
+def test_the_import_order_the_page_draws_is_the_one_that_is_checked() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    drawn = re.search(r"^cli → .*$", text, re.MULTILINE)
+    assert drawn is not None
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(c for c in contracts["contracts"] if c["name"] == "inside swarm")["layers"]
+    built = [" | ".join(r for r in layer.split(" | ") if "(" not in r) for layer in layers]
+    assert drawn[0].split(" → ") == [*filter(None, built), "flowir"]

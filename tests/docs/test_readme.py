@@ -1,0 +1,75 @@
+"""The README: short, and true."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from swarm.cli.main import COMMANDS, invoke
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+
+
+def _block(info: str, number: int = 0) -> str:
+    return TEXT.split(f"```{info}\n")[number + 1].split("```")[0]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_it_has_less_than_120_lines_and_shows_a_run_by_line_30() -> None:
+    lines = TEXT.splitlines()
+    assert len(lines) < 120
+    assert '"loud": "HELLO, ADA!"' in "\n".join(lines[:31])
+
+
+def test_its_first_blueprint_is_the_one_in_the_repository() -> None:
+    assert _block("lua") == (ROOT / "blueprints/hello.lua").read_text("utf-8")
+
+
+def test_its_first_command_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    command, output = _block("console").split("\n", 1)
+    assert invoke(shlex.split(command)[2:]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(output)
+
+
+def test_its_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(_block("python"), "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
+    assert "HELLO, ADA!" in capsys.readouterr().out
+
+
+def test_its_mistake_is_reported_as_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, output = _block("console", 1).split("\n", 1)
+    script = [
+        'local flow = require "flow"',
+        'local reviewer = flow.lua "reviewer" [[ return input ]]',
+        *["-- the flow"] * 9,
+        "return flow.blueprint {",
+        '  id = "review", agents = { reviewer },',
+        '  flow = flow.seq { flow.step { agent = reviewer }, flow.step { agent = "revewer" } },',
+        "}",
+    ]
+    (tmp_path / "review.lua").write_text("\n".join(script))
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["check", "review.lua"]) == 2
+    assert capsys.readouterr().out == output
+
+
+def test_it_names_every_command() -> None:
+    for name in COMMANDS:
+        assert f"`swarm {name} BLUEPRINT" in TEXT
+
+
+def test_the_demo_it_promises_is_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for line in _block("sh").splitlines():
+        target = line.split()[1]
+        assert f"\n{target}: " in makefile
