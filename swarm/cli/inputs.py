@@ -1,0 +1,78 @@
+"""The first context of a run, from `--input` and `--set`.
+
+Knows the ways to write it on a command line; what a value may be is `flowir.door`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import flowir
+from flowir.door import parse_json
+from flowir.path import format_path, parse_path
+from swarm.cli.exits import WrongUse
+
+__all__ = ("first_context",)
+
+
+def first_context(source: str | None, settings: Sequence[str]) -> Any:
+    """Build the context from `--input` (JSON, @FILE or -) and each `--set a.b=VALUE`.
+
+    Raises: WrongUse, naming the option and the place.
+    """
+    context: Any = {} if source is None else _read(source)
+    for setting in settings:
+        context = _set(context, setting)
+    return context
+
+
+def _read(source: str) -> Any:
+    if source == "-":
+        return _parsed(sys.stdin.buffer.read(), "--input -")
+    if source.startswith("@"):
+        return _parsed(_file(source[1:]), source[1:])
+    return _parsed(source, "--input")
+
+
+def _file(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as e:
+        raise WrongUse(f"--input: cannot read {name!r}: {(e.strerror or str(e)).lower()}") from None
+
+
+def _parsed(text: str | bytes, place: str) -> Any:
+    try:
+        return parse_json(text, at=place)
+    except flowir.FlowError as e:
+        raise WrongUse(str(e)) from None
+
+
+def _set(context: Any, setting: str) -> Any:
+    """Write one setting as the language's own `assign` would."""
+    where, equals, text = setting.partition("=")
+    if not equals:
+        raise WrongUse(f"--set: expected a.b=VALUE, got {setting!r}")
+    try:
+        target = format_path(parse_path(f"$.{where}"))
+        flow = flowir.load(
+            {"kind": "assign", "at": target, "value": {"op": "lit", "value": _value(text)}}
+        )
+        return flowir.run(flow, context, _nobody)
+    except flowir.FlowError as e:
+        raise WrongUse(f"--set {setting}: {e.message}") from None
+
+
+def _value(text: str) -> Any:
+    """Read a value as JSON where it is JSON, else as the string it is."""
+    try:
+        return parse_json(text)
+    except flowir.Malformed:
+        return text
+
+
+def _nobody(ref: str, input: Any) -> Any:
+    raise AssertionError(f"an assignment asked for {ref!r} with {input!r}")

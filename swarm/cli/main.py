@@ -1,0 +1,72 @@
+"""`swarm`: finds the command, runs it, turns what it could not do into an exit code.
+
+Knows the commands' names and one-line helps only; a command's module is imported when
+it is called, so that `swarm --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from swarm.cli.exits import Exit, say
+from swarm.errors import Refused, SwarmError
+
+__all__ = ("COMMANDS", "invoke", "main")
+
+# Name -> help; the module is swarm.cli.<name>, the command in it `command`.
+COMMANDS = {
+    "run": "Run a blueprint to its end and print the final context.",
+    "check": "Print every problem of a blueprint, one a line.",
+    "build": "Print a blueprint as its canonical JSON document.",
+    "graph": "Print a blueprint's flow as a picture.",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"swarm.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lua-swarm", prog_name="swarm")
+def _swarm() -> None:
+    """Run flows of agents, written in Lua."""
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; never raises for wrong input."""
+    try:
+        return int(_swarm.main(list(arguments), prog_name="swarm", standalone_mode=False) or 0)
+    except click.ClickException as e:
+        e.show()
+        return e.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return Exit.INTERRUPTED
+    except SwarmError as e:
+        say(f"{e.code}: {e}")
+        return Exit.WRONG if isinstance(e, Refused) else Exit.FAILED
+    except BrokenPipeError:
+        # Whoever reads our stdout has gone (`swarm build x | head`): nothing left to say, and
+        # the interpreter must not try to flush either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(invoke(sys.argv[1:]))

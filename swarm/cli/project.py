@@ -1,0 +1,119 @@
+"""`swarm.toml`: what a project tells the command line about itself.
+
+    [functions]                                  # agents of kind "function"
+    readability = "tools/readability.py:grade"   # a file beside swarm.toml, or
+    translate = "acme.text:translate"            # a module, and the function in it
+
+Knows how to find the file and to import what it names; knows no blueprint.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from swarm.cli.exits import WrongUse
+
+__all__ = ("Project", "find_project", "import_functions")
+
+_FILE = "swarm.toml"
+
+
+class _Settings(BaseModel):
+    """The file as it is written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    functions: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's folder, and its functions as written (`name -> module:function`)."""
+
+    folder: Path
+    functions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def find_project(blueprint: Path | None) -> Project:
+    """Read `swarm.toml` of the working directory, else the nearest above *blueprint*.
+
+    Raises: WrongUse, when the file is not what it should be.
+    """
+    here = Path.cwd()
+    folders = [here]
+    if blueprint is not None:
+        folders += blueprint.resolve().parents
+    found = next((folder for folder in folders if (folder / _FILE).is_file()), None)
+    return Project(here) if found is None else _read(found)
+
+
+def _read(folder: Path) -> Project:
+    file = folder / _FILE
+    try:
+        settings = _Settings.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except ValidationError as e:
+        first = e.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise WrongUse(f"{file}: {key}: {first['msg'].lower()}") from None
+    except (OSError, ValueError) as e:
+        raise WrongUse(f"{file}: expected TOML, got {e}") from None
+    return Project(folder, settings.functions)
+
+
+def import_functions(
+    project: Project, options: Sequence[str] = ()
+) -> dict[str, Callable[..., Any]]:
+    """Import the project's functions, and those of `--function NAME=MODULE:FUNCTION`.
+
+    Raises: WrongUse, naming the one that cannot be had.
+    """
+    found = {
+        name: _import(target, project.folder, f"{project.folder / _FILE}: functions.{name}")
+        for name, target in project.functions.items()
+    }
+    for option in options:
+        name, equals, target = option.partition("=")
+        if not equals:
+            raise WrongUse(f"--function: expected NAME=MODULE:FUNCTION, got {option!r}")
+        found[name] = _import(target, Path.cwd(), f"--function {name}")
+    return found
+
+
+def _import(target: str, folder: Path, place: str) -> Callable[..., Any]:
+    module_name, colon, name = target.rpartition(":")
+    if not colon or not module_name or not name:
+        raise WrongUse(f"{place}: expected 'module:function', got {target!r}")
+    try:
+        module = _module(module_name, folder)
+    except Exception as e:  # noqa: BLE001  the author's module may raise anything at import
+        raise WrongUse(f"{place}: cannot import {module_name!r}: {type(e).__name__}: {e}") from None
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise WrongUse(f"{place}: {module_name!r} has no function {name!r}")
+    return function
+
+
+def _module(name: str, folder: Path) -> ModuleType:
+    """Import a file (its name ends in .py), or a module that *folder* or the path offers."""
+    if not name.endswith(".py"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        return import_module(name)
+    file = folder / name
+    spec = spec_from_file_location(f"swarm_functions_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

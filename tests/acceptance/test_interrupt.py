@@ -1,0 +1,73 @@
+"""Ctrl-C: the run is cancelled, and what it started is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SLEEPER = {
+    "swarm": 1,
+    "id": "sleeper",
+    "agents": [
+        {"name": "sleeper", "kind": "process", "argv": ["sh", "-c", "echo $$ > pid; sleep 300"]}
+    ],
+    "flow": {"kind": "step", "ref": "sleeper", "in": {"op": "lit", "value": ""}},
+}
+
+
+def _wait_until_started(file: Path, run: subprocess.Popen[str]) -> int:
+    for _ in range(1000):
+        if file.is_file() and file.read_text().strip():
+            return int(file.read_text())
+        assert run.poll() is None, run.communicate()[1]
+        time.sleep(0.02)
+    raise AssertionError("the step never started")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_the_run_and_its_process_and_exits_130(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "sleeper.json").write_text(json.dumps(SLEEPER))
+    run = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from swarm.cli.main import main; main()",
+            "run",
+            "sleeper.json",
+            "--json",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        child = _wait_until_started(tmp_path / "pid", run)
+        run.send_signal(number)
+        out, err = run.communicate(timeout=30)
+    finally:
+        run.kill()
+    assert run.returncode == 130, err
+    assert json.loads(out)["status"] == "cancelled"
+    assert "Traceback" not in err
+    assert not _alive(child)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swarm.cli.main import invoke
+
+MISTAKES = """local flow = require "flow"
+
+local writer = flow.lua "writer" [[ return input ]]
+local idle = flow.lua "idle" [[ return 1 ]]
+local broken = flow.lua "broken" [[ return return ]]
+
+return flow.blueprint {
+  id = "mistakes",
+  agents = { writer, idle, broken },
+  flow = flow.seq {
+    flow.step { agent = writer, input = "ctx.topic", out = "ctx.draft" },
+    flow.step { agent = "wrtier", input = "ctx.draft" },
+    flow.step { agent = broken, input = "ctx.draft +", out = "ctx.x" },
+    flow.assign {
+      at = "ctx.loud",
+      value = "string.uper(ctx.draft)",
+    },
+  },
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mistakes.lua").write_text(MISTAKES)
+    (tmp_path / "good.json").write_text(
+        '{"swarm": 1, "id": "good", "agents": [], "flow": {"kind": "seq", "children": []}}'
+    )
+    return tmp_path
+
+
+def test_five_mistakes_are_five_lines_on_the_lines_they_are_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert invoke(["check", "mistakes.lua"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    found = [line.split(": ")[:2] for line in shown.out.splitlines()]
+    assert found == [
+        ["mistakes.lua:4", "agent.unused"],
+        ["mistakes.lua:5", "script.syntax"],
+        ["mistakes.lua:12", "agent.unknown"],
+        ["mistakes.lua:13", "malformed"],
+        ["mistakes.lua:16", "extern.unknown"],
+    ]
+
+
+def test_near_misses_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(["check", "mistakes.lua"])
+    shown = capsys.readouterr().out
+    assert "'writer'" in shown
+    assert "string.upper" in shown
+
+
+def test_a_blueprint_without_problems_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["check", "good.json"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_blueprint_named_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["check", "good.json", "mistakes.lua", "nowhere.lua"]) == 2
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 6
+    assert shown[-1].startswith("nowhere.lua: ")
+
+
+def test_json_gives_one_object_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["check", "mistakes.lua", "--json"]) == 2
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (first["path"], first["line"], first["code"]) == ("mistakes.lua", 4, "agent.unused")
+    assert set(first) == {"path", "line", "code", "message", "hint", "at"}

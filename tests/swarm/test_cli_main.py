@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from swarm.cli.main import COMMANDS, invoke
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, sentence in COMMANDS.items():
+        assert name in shown
+        assert sentence.split()[0] in shown
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from swarm.cli.main import invoke; invoke(['--help'])\n"
+        "heavy = {'anyio', 'flowir', 'lark', 'lupa', 'pydantic', 'rich'}\n"
+        "print(*sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(  # noqa: S603  our own interpreter and script
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_helps(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([name, "--help"]) == 0
+    assert f"swarm {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rnu"], ["run"], ["graph", "a.lua", "--format", "png"], ["run", "a.lua", "--no"]]
+)
+def test_wrong_use_exits_2_and_says_so_on_stderr(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Error: " in shown.err
+
+
+def test_an_interrupt_exits_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise click.Abort
+
+    monkeypatch.setattr("swarm.cli.main._swarm.main", interrupted)
+    assert invoke(["run"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
