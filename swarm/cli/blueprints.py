@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.project import find_project, import_functions
-from swarm.errors import BlueprintInvalid, Problem
+from swarm.compiler.load import load_blueprint
+from swarm.errors import BlueprintInvalid, Bug, Problem
 from swarm.host.host import Host
+from swarm.lua.runner import InlineScripts
+from swarm.ports.worker import Toolbox
 
-__all__ = ("InvalidBlueprint", "function_option", "load", "opened_host")
+__all__ = ("InvalidBlueprint", "function_option", "load", "look_at", "opened_host")
 
 _SUFFIXES = (".lua", ".json", ".yaml", ".yml")
 
@@ -57,17 +61,55 @@ async def opened_host(
         yield host
 
 
+class _AnyFunction(Mapping[str, Callable[..., Any]]):
+    """Every function there could be: who looks at a blueprint does not run its project.
+
+    Which functions there are is known to the program that will run the blueprint; to look
+    at a stranger's must not import their Python.
+    """
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        return _not_imported
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _not_imported(input: Any) -> Any:
+    raise Bug(f"a blueprint that was only looked at was asked to run, with {input!r}")
+
+
+async def look_at(name: str) -> CompiledBlueprint:
+    """Compile the blueprint a command names, without importing or running anything of it.
+
+    Raises: WrongUse, when it names no file; InvalidBlueprint.
+    """
+    _check_file(name)
+    tools = Toolbox(InlineScripts(), _AnyFunction(), Path.cwd())
+    try:
+        return await load_blueprint(name, registry=Host.in_memory().registry, tools=tools)
+    except BlueprintInvalid as e:
+        raise InvalidBlueprint(e.problems) from None
+
+
 async def load(host: Host, name: str) -> CompiledBlueprint:
     """Load the blueprint a command names.
 
     Raises: WrongUse, when it names no file; InvalidBlueprint.
     """
+    _check_file(name)
+    try:
+        return await host.load(name)
+    except BlueprintInvalid as e:
+        raise InvalidBlueprint(e.problems) from None
+
+
+def _check_file(name: str) -> None:
     if "/" not in name and not name.endswith(_SUFFIXES):
         raise WrongUse(
             f"expected a blueprint file (with a '/', or ending in {', '.join(_SUFFIXES)}),"
             f" got {name!r}"
         )
-    try:
-        return await host.load(name)
-    except BlueprintInvalid as e:
-        raise InvalidBlueprint(e.problems) from None

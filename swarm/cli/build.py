@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import click
 
-from swarm.cli.blueprints import function_option, load, opened_host
+from swarm.cli.blueprints import look_at
 from swarm.cli.exits import Exit, WrongUse, print_result
 
 __all__ = ("command",)
@@ -18,10 +18,9 @@ __all__ = ("command",)
 @click.command("build")
 @click.argument("blueprint")
 @click.option("-o", "--output", metavar="FILE", help="Write the document there instead.")
-@function_option
-def command(blueprint: str, output: str | None, functions: tuple[str, ...]) -> int:
+def command(blueprint: str, output: str | None) -> int:
     """Print BLUEPRINT as its canonical JSON document, references expanded."""
-    document = anyio.run(_document, blueprint, functions)
+    document = anyio.run(_document, blueprint)
     text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
     if output is None:
         print_result(text)
@@ -33,6 +32,5 @@ def command(blueprint: str, output: str | None, functions: tuple[str, ...]) -> i
     return Exit.OK
 
 
-async def _document(name: str, functions: tuple[str, ...]) -> Any:
-    async with opened_host(name, functions) as host:
-        return (await load(host, name)).document
+async def _document(name: str) -> Any:
+    return (await look_at(name)).document

@@ -7,7 +7,7 @@ import json
 import anyio
 import click
 
-from swarm.cli.blueprints import InvalidBlueprint, function_option, load, opened_host
+from swarm.cli.blueprints import InvalidBlueprint, look_at
 from swarm.cli.exits import Exit, print_result
 from swarm.errors import Problem
 
@@ -16,25 +16,23 @@ __all__ = ("command",)
 
 @click.command("check")
 @click.argument("blueprints", metavar="BLUEPRINT…", nargs=-1, required=True)
-@function_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem.")
-def command(blueprints: tuple[str, ...], functions: tuple[str, ...], as_json: bool) -> int:
+def command(blueprints: tuple[str, ...], as_json: bool) -> int:
     """Print every problem of each BLUEPRINT, one a line: `path:line: code: sentence`.
 
     Exits with 2 if there is any.
     """
-    found = [p for name in blueprints for p in anyio.run(_problems, name, functions)]
+    found = [p for name in blueprints for p in anyio.run(_problems, name)]
     for problem in found:
         print_result(json.dumps(_as_json(problem), ensure_ascii=False) if as_json else str(problem))
     return Exit.WRONG if found else Exit.OK
 
 
-async def _problems(name: str, functions: tuple[str, ...]) -> tuple[Problem, ...]:
-    async with opened_host(name, functions) as host:
-        try:
-            await load(host, name)
-        except InvalidBlueprint as e:
-            return e.problems
+async def _problems(name: str) -> tuple[Problem, ...]:
+    try:
+        await look_at(name)
+    except InvalidBlueprint as e:
+        return e.problems
     return ()
 
 
