@@ -1,0 +1,203 @@
+"""Rows as they are kept: encoded, bounded, chained; large members apart.
+
+Rows are encoded by pydantic_core: compact JSON in the order in which the members came,
+exact integers, the shortest decimal that reads back as the same float. The order is kept
+on purpose. A replay then meets the members of an answer as the live run did, and sorting
+would cost seven times the encoding itself. No canonical spelling is needed, because
+bytes are hashed as they are kept.
+
+A row that is large as a whole is kept without its large members: what stands for them is
+one more member, `spilled`, with the digest and the size of each. The hash of the row
+covers the digests, and so the blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from pydantic_core import from_json, to_json
+
+from flowir.limits import DEFAULT_LIMITS
+from flowir.values import measure
+from swarm.core.events import RUN_ENDS, STEP_ENDS
+from swarm.core.run import ENDED, RunStatus, next_status
+from swarm.errors import Bug, Refused, SwarmError
+from swarm.ids import RunId
+from swarm.ports.journal import Row, RunRow
+from swarm.stores.chain import genesis, link
+
+__all__ = (
+    "DEFAULT_STORE_LIMITS",
+    "Entry",
+    "Head",
+    "StoreLimits",
+    "decode",
+    "digest",
+    "extend",
+    "follow",
+    "has_ended",
+    "live",
+)
+
+_SPILLED: Final = "spilled"
+_ENDS: Final = RUN_ENDS | STEP_ENDS
+
+Spill: TypeAlias = Callable[[bytes], str]
+Fetch: TypeAlias = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How much a store takes.
+
+    Units: `events` of a run (ends of what has begun are taken beyond it, so that a run
+    can still end); `value_size` of one member of a row, in the measure of the language;
+    `spill_bytes` of a member's JSON, above which it is kept apart.
+    """
+
+    events: int = 1_000_000
+    value_size: int = DEFAULT_LIMITS.value_size
+    spill_bytes: int = 64 * 1024
+
+
+DEFAULT_STORE_LIMITS = StoreLimits()
+
+
+class Entry(NamedTuple):
+    """One row as it is kept."""
+
+    seq: int
+    hash: bytes
+    body: bytes
+
+
+class Head:
+    """The end of a run's log, committed or not: what comes next hangs on it."""
+
+    __slots__ = ("hash", "number", "run", "seq")
+
+    def __init__(self, run: RunRow, number: int = 0, seq: int = 0, hash: bytes = b"") -> None:
+        self.run = run
+        self.number = number
+        self.seq = seq
+        self.hash = hash or genesis(run.run_id)
+
+
+def extend(
+    head: Head, rows: Sequence[Row], limits: StoreLimits, spill: Spill | None = None
+) -> list[Entry]:
+    """Encode *rows* and chain them to *head*, all or none; the head moves on.
+
+    *spill* keeps the JSON of a large member elsewhere and returns its digest; without it
+    rows stay whole.
+    Raises: Bug; SwarmError (journal.too_long, value.too_large).
+    """
+    seq, before, run = head.seq, head.hash, head.run
+    entries: list[Entry] = []
+    for row in rows:
+        seq += 1
+        if row["seq"] != seq:
+            raise Bug(f"run {run.run_id}: expected row {seq}, got {row['seq']}")
+        kind = row.get("kind", "")
+        if seq > limits.events and kind not in _ENDS:
+            raise _too_long(run.run_id, limits.events)
+        body = to_json(row)
+        if len(body) > limits.spill_bytes:
+            body = _large(run.run_id, row, body, limits, spill)
+        before = link(before, body)
+        entries.append(Entry(seq, before, body))
+        run = follow(run, row)
+    head.seq, head.hash, head.run = seq, before, run
+    return entries
+
+
+def decode(body: bytes, fetch: Fetch) -> Row:
+    """Return the row whose bytes these are, with what was kept apart in its place."""
+    row = from_json(body)
+    spilled: Mapping[str, Any] | None = row.pop(_SPILLED, None)
+    if spilled is None:
+        return row
+    # Members come back in the order in which they were: null held their places.
+    for name, where in spilled.items():
+        row[name] = from_json(fetch(where["sha256"]))
+    return row
+
+
+def has_ended(run: RunRow) -> bool:
+    """Tell whether nothing can follow in this run."""
+    return run.status in ENDED
+
+
+def follow(run: RunRow, row: Row) -> RunRow:
+    """Return what is listed of the run after *row*."""
+    kind = row.get("kind", "")
+    status = next_status(cast("RunStatus", run.status), kind)
+    if status == run.status:
+        return run
+    time_s = row.get("time_s")
+    if kind == "run.started":
+        return replace(
+            run,
+            status=status,
+            blueprint=row.get("blueprint"),
+            digest=row.get("digest"),
+            began_s=time_s,
+        )
+    return replace(run, status=status, ended_s=time_s if status in ENDED else None)
+
+
+def live(run_id: RunId, status: str) -> Refused:
+    """Say that a run which has not ended is not to be removed."""
+    return Refused(
+        "run.live",
+        f"run {run_id}: expected one that has ended, got one that is {status}",
+        run_id=run_id,
+        status=status,
+    )
+
+
+def _large(run_id: RunId, row: Row, body: bytes, limits: StoreLimits, spill: Spill | None) -> bytes:
+    if _SPILLED in row:
+        raise Bug(f"run {run_id}: a row with a member {_SPILLED!r}")
+    if len(body) > limits.value_size:
+        _measure(run_id, row, limits)
+    if spill is None:
+        return body
+    kept: dict[str, Any] = dict(row)
+    spilled: dict[str, Any] = {}
+    for name, member in row.items():
+        text = to_json(member)
+        if len(text) > limits.spill_bytes:
+            kept[name] = None
+            spilled[name] = {"sha256": spill(text), "size": len(text)}
+    return to_json({**kept, _SPILLED: spilled}) if spilled else body
+
+
+def _measure(run_id: RunId, row: Row, limits: StoreLimits) -> None:
+    for name, member in row.items():
+        size, _ = measure(member)
+        if size > limits.value_size:
+            raise SwarmError(
+                "value.too_large",
+                f"run {run_id}, event {row['seq']}: expected '{name}' of at most "
+                f"{limits.value_size} bytes, got {size} — hand over a reference",
+                run_id=run_id,
+                size=size,
+            )
+
+
+def _too_long(run_id: RunId, most: int) -> SwarmError:
+    return SwarmError(
+        "journal.too_long",
+        f"run {run_id}: expected at most {most} events, got one more — split the work into runs",
+        run_id=run_id,
+        limit=most,
+    )
+
+
+def digest(body: bytes) -> str:
+    """Return the name of a blob."""
+    return sha256(body).hexdigest()

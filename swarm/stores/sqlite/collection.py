@@ -1,0 +1,68 @@
+"""Forgetting runs: their events, what is listed of them, and the blobs nobody else holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from swarm.core.run import ENDED
+from swarm.errors import Refused
+from swarm.ids import RunId
+from swarm.ports.journal import Forgotten
+from swarm.stores.entries import live
+from swarm.stores.sqlite.binding import Connection
+
+__all__ = ("forget",)
+
+
+def forget(connection: Connection, run_ids: Collection[RunId], *, dry_run: bool) -> Forgotten:
+    """Do it in the transaction that is open on *connection*, and end that.
+
+    A dry run does the same and takes it back, so that its figures are the true ones.
+    Raises: Refused (run.live), with everything as it was; apsw.Error.
+    """
+    try:
+        found = _remove(connection, run_ids)
+        connection.execute("rollback" if dry_run else "commit")
+    except Refused:
+        connection.execute("rollback")
+        raise
+    return found
+
+
+def _remove(connection: Connection, run_ids: Collection[RunId]) -> Forgotten:
+    runs = events = size = 0
+    candidates: set[bytes] = set()
+    for run_id in run_ids:
+        number = _number(connection, run_id)
+        if number is None:
+            continue
+        of = (number,)
+        held = connection.execute("delete from holding where run = ? returning digest", of)
+        candidates.update(digest for (digest,) in held)
+        size += _sum(connection, "select sum(length(body)) from event where run = ?", number)
+        connection.execute("delete from event where run = ?", of)
+        events += connection.changes()
+        connection.execute("delete from run where no = ?", of)
+        runs += 1
+    blobs = 0
+    for digest in candidates:
+        if _sum(connection, "select count(*) from holding where digest = ?", digest):
+            continue
+        size += _sum(connection, "select length(body) from blob where digest = ?", digest)
+        connection.execute("delete from blob where digest = ?", (digest,))
+        blobs += 1
+    return Forgotten(runs, events, blobs, size)
+
+
+def _number(connection: Connection, run_id: RunId) -> int | None:
+    row = connection.execute("select no, status from run where id = ?", (run_id,)).fetchone()
+    if row is None:
+        return None
+    if row[1] not in ENDED:
+        raise live(run_id, row[1])
+    return row[0]
+
+
+def _sum(connection: Connection, sql: str, value: int | bytes) -> int:
+    row = connection.execute(sql, (value,)).fetchone()
+    return (row and row[0]) or 0

@@ -1,0 +1,244 @@
+"""Batches into transactions, and what to do when nobody knows whether one happened.
+
+After an error from COMMIT the transaction may be on the disk or not, and the connection's
+idea of the file is not to be trusted. So the connection is dropped, the file opened anew,
+and the batch's last event looked for by run, seq and hash: a batch is one transaction, so
+its last event speaks for all. Found: the log is folded into the file and synced, because
+what a failed sync left in the page cache is not yet on the disk. Not found: the same rows
+are written once more. Only when that fails too is the batch given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import TypeVar
+
+import apsw
+
+from swarm.errors import SwarmError
+from swarm.ids import RunId
+from swarm.ports.journal import Health, RunRow
+from swarm.stores.sqlite.binding import Connection
+from swarm.stores.sqlite.connection import Source, connect_writer
+
+__all__ = ("Batch", "Writer")
+
+_T = TypeVar("_T")
+
+# What may pass: space comes back, a disk is plugged in again, somebody lets go of a lock.
+_PASSING = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.CantOpenError,
+    apsw.NoMemError,
+)
+
+# Above this, one prepared statement that is repeated is as quick as one with many rows.
+_AT_ONCE = 8
+
+_EPOCH = "select epoch from store where one = 1"
+_RUN = (
+    "insert into run (no, id, status, blueprint, digest, began_s, ended_s) "
+    "values (?, ?, ?, ?, ?, ?, ?) on conflict (no) do update set status = excluded.status, "
+    "blueprint = excluded.blueprint, digest = excluded.digest, began_s = excluded.began_s, "
+    "ended_s = excluded.ended_s"
+)
+_BLOB = "insert or ignore into blob (digest, body) values (?, ?)"
+_HOLDING = "insert or ignore into holding (run, digest) values (?, ?)"
+_EVENT = "insert into event (run, seq, hash, body) values (?, ?, ?, ?)"
+_EVENTS = [_EVENT + ", (?, ?, ?, ?)" * more for more in range(_AT_ONCE)]
+
+Event = tuple[int, int, bytes, bytes]
+
+
+class Batch:
+    """What becomes durable together: events, and what they need to be there."""
+
+    __slots__ = ("blobs", "ended", "events", "holdings", "runs")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.runs: dict[int, RunRow] = {}
+        self.blobs: dict[bytes, bytes] = {}
+        self.holdings: set[tuple[int, bytes]] = set()
+        self.ended: dict[RunId, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.runs)
+
+
+class Writer:
+    """The one connection that writes; used by one thread at a time.
+
+    `health` is what the last attempt has shown, `seconds` what its opening commit took,
+    `epoch` the number of this opening.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.health: Health = "ok"
+        self._source = source
+        self._connection: Connection | None = connect_writer(source)
+        before = perf_counter()
+        try:
+            self.epoch = self._begin_epoch(self._connection)
+        except BaseException:
+            self.drop()
+            raise
+        self.seconds = perf_counter() - before
+
+    def write(self, batch: Batch) -> None:
+        """Make *batch* durable.
+
+        Raises: SwarmError (journal.degraded, journal.fenced, journal.failed).
+        """
+        if self.health == "failed":
+            raise self._failed(None)
+        self.attempt(lambda: self._write_or_recover(batch))
+
+    def probe(self) -> None:
+        """Write a word of no meaning.
+
+        Raises: as `write`.
+        """
+
+        def touch() -> None:
+            connection = self.begin()
+            connection.execute("update store set epoch = epoch where one = 1")
+            connection.execute("commit")
+
+        self.attempt(touch)
+
+    def attempt(self, act: Callable[[], _T]) -> _T:
+        """Do something with the connection; afterwards `health` says how writing stands.
+
+        Raises: SwarmError (journal.degraded, journal.failed) for what the library says.
+        """
+        try:
+            result = act()
+        except _PASSING as error:
+            self.drop()
+            if self.health != "failed":
+                self.health = "degraded"
+            raise SwarmError(
+                "journal.degraded",
+                f"{self._source.path}: expected a write that lasts, got "
+                f"{type(error).__name__}: {error} — runs go on when writing works again",
+                path=self._source.path,
+            ) from error
+        except apsw.Error as error:
+            self.drop()
+            self.health = "failed"
+            raise self._failed(error) from error
+        except BaseException:
+            # An interrupt may leave a transaction open, which no other is to meet.
+            self.drop()
+            raise
+        if self.health == "degraded":
+            self.health = "ok"
+        return result
+
+    def drop(self) -> None:
+        """Leave the connection; the next write opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close(True)
+            except apsw.Error:
+                # It is left because it is broken; what it says on leaving is no news.
+                return
+
+    # -- one batch ---------------------------------------------------------------------
+
+    def _write_or_recover(self, batch: Batch) -> None:
+        try:
+            self._transact(batch)
+        except apsw.Error:
+            self.drop()
+            if self._is_there(batch):
+                self._fold()
+            else:
+                self._transact(batch)
+
+    def _transact(self, batch: Batch) -> None:
+        execute = self.begin().execute
+        for number, run in batch.runs.items():
+            execute(_RUN, (number, run.run_id, run.status, run.blueprint, run.digest,
+                           run.began_s, run.ended_s))  # fmt: skip
+        if batch.blobs:
+            self._open().executemany(_BLOB, batch.blobs.items())
+        if batch.holdings:
+            self._open().executemany(_HOLDING, batch.holdings)
+        events = batch.events
+        if len(events) <= _AT_ONCE:
+            if events:
+                execute(_EVENTS[len(events) - 1], sum(events, ()))
+        else:
+            self._open().executemany(_EVENT, events)
+        execute("commit")
+
+    def _is_there(self, batch: Batch) -> bool:
+        if not batch.events:
+            return False
+        run, seq, hash_, _ = batch.events[-1]
+        row = (
+            self._open()
+            .execute("select hash from event where run = ? and seq = ?", (run, seq))
+            .fetchone()
+        )
+        return row is not None and row[0] == hash_
+
+    def _fold(self) -> None:
+        """Copy the log into the file and sync it.
+
+        Raises: apsw.BusyError, while a reader keeps that from being complete.
+        """
+        row = self._open().execute("pragma wal_checkpoint(full)").fetchone()
+        if row is None or row[0]:
+            raise apsw.BusyError("the log could not be folded into the file")
+
+    # -- the connection ----------------------------------------------------------------
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect_writer(self._source)
+        return self._connection
+
+    def begin(self) -> Connection:
+        """Begin a transaction in which the epoch is still ours.
+
+        Raises: SwarmError (journal.fenced); apsw.Error.
+        """
+        connection = self._open()
+        connection.execute("begin immediate")
+        row = connection.execute(_EPOCH).fetchone()
+        if row != (self.epoch,):
+            connection.execute("rollback")
+            self.health = "failed"
+            raise SwarmError(
+                "journal.fenced",
+                f"{self._source.path}: expected to be the owner (epoch {self.epoch}), got "
+                f"epoch {row[0] if row else None} — another process has taken the store over",
+                path=self._source.path,
+            )
+        return connection
+
+    def _begin_epoch(self, connection: Connection) -> int:
+        connection.execute("begin immediate")
+        row = connection.execute(
+            "update store set epoch = epoch + 1 where one = 1 returning epoch"
+        ).fetchone()
+        connection.execute("commit")
+        assert row is not None  # noqa: S101 - the row is made with the table
+        return int(row[0])
+
+    def _failed(self, error: apsw.Error | None) -> SwarmError:
+        got = f"{type(error).__name__}: {error}" if error else "one that has failed"
+        return SwarmError(
+            "journal.failed",
+            f"{self._source.path}: expected a journal that can write, got {got} — open the "
+            "store anew; runs resume from what was acknowledged",
+            path=self._source.path,
+        )

@@ -1,0 +1,210 @@
+"""Group commit alone, over a writer that only counts: who shares, who leads, who hears."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio import to_thread
+
+from swarm.errors import SwarmError
+from swarm.stores.sqlite.group import GroupCommit
+from swarm.stores.sqlite.writer import Batch
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Bench:
+    """A group over a writer that keeps what it gets, takes *cost_s*, and can refuse."""
+
+    def __init__(self, seconds: float = 0.0, cost_s: float = 0.0) -> None:
+        self.cost_s = cost_s
+        self.refuses = 0
+        self.sizes: list[int] = []
+        self.kept: list[int] = []
+        self.threads: set[int] = set()
+        self.flown = threading.Event()
+        self.landed = 0
+        self.last = 0
+        self.group = GroupCommit(self.write, self.land, seconds)
+
+    def write(self, batch: Batch) -> None:
+        self.threads.add(threading.get_ident())
+        self.flown.set()
+        if self.cost_s:
+            time.sleep(self.cost_s)
+        if self.refuses:
+            self.refuses -= 1
+            raise SwarmError("journal.degraded", "no")
+        self.sizes.append(len(batch.events))
+        self.kept += [seq for _, seq, _, _ in batch.events]
+
+    def land(self, batch: Batch) -> None:
+        self.landed += len(batch.events)
+
+    def append(self, count: int = 1) -> int:
+        for _ in range(count):
+            self.last += 1
+            self.group.open.events.append((1, self.last, b"", b""))
+        self.group.grown()
+        return self.last
+
+    async def keep(self, count: int = 1) -> None:
+        mine = self.append(count)
+        await self.group.commit()
+        assert mine in self.kept, "returned before it was kept"
+
+    async def together(self, tasks: int, times: int) -> None:
+        async def work() -> None:
+            for _ in range(times):
+                await self.keep()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(tasks):
+                group.start_soon(work)
+
+    def whole(self) -> bool:
+        return self.kept == [*range(1, self.last + 1)] and self.landed == self.last
+
+
+async def test_a_lone_caller_flies_at_once_in_his_own_thread() -> None:
+    bench = Bench()
+    for _ in range(500):
+        await bench.keep()
+    assert (bench.sizes, bench.threads) == ([1] * 500, {threading.get_ident()})
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005])
+async def test_many_callers_share_without_a_thread(seconds: float) -> None:
+    bench = Bench(seconds)
+    await bench.together(100, 5)
+    assert len(bench.sizes) <= 20
+    assert bench.threads == {threading.get_ident()}
+    assert bench.whole()
+
+
+async def test_on_a_slow_disk_the_next_flight_gathers_while_one_is_in_a_thread() -> None:
+    bench = Bench(seconds=0.01, cost_s=0.003)
+    await bench.together(20, 5)
+    assert threading.get_ident() not in bench.threads
+    assert len(bench.sizes) <= 20
+    assert bench.whole()
+
+
+async def test_a_disk_that_becomes_slow_is_left_to_a_thread() -> None:
+    bench = Bench(cost_s=0.003)
+    for _ in range(10):
+        await bench.keep()
+    assert bench.threads > {threading.get_ident()}
+    assert bench.whole()
+
+
+async def test_more_rows_than_a_transaction_takes_are_written_in_parts() -> None:
+    bench = Bench()
+    for _ in range(20):
+        bench.append(100)
+    await bench.keep()
+    assert bench.sizes == [500, 500, 500, 500, 1]
+    assert bench.whole()
+
+
+async def test_nothing_to_commit_writes_nothing() -> None:
+    bench = Bench()
+    await bench.group.commit()
+    assert bench.sizes == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005, 0.01])
+async def test_what_is_refused_is_kept_in_front(seconds: float) -> None:
+    bench = Bench(seconds)
+    bench.refuses = 2
+    for _ in range(2):
+        bench.append(400)
+        with pytest.raises(SwarmError, match="no"):
+            await bench.group.commit()
+    await bench.keep()
+    assert bench.whole()
+
+
+async def test_each_who_shared_hears_of_a_refusal_by_an_error_of_his_own() -> None:
+    bench = Bench(seconds=0.0005)
+    bench.refuses = 1
+    heard: list[SwarmError] = []
+
+    async def work() -> None:
+        bench.append()
+        try:
+            await bench.group.commit()
+        except SwarmError as error:
+            heard.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(work)
+    assert len({id(error) for error in heard}) == 5
+    await bench.group.commit()
+    assert bench.whole()
+
+
+async def test_who_commits_what_another_has_in_the_air_waits_for_it() -> None:
+    bench = Bench(seconds=0.01, cost_s=0.005)
+    order: list[str] = []
+
+    async def said(name: str, act: Callable[[], object]) -> None:
+        act()
+        await bench.group.commit()
+        order.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(said, "first", bench.append)
+        await to_thread.run_sync(bench.flown.wait)
+        assert bench.kept == []
+        tasks.start_soon(said, "second", lambda: None)
+    assert sorted(order) == ["first", "second"]
+    assert bench.kept == [1]
+
+
+async def test_something_else_is_done_between_two_flights() -> None:
+    bench = Bench(seconds=0.01, cost_s=0.002)
+    seen: list[tuple[int, int]] = []
+
+    def act() -> int:
+        before = len(bench.sizes)
+        time.sleep(0.004)
+        seen.append((before, len(bench.sizes)))
+        return 7
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.together, 5, 5)
+        for _ in range(3):
+            assert await bench.group.exclusively(act) == 7
+    assert all(before == after for before, after in seen)
+    assert bench.whole()
+
+
+async def test_cancelled_callers_are_answered() -> None:
+    bench = Bench(seconds=0.01, cost_s=0.003)
+    done: list[int] = []
+
+    async def work() -> None:
+        await bench.keep()
+        done.append(1)
+
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(work)
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    assert len(done) == bench.last
+    assert bench.whole()
