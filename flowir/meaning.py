@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from typing import Any, TypeAlias, assert_never
 
@@ -17,6 +16,7 @@ from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN
 from flowir.nodes import OP_FIELDS, QUANTIFIERS
 from flowir.notation import CHAINS, FORMS, KNOWN, LISTS, NAME, OPERATORS, PREFIXES, REFUSED
 from flowir.path import Path, Segment, format_path, parse_path
+from flowir.report import near
 from flowir.syntax import (
     Binary,
     Call,
@@ -357,8 +357,8 @@ def _unknown(piece: Name, scope: Scope) -> SyntaxFault:
     if name in KNOWN:
         return _fault(piece, f"expected a value, got '{name}', which is called: {name}(…)")
     words = ["ctx", "nil", "true", "false", *scope.names]
-    near = _FOREIGN.get(name.lower()) or next(iter(get_close_matches(name, words, 1)), None)
-    hint = f"did you mean '{near}'?" if near else f"a field of the context is ctx.{name}"
+    meant = _FOREIGN.get(name.lower()) or near(name, words)
+    hint = f"did you mean '{meant}'?" if meant else f"a field of the context is ctx.{name}"
     return _fault(piece, f"expected a value, got the unknown name '{name}'", hint)
 
 

@@ -13,7 +13,16 @@ from typing import Any, NoReturn
 
 from flowir.errors import Problem, shorten
 
-__all__ = ("Report", "Stopped", "in_document_order", "member", "nearest", "one_of", "type_of")
+__all__ = (
+    "Report",
+    "Stopped",
+    "in_document_order",
+    "member",
+    "near",
+    "nearest",
+    "one_of",
+    "type_of",
+)
 
 # The class of a value that may be anything. By `type` itself the type checker would narrow
 # `Any` to a container of unknown things.
@@ -38,16 +47,26 @@ def member(name: str) -> str:
     return f"[{json.dumps(shown, ensure_ascii=False)}]".encode("utf-8", "backslashreplace").decode()
 
 
-def nearest(word: str, allowed: Collection[str]) -> str | None:
+def near(word: str, allowed: Iterable[str]) -> str | None:
+    """Return the allowed word that *word* was probably meant to be.
+
+    >>> near("brnach", ("seq", "branch"))
+    'branch'
+    """
+    if len(word) > _LONGEST_WORD:
+        return None
+    found = get_close_matches(word, list(allowed), 1)
+    return found[0] if found else None
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str | None:
     """Return the hint "did you mean …?" if an allowed word is near *word*.
 
     >>> nearest("brnach", ("seq", "branch"))
     "did you mean 'branch'?"
     """
-    if len(word) > _LONGEST_WORD:
-        return None
-    found = get_close_matches(word, allowed, 1)
-    return f"did you mean {found[0]!r}?" if found else None
+    found = near(word, allowed)
+    return None if found is None else f"did you mean {found!r}?"
 
 
 def one_of(words: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 --- Builders of flows: what a blueprint script is written with.
 --
--- Every builder checks its arguments, blames the author's line, and returns a plain table:
--- the author's own fields, `__swarm` (which builder), `__file` and `__line` (where).
--- Nothing here runs a flow.  May be called in blueprint scripts only.
+-- Every builder checks its arguments and returns a plain table: the author's own fields,
+-- `__swarm` (which builder), `__file` and `__line` (where).  What is wrong in the table that
+-- a builder takes is left out and noted (`flow.fields`); a call that hands over no table, or
+-- an agent without a name, is an error on its line.  Nothing here runs a flow.  May be called in blueprint scripts only.
 --
 -- A string where an expression is due is its written form (`"ctx.n < 3"`), any other plain
 -- value stands for itself, and tables build objects and lists of expressions.
@@ -18,17 +19,20 @@
 
 local _, host = ...
 local check = require "flow.check"
+local fields = require "flow.fields"
 local rules = check.rules
 
 local flow = {}
 
--- Copy the author's fields and note where the builder was called.
-local function made(builder, fields)
-  local result = {}
-  for name, value in pairs(fields) do result[name] = value end
-  result.__swarm = builder
-  result.__file, result.__line = host.caller()
-  return result
+-- What was made with mistakes.
+local wrong = {}
+
+-- Note where the builder was called.
+local function made(builder, kept)
+  kept.__swarm = builder
+  kept.__file, kept.__line = host.caller()
+  if kept.__problems then wrong[#wrong + 1] = kept end
+  return kept
 end
 
 -- agents ------------------------------------------------------------------------------------
@@ -39,17 +43,14 @@ local function complete(agent, settings)
     settings = { [agent.shorthand] = settings }
   end
   check.argument(builder, "settings", settings, rules.table)
-  for key, value in pairs(settings) do
-    if type(key) ~= "string" then
-      check.blame(builder, "expected settings with names, got a list")
-    end
-    if key == "name" or (key == "kind" and agent.kind) then
-      local given = builder .. " '" .. agent.name .. "'"
-      check.blame(builder, "unknown field '" .. key .. "' — it is given by " .. given)
-    end
-    check.argument(builder, key, value, rules.data)
+  local given = "it is given by " .. builder .. " '" .. agent.name .. "'"
+  if not agent.kind and settings.kind ~= nil then
+    check.argument(builder, "kind", settings.kind, rules.text)
   end
-  local result = made("agent", settings)
+  local refused = { name = given, kind = agent.kind and given }
+  local result = fields.settings(builder, settings, refused)
+  for _, fault in ipairs(agent.problems()) do fields.tell(result, fault.by, fault) end
+  made("agent", result)
   -- The line of the name: a source in long brackets puts its call on the line of its end.
   result.__file, result.__line = agent.file, agent.line
   result.name = agent.name
@@ -69,6 +70,7 @@ local function agents_of(builder, kind, options)
     local seed = {
       builder = builder, kind = kind, name = name, file = bare.__file, line = bare.__line,
       named = options.named, shorthand = options.shorthand,
+      problems = function() return rawget(bare, "__problems") or {} end,
     }
     return setmetatable(bare, {
       __metatable = "agent",
@@ -147,6 +149,9 @@ end
 
 local function need(rule) return { rule } end
 local function may(rule) return { rule, optional = true } end
+local function list(expected, each)
+  return { check.list(expected), optional = true, each = each }
+end
 
 local ID = may(rules.text)
 
@@ -165,9 +170,8 @@ local STEP = {
 -- @treturn node
 -- @usage flow.step { agent = writer, input = { topic = "ctx.topic" }, out = "ctx.draft" }
 function flow.step(spec)
-  check.fields("flow.step", spec, STEP)
-  local node = made("step", spec)
-  node.agent = name_of(spec.agent)
+  local node = made("step", fields.checked("flow.step", spec, STEP))
+  node.agent = node.agent and name_of(node.agent)
   return node
 end
 
@@ -176,13 +180,7 @@ end
 -- @treturn node
 -- @usage flow.seq { first, second }
 function flow.seq(nodes)
-  check.fields("flow.seq", nodes, { id = ID }, true)
-  local last = 0
-  for key in pairs(nodes) do
-    if math.type(key) == "integer" then last = math.max(last, key) end
-  end
-  for i = 1, last do check.argument("flow.seq", "item " .. i, rawget(nodes, i), rules.node) end
-  return made("seq", nodes)
+  return made("seq", fields.checked("flow.seq", nodes, { id = ID }, rules.node))
 end
 
 local BRANCH = {
@@ -197,8 +195,7 @@ local BRANCH = {
 -- @treturn node
 -- @usage flow.branch { when = "ctx.ok", run = flow.seq { … }, otherwise = flow.seq {} }
 function flow.branch(spec)
-  check.fields("flow.branch", spec, BRANCH)
-  return made("branch", spec)
+  return made("branch", fields.checked("flow.branch", spec, BRANCH))
 end
 
 local LOOP = {
@@ -216,8 +213,7 @@ local LOOP = {
 -- @treturn node
 -- @usage flow.loop { counter = "ctx.n", max = 3, when = "not ctx.done", run = flow.seq { … } }
 function flow.loop(spec)
-  check.fields("flow.loop", spec, LOOP)
-  return made("loop", spec)
+  return made("loop", fields.checked("flow.loop", spec, LOOP))
 end
 
 local FANOUT = {
@@ -240,8 +236,7 @@ local FANOUT = {
 -- @treturn node
 -- @usage flow.fanout { over = "ctx.files", as = "ctx.file", run = check_file, out = "ctx.reports" }
 function flow.fanout(spec)
-  check.fields("flow.fanout", spec, FANOUT)
-  return made("fanout", spec)
+  return made("fanout", fields.checked("flow.fanout", spec, FANOUT))
 end
 
 local TRY = {
@@ -249,7 +244,7 @@ local TRY = {
   catch = may(rules.node),
   err_at = may(rules.path),
   error_at = may(rules.path),
-  on = may(check.list_of(rules.text, "a list of error codes")),
+  on = list("a list of error codes", rules.text),
   finally = may(rules.node),
   restore = may(rules.flag),
   id = ID,
@@ -261,8 +256,7 @@ local TRY = {
 -- @treturn node
 -- @usage flow.try { run = risky, catch = flow.assign { at = "ctx.ok", value = false } }
 function flow.try(spec)
-  check.fields("flow.try", spec, TRY)
-  return made("try", spec)
+  return made("try", fields.checked("flow.try", spec, TRY))
 end
 
 local ASSIGN = { at = need(rules.path), value = need(rules.expression), id = ID }
@@ -272,22 +266,24 @@ local ASSIGN = { at = need(rules.path), value = need(rules.expression), id = ID 
 -- @treturn node
 -- @usage flow.assign { at = "ctx.total", value = "ctx.total + 1" }
 function flow.assign(spec)
-  check.fields("flow.assign", spec, ASSIGN)
-  return made("assign", spec)
+  return made("assign", fields.checked("flow.assign", spec, ASSIGN))
 end
+
+local SLEEP = { seconds = need(rules.delay) }
 
 --- Wait, durably: a run that is restarted waits for what is left.
 -- @param seconds expression
 -- @treturn node
 -- @usage flow.sleep(60)
 function flow.sleep(seconds)
-  if type(seconds) == "number" then
-    check.argument("flow.sleep", "seconds", seconds, rules.seconds)
-  else
-    check.argument("flow.sleep", "seconds", seconds, rules.expression)
-  end
-  return made("sleep", { seconds = seconds })
+  return made("sleep", fields.checked("flow.sleep", { seconds = seconds }, SLEEP))
 end
+
+local FAIL = {
+  code = need(rules.text),
+  message = need(rules.expression),
+  data = may(rules.expression),
+}
 
 --- End with an error of one's own, which a `flow.try` around may handle.
 -- @tparam string code a dotted word, such as `review.rejected`
@@ -296,10 +292,8 @@ end
 -- @treturn node
 -- @usage flow.fail("review.rejected", "concat('rejected: ', ctx.reason)")
 function flow.fail(code, message, data)
-  check.argument("flow.fail", "code", code, rules.text)
-  check.argument("flow.fail", "message", message, rules.expression)
-  if data ~= nil then check.argument("flow.fail", "data", data, rules.expression) end
-  return made("fail", { code = code, message = message, data = data })
+  local given = { code = code, message = message, data = data }
+  return made("fail", fields.checked("flow.fail", given, FAIL))
 end
 
 -- values ------------------------------------------------------------------------------------
@@ -328,9 +322,9 @@ flow.array = array
 local BLUEPRINT = {
   id = need(rules.text),
   flow = need(rules.flow),
-  agents = may(check.list_of(rules.agent_table, "a list of agents")),
+  agents = list("a list of agents", rules.agent_table),
   inputs = may(rules.table),
-  files = may(check.list_of(rules.text, "a list of paths")),
+  files = list("a list of paths", rules.text),
   limits = may(rules.table),
   layers = may(rules.table),
   description = may(rules.text),
@@ -342,14 +336,54 @@ local BLUEPRINT = {
 -- @treturn blueprint
 -- @usage return flow.blueprint { id = "hello", agents = { greeter }, flow = flow.seq { … } }
 function flow.blueprint(spec)
-  check.fields("flow.blueprint", spec, BLUEPRINT)
-  local blueprint = made("blueprint", spec)
-  if type(spec.flow) == "function" then
-    local file, first, last = host.place_of(spec.flow)
+  local blueprint = made("blueprint", fields.checked("flow.blueprint", spec, BLUEPRINT))
+  if type(blueprint.flow) == "function" then
+    local file, first, last = host.place_of(blueprint.flow)
     blueprint.flow = { __swarm = "function", __file = file, __line = first, __last = last }
   end
   return blueprint
 end
+
+-- what a script returns ---------------------------------------------------------------------
+
+-- Return all the tables that a value holds.
+local function tables_in(value)
+  local seen, todo = {}, { value }
+  while #todo > 0 do
+    local here = table.remove(todo)
+    if type(here) == "table" and not seen[here] then
+      seen[here] = true
+      for _, member in pairs(here) do todo[#todo + 1] = member end
+    end
+  end
+  return seen
+end
+
+-- Only the mistakes of what was made, and where.
+local function told(thing)
+  local swarm, file, line = thing.__swarm, thing.__file, thing.__line
+  return { __swarm = swarm, __file = file, __line = line, __problems = thing.__problems }
+end
+
+-- Mistakes count in what the blueprint does not hold, too, and where there is no blueprint.
+host.finish(function(result)
+  local left = {}
+  for _, thing in ipairs(wrong) do
+    if thing.__problems then left[#left + 1] = thing end
+  end
+  if #left == 0 then return result end
+  if check.builder_of(result) ~= "blueprint" then
+    local thing = check.builder_of(result) and result or {}
+    local file, line = thing.__file, thing.__line
+    result = { __swarm = "result", __file = file, __line = line, got = check.shown(result) }
+  end
+  local seen, strays = tables_in(result), array {}
+  for _, thing in ipairs(left) do
+    if not seen[thing] then strays[#strays + 1] = told(thing) end
+  end
+  result.__strays = strays
+  return result
+end)
 
 local names = {}
 for name, builder in pairs(flow) do
@@ -357,11 +391,27 @@ for name, builder in pairs(flow) do
   if builder ~= array and type(builder) == "function" then flow[name] = host.public(builder) end
 end
 
+-- What a misspelt builder probably is, if it makes something on which that can be noted.
+local function meant_by(name)
+  local near = type(name) == "string" and check.nearest(name, names) or "lit"
+  local builder = rawget(flow, near)
+  if near ~= "lit" and builder ~= array and builder ~= null then return builder end
+  return nil
+end
+
 -- A misspelt builder is told on the spot, not as a call of nil.
 return setmetatable(flow, {
   __metatable = "flow",
   __index = function(_, name)
-    check.blame("flow", "no builder " .. check.shown(name) .. check.hint(name, names))
+    local message, hint = "no builder " .. check.shown(name), check.hint(name, names)
+    local meant = meant_by(name)
+    if not meant then check.blame("flow", message, hint) end
+    return function(...)
+      local thing = meant(...)
+      fields.tell(thing, "flow", { kind = "builder", message = message, hint = hint })
+      wrong[#wrong + 1] = thing
+      return thing
+    end
   end,
   __newindex = function(_, name) check.blame("flow", "cannot set " .. check.shown(name)) end,
 })

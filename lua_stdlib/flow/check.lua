@@ -1,7 +1,8 @@
---- Checks of what authors hand to builders; every refusal names the author's line.
+--- Rules for what authors hand to builders, and the sentences of refusal.
 --
 -- A rule answers for one argument: it returns nothing, or what it expected and, where it
--- looked inside the value, the place of the offender.
+-- looked inside the value, the place of the offender and the offender; then a hint, and
+-- the right value that was probably meant.
 -- @module flow.check
 
 local _, host = ...
@@ -14,8 +15,10 @@ local DEPTH = 64
 --- Raise on the author's line.
 -- @tparam string builder what was called, such as `flow.step`
 -- @tparam string message the sentence behind it
-function check.blame(builder, message)
+-- @tparam[opt] string hint what to write instead
+function check.blame(builder, message, hint)
   local file, line = host.caller()
+  if hint then message = message .. " — " .. hint end
   error(file .. ":" .. line .. ": " .. builder .. ": " .. message, 0)
 end
 
@@ -76,25 +79,32 @@ end
 --- Say what to write instead of an unknown word.
 -- @tparam string word what the author wrote
 -- @tparam {string,...} allowed the words there are
--- @treturn string a hint that follows the sentence
+-- @treturn ?string a hint that follows the sentence
 function check.hint(word, allowed)
   local near = type(word) == "string" and check.nearest(word, allowed)
-  if near then return " — did you mean '" .. near .. "'?" end
-  if #allowed == 0 then return "" end
-  return " — expected one of '" .. table.concat(allowed, "', '") .. "'"
+  if near then return "did you mean '" .. near .. "'?" end
+  if #allowed == 0 then return nil end
+  return "expected one of '" .. table.concat(allowed, "', '") .. "'"
 end
 
 -- rules -------------------------------------------------------------------------------------
 
-local NODES = {
+--- The builders that make nodes.
+check.NODES = {
   step = true, seq = true, branch = true, loop = true, fanout = true,
   try = true, assign = true, sleep = true, fail = true,
 }
 
-local function builder_of(value)
+--- Tell which builder made a value.
+-- @param value anything
+-- @treturn ?string such as `step`
+function check.builder_of(value)
   return type(value) == "table" and rawget(value, "__swarm") or nil
 end
 
+local builder_of = check.builder_of
+
+local NODES = check.NODES
 local rules = {}
 check.rules = rules
 
@@ -132,13 +142,19 @@ end
 function rules.path(value)
   if type(value) ~= "string" then return "a path such as 'ctx.name'" end
   if value == "ctx" or value:find("^ctx[.%[]") or value:find("^%$") then return nil end
-  local hint = value:find("^[%a_][%w_.]*$") and "did you mean 'ctx." .. value .. "'?" or nil
-  return "a path such as 'ctx.name'", nil, nil, hint
+  local meant = value:find("^[%a_][%w_.]*$") and "ctx." .. value or nil
+  local hint = meant and "did you mean '" .. meant .. "'?"
+  return "a path such as 'ctx.name'", nil, nil, hint, meant
 end
 
 function rules.seconds(value)
   if type(value) == "number" and value > 0 and value < math.huge then return nil end
   return "a number of seconds above 0"
+end
+
+function rules.delay(value)
+  if type(value) == "number" then return rules.seconds(value) end
+  return rules.expression(value)
 end
 
 function rules.count(value)
@@ -211,23 +227,16 @@ function check.one_of(allowed)
   end
 end
 
---- Make a rule for a list whose items all obey one.
--- @tparam function rule the rule of the items
+--- Make a rule that admits lists; their items have a rule of their own.
 -- @tparam string expected what the whole is called
 -- @treturn function a rule
-function check.list_of(rule, expected)
+function check.list(expected)
   return function(value)
     if type(value) ~= "table" or rawequal(value, null) or builder_of(value) then return expected end
-    local last = 0
     for key in pairs(value) do
       if math.type(key) ~= "integer" then
         return expected, "." .. tostring(key), rawget(value, key)
       end
-      last = math.max(last, key)
-    end
-    for i = 1, last do
-      local item_expected, _, _, hint = rule(rawget(value, i))
-      if item_expected then return item_expected, "[" .. i .. "]", rawget(value, i), hint end
     end
     return nil
   end
@@ -235,47 +244,32 @@ end
 
 -- arguments ---------------------------------------------------------------------------------
 
---- Check one argument by a rule.
+--- Judge one argument by a rule.
+-- @tparam string name the argument's name
+-- @param value what was given
+-- @tparam function rule see above
+-- @treturn ?table what is wrong: `kind` (`missing` or `wrong`), `message`, `hint`
+-- @return the right value that was probably meant, if there is one
+function check.fault(name, value, rule)
+  local expected, inside, offender, hint, meant = rule(value)
+  if not expected then return nil end
+  if inside == nil then offender = value end
+  local what = "expected '" .. name .. (inside or "") .. "' to be " .. expected
+  return {
+    kind = value == nil and "missing" or "wrong",
+    message = what .. ", got " .. check.shown(offender),
+    hint = hint,
+  }, meant
+end
+
+--- Check one argument by a rule, without which there is nothing to go on with.
 -- @tparam string builder what was called
 -- @tparam string name the argument's name
 -- @param value what was given
 -- @tparam function rule see above
 function check.argument(builder, name, value, rule)
-  local expected, inside, offender, hint = rule(value)
-  if not expected then return end
-  if inside == nil then offender = value end
-  local place = name .. (inside or "")
-  local got = check.shown(offender) .. (hint and " — " .. hint or "")
-  check.blame(builder, "expected '" .. place .. "' to be " .. expected .. ", got " .. got)
-end
-
-local function names_of(shape)
-  local names = {}
-  for name in pairs(shape) do names[#names + 1] = name end
-  return names
-end
-
---- Check the one table that a builder takes.
--- @tparam string builder what was called
--- @tparam table spec what was given
--- @tparam table shape per field a rule, or `{ rule, optional = true }`
--- @tparam[opt] function is_item admits the list part; absent where there is none
-function check.fields(builder, spec, shape, is_item)
-  if type(spec) ~= "table" or rawequal(spec, null) or builder_of(spec) then
-    local sentence = "expected a table of fields, got " .. check.shown(spec)
-    check.blame(builder, sentence .. " — write " .. builder .. " { … }")
-  end
-  for key in pairs(spec) do
-    local listed = is_item and math.type(key) == "integer"
-    if not listed and not shape[key] then
-      local word = type(key) == "string" and check.shown(key) or "[" .. tostring(key) .. "]"
-      check.blame(builder, "unknown field " .. word .. check.hint(key, names_of(shape)))
-    end
-  end
-  for name, field in pairs(shape) do
-    local value = rawget(spec, name)
-    if value ~= nil or not field.optional then check.argument(builder, name, value, field[1]) end
-  end
+  local fault = check.fault(name, value, rule)
+  if fault then check.blame(builder, fault.message, fault.hint) end
 end
 
 return check

@@ -10,7 +10,17 @@ __all__ = ("COMMON_FIELDS", "AgentSpec")
 
 # Settings that an agent of every kind may have.
 COMMON_FIELDS = frozenset(
-    {"name", "kind", "description", "timeout_s", "verdict", "tags", "model", "instructions"}
+    {
+        "name",
+        "kind",
+        "description",
+        "timeout_s",
+        "verdict",
+        "tags",
+        "model",
+        "instructions",
+        "reserve",
+    }
 )
 
 

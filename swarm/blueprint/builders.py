@@ -23,12 +23,14 @@ class AuthorField:
     """One field: its name on the wire, what stands there, and what an absent one means.
 
     Shape: `default` is in the author's form; None means that the field stays absent.
+    `stand_in` is what a plain field has, on the wire, where the author's was wrong.
     """
 
     wire: str
     type: Kind
     required: bool = False
     default: Any = None
+    stand_in: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,17 @@ class Builder:
         """Return the author's name of a field of the wire node."""
         return next((name for name, spec in self.fields.items() if spec.wire == wire), wire)
 
+    def wire_name(self, name: str) -> str:
+        """Return the name on the wire of a field of the author's."""
+        return self.fields[name].wire if name in self.fields else name
 
-def _need(wire: str, type_: Kind) -> AuthorField:
-    return AuthorField(wire, type_, required=True)
+
+def _need(wire: str, type_: Kind, stand_in: Any = None) -> AuthorField:
+    return AuthorField(wire, type_, required=True, stand_in=stand_in)
 
 
-def _may(wire: str, type_: Kind, default: Any = None) -> AuthorField:
-    return AuthorField(wire, type_, default=default)
+def _may(wire: str, type_: Kind, default: Any = None, stand_in: Any = None) -> AuthorField:
+    return AuthorField(wire, type_, default=default, stand_in=stand_in)
 
 
 _ID = {"id": _may("id", "plain")}
@@ -59,7 +65,7 @@ BUILDERS: Mapping[str, Builder] = {
     "step": Builder(
         "step",
         {
-            "agent": _need("ref", "plain"),
+            "agent": _need("ref", "plain", SLEEP),
             "input": _may("in", "expr", _NULL),
             "out": _may("out", "target"),
             "timeout_s": _may("timeout_s", "plain"),
@@ -82,7 +88,7 @@ BUILDERS: Mapping[str, Builder] = {
         {
             "counter": _need("counter", "target"),
             "when": _may("cond", "expr", default=True),
-            "max": _need("max", "plain"),
+            "max": _need("max", "plain", 1),
             "run": _need("body", "node"),
             "exhausted_at": _may("exhausted_at", "target"),
             **_ID,
@@ -94,7 +100,7 @@ BUILDERS: Mapping[str, Builder] = {
             "over": _need("items", "expr"),
             "as": _need("bind", "target"),
             "run": _need("body", "node"),
-            "join": _may("join", "plain", "all"),
+            "join": _may("join", "plain", "all", "all"),
             "out": _need("out", "target"),
             "collect": _may("collect", "expr"),
             "index": _may("index", "target"),
@@ -124,7 +130,7 @@ BUILDERS: Mapping[str, Builder] = {
     "fail": Builder(
         "fail",
         {
-            "code": _need("code", "plain"),
+            "code": _need("code", "plain", "unknown"),
             "message": _need("message", "expr"),
             "data": _may("data", "expr"),
             **_ID,

@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 __all__ = ("canonical_bytes", "digest_of")
 
+# Made once: making it takes longer than encoding a small value.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
-def canonical_bytes(document: Mapping[str, Any]) -> bytes:
+
+def canonical_bytes(document: Any) -> bytes:
     """Return the one spelling of *document*, in UTF-8.
 
     >>> canonical_bytes({"b": 1, "a": [2.0, None]})
     b'{"a":[2.0,null],"b":1}'
     """
-    text = json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _ENCODER.encode(document).encode()
 
 
-def digest_of(document: Mapping[str, Any]) -> str:
+def digest_of(document: Any) -> str:
     """Return the SHA-256 of the document's canonical bytes, in lower case hex."""
     return hashlib.sha256(canonical_bytes(document)).hexdigest()

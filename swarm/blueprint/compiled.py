@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from flowir.nodes import Flow
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.budget import Budget
+from swarm.blueprint.inputs import first_context
 from swarm.blueprint.places import nearest
 from swarm.errors import Place
 
@@ -29,6 +32,7 @@ class CompiledBlueprint:
     entry for each agent a step may name, the built-in ones that the flow uses among
     them. `places` maps places in the document (`$.flow.children[0]`, `$.agents[1]`) to
     the author's lines, and `sources` files to their text; neither counts for equality.
+    `folder` is where its processes work: that of the file it was loaded from.
     """
 
     id: str
@@ -39,6 +43,19 @@ class CompiledBlueprint:
     workers: Mapping[str, Doer] = field(compare=False, repr=False)
     places: Mapping[str, Place] = field(compare=False, repr=False)
     sources: Mapping[str, str] = field(compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
+
+    def first_context(self, input: Any) -> Any:
+        """Return the first context of a run that is given *input*, a copy with defaults.
+
+        Raises: Refused (run.input), with the place as `values["at"]`.
+        """
+        return first_context(self.document.get("inputs"), input, self.flow.limits)
+
+    def budget(self, given: Budget | None = None) -> Budget | None:
+        """Return what a run of it may use, where its starter gave a budget as well."""
+        own = self.document.get("limits", {}).get("budget")
+        return given if own is None else Budget.of(own).within(given)
 
     def place_of(self, at: str) -> Place | None:
         """Return the author's line of a place in the flow, as its machine names it.

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from flowir.errors import Problem
 from flowir.limits import DEFAULT_LIMITS
+from swarm.blueprint.budget import Budget
 from swarm.blueprint.sentences import problems_of
 
 __all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "VERSION", "model_problems")
@@ -66,6 +67,14 @@ class LimitsModel(_Strict):
     fuel: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.fuel)] = DEFAULT_LIMITS.fuel
     lanes: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.lanes)] = DEFAULT_LIMITS.lanes
     in_flight: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.in_flight)] = DEFAULT_LIMITS.in_flight
+    budget: Budget = Budget()
+
+
+class ReserveModel(_Strict):
+    """What one attempt may use at most: held back of the run's budget before it begins."""
+
+    tokens: Annotated[int, Field(ge=0)] = 0
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class AgentModel(_Strict):
@@ -81,6 +90,7 @@ class AgentModel(_Strict):
     tags: list[_Text] = []
     model: _Text = ""
     instructions: str = ""
+    reserve: ReserveModel = ReserveModel()
 
 
 class DocumentModel(_Strict):
@@ -95,7 +105,11 @@ class DocumentModel(_Strict):
     description: str = ""
 
 
-_MODELS: dict[str, type[BaseModel]] = {"$": DocumentModel, "$.limits": LimitsModel}
+_MODELS: dict[str, type[BaseModel]] = {
+    "$": DocumentModel,
+    "$.limits": LimitsModel,
+    "$.limits.budget": Budget,
+}
 
 
 def model_problems(document: Any) -> list[Problem]:

@@ -7,7 +7,7 @@ that have problems elsewhere: what is not an agent at all is the model's to refu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from flowir.errors import Problem
@@ -18,7 +18,6 @@ from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.words import allowed, near, suggest
 from swarm.compiler.blame import LineFinding
 from swarm.compiler.registry import Registry
-from swarm.ports.scripts import Script
 from swarm.ports.worker import FieldProblem, Toolbox, WorkerFactory
 
 __all__ = ("BUILT_IN", "Roster")
@@ -44,18 +43,27 @@ class Roster:
         self.names = {spec.name for spec in self.declared.values()}
 
     def problems(
-        self, refs: Mapping[str, str], registry: Registry, tools: Toolbox
+        self,
+        refs: Mapping[str, str],
+        registry: Registry,
+        tools: Toolbox,
+        *,
+        told: Collection[str] = (),
+        is_unsure: bool = False,
     ) -> Iterator[Problem]:
         """Find what is wrong with the agents, and with who is asked.
 
-        Shape: *refs* maps the places of step refs to the names there.
+        Shape: *refs* maps the places of step refs to the names there; *told* are places
+        whose absence is known as a mistake; *is_unsure*: some steps may ask anyone.
         """
         yield from self._twice()
         meant = self._meant(refs)
-        yield from self._unknown(refs, meant)
-        yield from self._unused(refs, meant)
+        if "$.agents" not in told:
+            yield from self._unknown(refs, meant)
+        if not is_unsure:
+            yield from self._unused(refs, meant)
         for at, spec in self.declared.items():
-            yield from _kind_problems(at, spec, registry, tools)
+            yield from _kind_problems(at, spec, registry, tools, told)
 
     def asked(self, refs: Mapping[str, str]) -> dict[str, AgentSpec]:
         """Return the agents that may be asked, the built-in ones only where they are."""
@@ -115,19 +123,21 @@ def _spec(agent: Any) -> AgentSpec | None:
 
 
 def _kind_problems(
-    at: str, spec: AgentSpec, registry: Registry, tools: Toolbox
+    at: str, spec: AgentSpec, registry: Registry, tools: Toolbox, told: Collection[str]
 ) -> Iterator[Problem]:
     factory = registry.get(spec.kind)
     if factory is None:
         yield _unknown_kind(at, spec, registry)
         return
-    yield from _field_problems(at, spec, factory)
+    yield from _field_problems(at, spec, factory, told)
     if factory.required <= spec.settings.keys():
         for problem in _asked(factory, spec, tools):
-            yield _setting(at, spec, problem, tools)
+            yield _setting(at, spec, problem)
 
 
-def _field_problems(at: str, spec: AgentSpec, factory: WorkerFactory) -> Iterator[Problem]:
+def _field_problems(
+    at: str, spec: AgentSpec, factory: WorkerFactory, told: Collection[str]
+) -> Iterator[Problem]:
     known = COMMON_FIELDS | factory.fields
     unknown = sorted(spec.settings.keys() - known)
     for name in unknown:
@@ -137,8 +147,9 @@ def _field_problems(at: str, spec: AgentSpec, factory: WorkerFactory) -> Iterato
     # A misspelt name is one mistake: the field it was meant for is not missing as well.
     meant = {near(name, known) for name in unknown}
     for name in sorted(factory.required - spec.settings.keys() - meant):
-        sentence = f"expected a field {name!r}, got none"
-        yield Problem("agent.field_missing", at, sentence)
+        if inside(at, name) not in told:
+            sentence = f"expected a field {name!r}, got none"
+            yield Problem("agent.field_missing", at, sentence)
 
 
 def _asked(factory: WorkerFactory, spec: AgentSpec, tools: Toolbox) -> list[FieldProblem]:
@@ -159,11 +170,10 @@ def _unknown_kind(at: str, spec: AgentSpec, registry: Registry) -> Problem:
     return Problem("agent.kind_unknown", place, sentence, suggest(spec.kind, registry.kinds()))
 
 
-def _setting(at: str, spec: AgentSpec, problem: FieldProblem, tools: Toolbox) -> Problem:
+def _setting(at: str, spec: AgentSpec, problem: FieldProblem) -> Problem:
     place = inside(at, problem.field)
     text = spec.settings.get(problem.field)
-    if problem.code == "script.syntax" and isinstance(text, str):
-        failed = tools.scripts.syntax_error(Script(spec.name, text))
-        if failed is not None and failed.where is not None and failed.where.line is not None:
-            return LineFinding(problem.code, place, failed.bare, None, text, failed.where.line)
-    return Problem(problem.code, place, problem.message, problem.hint)
+    told = (problem.code, place, problem.message, problem.hint)
+    if problem.line is not None and isinstance(text, str):
+        return LineFinding(*told, text, problem.line)
+    return Problem(*told)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from flowir.errors import Problem as Finding
 from swarm.blueprint.builders import BUILDERS
 from swarm.blueprint.places import nearest
+from swarm.blueprint.told import STRAYS, Told
 from swarm.compiler.scripts import first_line
 from swarm.errors import Place, Problem
 from swarm.lua.syntax import field_line
@@ -67,12 +68,24 @@ class Blame:
 
     def problem(self, finding: Finding) -> Problem:
         """Give one finding its line."""
+        if isinstance(finding, Told):
+            return self._told(finding)
         where = self.line_of(finding.at)
         if isinstance(finding, LineFinding):
             return self._line_problem(finding, where)
         subject = self._subject(finding.at)
         message = f"{subject}: {finding.message}" if subject else finding.message
         return Problem(finding.code, message, where, finding.at, self._hint(finding))
+
+    def _told(self, finding: Told) -> Problem:
+        """Give its line to what a builder found, which knows its own name."""
+        known = nearest(self._places, finding.at)
+        where = Place(self._file) if known is None else self._places[known]
+        line = None if known is None else self._field_line(known, finding.field)
+        message = f"{finding.by}: {finding.message}"
+        at = "" if finding.at.startswith(STRAYS) else finding.at
+        found = where if line is None else Place(where.file, line)
+        return Problem(finding.code, message, found, at, finding.hint)
 
     def _hint(self, finding: Finding) -> str | None:
         """Name other nodes by their lines, as the author knows them."""
@@ -111,13 +124,21 @@ class Blame:
         known = nearest(self._places, at)
         if known is None:
             return Place(self._file)
+        where, line = self._places[known], self._field_line(known, self._field(known, at))
+        return where if line is None else Place(where.file, line)
+
+    def is_written(self, at: str) -> bool:
+        """Tell whether the author wrote the field that should stand at *at*, of a builder."""
+        known = nearest(self._places, at)
+        return known is not None and self._field_line(known, self._field(known, at)) is not None
+
+    def _field_line(self, known: str, name: str | None) -> int | None:
+        """Return the line of a field, by the author's name, of what a builder made."""
         where = self._places[known]
         source = self._sources.get(where.file)
-        name = self._field(known, at)
         if known not in self._builders or source is None or where.line is None or name is None:
-            return where
-        line = field_line(source, where.line, name)
-        return where if line is None else Place(where.file, line)
+            return None
+        return field_line(source, where.line, name)
 
     def _field(self, known: str, at: str) -> str | None:
         """Return the author's name of the field of *known* in which *at* lies."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from flowir.values import private_copy
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.inputs import inputs_problems
 from swarm.blueprint.model import VERSION, model_problems
 from swarm.blueprint.shapes import is_object
 from swarm.blueprint.texts import expand_texts
@@ -40,6 +41,7 @@ def compile_document(
     sources: Mapping[str, str] = _NOTHING,
     builders: Mapping[str, str] = _NOTHING,
     found: Iterable[Finding] = (),
+    told: Collection[str] = (),
     file: str = "<document>",
 ) -> CompiledBlueprint:
     """Compile a document that came through the strict door.
@@ -47,20 +49,26 @@ def compile_document(
     Shape: *document* is None where *found*, what is known to be wrong already, tells why
     there is none. *places* are the lines that are known, *builders* the names of the
     builders at those of them that a script made (`swarm.blueprint.author.Lowered`),
-    *sources* the text of each file.
+    *sources* the text of each file. *told* are places whose absence is in *found* already.
     Raises: BlueprintInvalid, with every problem.
     """
     roster = Roster(document)
     names = {at: spec.name for at, spec in roster.declared.items()}
     blame = Blame(file, places=places, builders=builders, sources=sources, agents=names)
-    findings = [*found] if document is None else [*found, *model_problems(document)]
+    findings = [*found]
+    if document is not None:
+        findings += (problem for problem in model_problems(document) if problem.at not in told)
     if not is_object(document):
         raise BlueprintInvalid(blame.problems(findings))
     flow = expand_texts(document.get("flow"), ROOT, findings)
     refs = dict(refs_of(flow))
-    findings += roster.problems(refs, registry, tools)
+    # A step whose agent is nil by mistake may have meant any of them.
+    is_unsure = any(at in told and blame.is_written(at) for at in refs)
+    findings += roster.problems(refs, registry, tools, told=told, is_unsure=is_unsure)
+    inputs = _inputs(document)
+    findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
-        findings += flow_problems(flow, inputs=_inputs(document))
+        findings += flow_problems(flow, inputs=inputs)
     if findings:
         raise BlueprintInvalid(blame.problems(findings))
     canonical = _canonical(document, flow)
@@ -74,6 +82,7 @@ def compile_document(
         workers=MappingProxyType(_workers(agents, registry, tools)),
         places=MappingProxyType(dict(places)),
         sources=MappingProxyType(dict(sources)),
+        folder=tools.folder,
     )
 
 
@@ -91,7 +100,8 @@ def _canonical(document: Mapping[str, Any], flow: Any) -> dict[str, Any]:
 
 
 def _loaded(canonical: Mapping[str, Any]) -> Any:
-    limits = replace(DEFAULT_LIMITS, **canonical.get("limits", {}))
+    given = {k: v for k, v in canonical.get("limits", {}).items() if k != "budget"}
+    limits = replace(DEFAULT_LIMITS, **given)
     return wire.load(canonical["flow"], limits=limits)
 
 

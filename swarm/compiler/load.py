@@ -81,6 +81,7 @@ async def _load_lua(
         sources=sources,
         builders=lowered.builders,
         found=lowered.problems,
+        told=lowered.told,
         file=file,
     )
 

@@ -14,7 +14,9 @@ local setmetatable, type, next, rawget, rawlen, rawequal, error, tostring =
 local pack, unpack, byte, sub = string.pack, string.unpack, string.byte, string.sub
 local find, format = string.find, string.format
 local concat, sort, mtype, ulen = table.concat, table.sort, math.type, utf8.len
-local HUGE = math.huge
+local HUGE, min = math.huge, math.min
+
+local SEGMENTS = 12 -- of a place that is shown
 
 -- The shared sentinel of JSON null; locked, and the libraries refuse to write into it.
 local null = setmetatable({}, {
@@ -72,7 +74,8 @@ local function encode(root, limits, label, mixed)
 
   local function refuse(why, depth)
     local where = {}
-    for i = 1, depth do where[i] = segment(path[i]) end
+    for i = 1, min(depth, SEGMENTS) do where[i] = segment(path[i]) end
+    if depth > SEGMENTS then where[SEGMENTS + 1] = "…" end
     error((label or "value") .. concat(where) .. " cannot leave Lua: " .. why, 0)
   end
 

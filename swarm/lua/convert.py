@@ -23,6 +23,7 @@ __all__ = ("CannotEnter", "decode", "encode")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHOWN = 40
+_SEGMENTS = 12  # of a place that is shown
 
 _COUNT = Struct("<I")
 _INT = Struct("<q")
@@ -42,7 +43,8 @@ class CannotEnter(ValueError):
         self.trail: list[str | int] = []
 
     def __str__(self) -> str:
-        place = "".join(_segment(key) for key in reversed(self.trail))
+        segments = [_segment(key) for key in reversed(self.trail)]
+        place = "".join(segments[:_SEGMENTS]) + ("…" if len(segments) > _SEGMENTS else "")
         return f"${place} cannot enter Lua: {self.why}"
 
 

@@ -132,6 +132,8 @@ local privileged = {
   end,
   -- Wrap what authors call.
   public = meter.unfollowed,
+  -- Hand the script's result through a function before it leaves.
+  finish = function(f) script.finish = f end,
 }
 
 local function run_module(name, found, env, require)
@@ -180,6 +182,7 @@ local function author(name, source, instructions, seconds, list_part)
   fresh.follows, fresh.file, fresh.line = true, name, 1
   begin(fresh, function()
     local result = chunk()
+    if fresh.finish then result = fresh.finish(result) end
     fresh.ended = true
     return encode_unfollowed(result, BLUEPRINT, "value", list_part)
   end)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.ports.questions import Ask
 from swarm.ports.scripts import ScriptRunner
 
 __all__ = (
@@ -84,6 +86,27 @@ class StepLink(Protocol):
         """
         ...
 
+    async def ask(self, ask: Ask) -> Any:
+        """Ask a person, and return the answer; the question outlives the host.
+
+        After a restart the attempt is made again, and asks again: the same question is
+        not put twice, and an answer that was given meanwhile is there at once.
+        Raises: flowir.WorkerFailure (question.malformed, question.expired).
+        """
+        ...
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
+        """Run another blueprint as a child of this run, and return its final context.
+
+        After a restart the attempt finds the child that it had.
+        Raises: flowir.WorkerFailure, with the code of the child's error.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let *seconds* of the Clock port pass, never less, over restarts too."""
+        ...
+
 
 class Worker(Protocol):
     """Does one attempt.
@@ -99,12 +122,16 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """A wrong setting of an agent: which field, what is wrong, what to write instead."""
+    """A wrong setting of an agent: which field, what is wrong, what to write instead.
+
+    `line`, from one, is where inside a setting that is a text of several lines.
+    """
 
     code: str
     field: str
     message: str
     hint: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

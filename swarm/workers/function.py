@@ -7,7 +7,6 @@ returns is dropped.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from flowir.errors import WorkerFailure, shorten
+from flowir.report import nearest
 from flowir.values import kind_of
 from swarm.blueprint.agent import AgentSpec
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
@@ -175,8 +175,8 @@ def _adapter(name: str, hint: Any) -> TypeAdapter[Any]:
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" — did you mean {near[0]!r}?" if near else ""
+    hint = nearest(name, known)
+    return f" — {hint}" if hint else ""
 
 
 class FunctionWorker:
@@ -239,12 +239,11 @@ class FunctionFactory:
                 f"expected the name of a registered function, got {shorten(name)}",
             )
         elif name not in tools.functions:
-            near = difflib.get_close_matches(name, tools.functions, n=1)
             yield FieldProblem(
                 "function.unknown",
                 "function",
                 f"expected a function that the host registered, got {name!r}",
-                f"did you mean {near[0]!r}?" if near else f'@host.function("{name}")',
+                nearest(name, tools.functions) or f'@host.function("{name}")',
             )
         else:
             yield from self._signature_problems(name, tools.functions[name])

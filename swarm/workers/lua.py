@@ -6,6 +6,7 @@ The script gets its input, the few functions and facts of `swarm.…`, and nothi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from flowir.errors import WorkerFailure, shorten
@@ -13,6 +14,7 @@ from swarm.blueprint.agent import AgentSpec
 from swarm.errors import ScriptFailed
 from swarm.ports.scripts import HostFunction, Script, ScriptRunner
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
+from swarm.workers.human import ask_of
 
 __all__ = ("LuaFactory", "LuaWorker")
 
@@ -33,6 +35,7 @@ class LuaWorker:
             "progress": link.progress,
             "part": link.part,
             "call": link.call,
+            "ask": partial(_ask, link),
         }
         facts: dict[str, Any] = {"key": call.key, "attempt": call.attempt}
         try:
@@ -42,6 +45,11 @@ class LuaWorker:
                 failed.code, str(failed), failed.code in _PERMANENT, failed.value
             ) from failed
         return Outcome(value)
+
+
+async def _ask(link: StepLink, prompt: Any, settings: Any = None) -> Any:
+    """Ask a person for a script: `swarm.ask(prompt, { schema = …, to = …, … })`."""
+    return await link.ask(ask_of(prompt, settings))
 
 
 class LuaFactory:
@@ -61,7 +69,8 @@ class LuaFactory:
             return
         failed = tools.scripts.syntax_error(_script(agent))
         if failed is not None:
-            yield FieldProblem(failed.code, "source", str(failed))
+            line = failed.where.line if failed.where is not None else None
+            yield FieldProblem(failed.code, "source", failed.bare, line=line)
 
     def build(self, agent: AgentSpec, tools: Toolbox) -> LuaWorker:
         """Make the worker of an agent without problems."""

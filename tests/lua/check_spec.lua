@@ -30,12 +30,12 @@ it("one_of admits its words only", function()
   equal((rule "some"), "one of 'all', 'any'")
 end)
 
-it("list_of looks at every item", function()
-  local rule = check.list_of(check.rules.text, "a list of names")
+it("list admits lists only", function()
+  local rule = check.list "a list of names"
   equal(rule {}, nil)
-  equal(rule { "a", "b" }, nil)
-  equal({ rule { "a", 5 } }, { "a string", "[2]", 5 })
-  equal((rule { "a", b = "c" }), "a list of names")
+  equal(rule { "a", 5 }, nil)
+  equal({ rule { "a", b = "c" } }, { "a list of names", ".b", "c" })
+  equal((rule(null)), "a list of names")
 end)
 
 it("blame names the line of the author", function()

@@ -1,7 +1,7 @@
 local spec = require "spec"
 local flow = require "flow"
 
-local it, equal, fails = spec.it, spec.equal, spec.fails
+local it, equal, fails, notes = spec.it, spec.equal, spec.fails, spec.notes
 local nothing = flow.seq {}
 
 -- agents ------------------------------------------------------------------------------------
@@ -38,9 +38,9 @@ it("an agent needs a name", function()
 end)
 
 it("an agent's settings are plain", function()
-  fails(function() local _ = flow.ask "q" { schema = { a = pcall } } end, "flow.ask: expected 'schema.a' to be a plain value, got a function")
-  fails(function() local _ = flow.ask "q" { "x" } end, "expected settings with names, got a list")
-  fails(function() local _ = flow.ask "q" { kind = "x" } end, "unknown field 'kind'")
+  notes(flow.ask "q" { schema = { a = pcall } }, "flow.ask: expected 'schema.a' to be a plain value, got a function")
+  notes(flow.ask "q" { "x" }, "expected settings with names, got a list")
+  notes(flow.ask "q" { kind = "x" }, "unknown field 'kind'")
 end)
 
 it("an agent's metatable is locked", function()
@@ -83,15 +83,15 @@ end)
 
 it("every needed field is missed", function()
   for builder, field in pairs { step = "agent", branch = "run", loop = "counter", fanout = "as", try = "run", assign = "at", blueprint = "flow" } do
-    fails(function() local _ = flow[builder] {} end, "flow." .. builder .. ": expected '" .. field .. "' to be")
+    notes(flow[builder] {}, "flow." .. builder .. ": expected '" .. field .. "' to be")
   end
 end)
 
 it("a misspelt field is met with the right one", function()
-  fails(function() local _ = flow.loop { counter = "ctx.n", mx = 1, run = nothing } end, "unknown field 'mx' — did you mean 'max'?")
-  fails(function() local _ = flow.seq { idd = "x" } end, "unknown field 'idd' — did you mean 'id'?")
-  fails(function() local _ = flow.branch { wehn = true, run = nothing } end, "did you mean 'when'?")
-  fails(function() local _ = flow.assign { zzzzzz = 1 } end, "expected one of 'at', 'id', 'value'")
+  notes(flow.loop { counter = "ctx.n", mx = 1, run = nothing }, "unknown field 'mx' — did you mean 'max'?")
+  notes(flow.seq { idd = "x" }, "unknown field 'idd' — did you mean 'id'?")
+  notes(flow.branch { wehn = true, run = nothing }, "did you mean 'when'?")
+  notes(flow.assign { zzzzzz = 1 }, "expected one of 'at', 'id', 'value'")
 end)
 
 it("a path begins at the context", function()
@@ -99,7 +99,7 @@ it("a path begins at the context", function()
     equal(flow.assign({ at = path, value = 1 }).at, path)
   end
   for _, path in ipairs { "", "a", "context.a", "ctxa", 5, {} } do
-    fails(function() local _ = flow.assign { at = path, value = 1 } end, "expected 'at' to be a path such as 'ctx.name'")
+    notes(flow.assign { at = path, value = 1 }, "expected 'at' to be a path such as 'ctx.name'")
   end
 end)
 
@@ -111,20 +111,20 @@ it("an expression may be text, a value, a list or an object", function()
 end)
 
 it("an expression holds no nodes and no agents", function()
-  fails(function() local _ = flow.assign { at = "ctx.a", value = nothing } end, "got a flow.seq")
-  fails(function() local _ = flow.assign { at = "ctx.a", value = { flow.fn "f" } } end, "expected 'value[1]' to be an expression, got the agent 'f'")
+  notes(flow.assign { at = "ctx.a", value = nothing }, "got a flow.seq")
+  notes(flow.assign { at = "ctx.a", value = { flow.fn "f" } }, "expected 'value[1]' to be an expression, got the agent 'f'")
 end)
 
 it("an expression that contains itself is refused", function()
   local circle = {}
   circle.again = circle
-  fails(function() local _ = flow.assign { at = "ctx.a", value = circle } end, "of at most 64 levels")
+  notes(flow.assign { at = "ctx.a", value = circle }, "of at most 64 levels")
 end)
 
 it("flow.fail and flow.sleep check what they take", function()
-  fails(function() local _ = flow.fail() end, "flow.fail: expected 'code' to be a string, got nil")
-  fails(function() local _ = flow.fail("a") end, "flow.fail: expected 'message' to be an expression, got nil")
-  fails(function() local _ = flow.sleep() end, "flow.sleep: expected 'seconds' to be an expression, got nil")
+  notes(flow.fail(), "flow.fail: expected 'code' to be a string, got nil")
+  notes(flow.fail("a"), "flow.fail: expected 'message' to be an expression, got nil")
+  notes(flow.sleep(), "flow.sleep: expected 'seconds' to be an expression, got nil")
   equal(flow.sleep("ctx.wait").seconds, "ctx.wait")
 end)
 

@@ -53,6 +53,20 @@ function spec.fails(body, text)
   end
 end
 
+--- Expect a builder to have noted a mistake on what it made, and forgive it all mistakes.
+-- @param made what it made
+-- @tparam string text what the sentence contains
+function spec.notes(made, text)
+  local sentences = {}
+  for i, fault in ipairs(rawget(made, "__problems") or {}) do
+    local hint = fault.hint and " — " .. fault.hint or ""
+    sentences[i] = fault.by .. ": " .. fault.message .. hint
+  end
+  made.__problems = nil
+  local said = table.concat(sentences, "\n")
+  if not said:find(text, 1, true) then error("expected '" .. text .. "', got '" .. said .. "'", 2) end
+end
+
 --- Tell how it went; what a spec returns.
 -- @treturn table `passed` (count) and `failed` (sentences)
 function spec.report() return { passed = passed, failed = failed } end
