@@ -287,10 +287,11 @@ local FAIL = {
 
 --- End with an error of one's own, which a `flow.try` around may handle.
 -- @tparam string code a dotted word, such as `review.rejected`
--- @param message expression
+-- @param message expression; words that are none stand for themselves
 -- @param[opt] data expression
 -- @treturn node
--- @usage flow.fail("review.rejected", "concat('rejected: ', ctx.reason)")
+-- @usage flow.fail("review.rejected", "the letter is too long")
+-- @usage flow.fail("review.rejected", "'rejected: ' .. ctx.reason")
 function flow.fail(code, message, data)
   local given = { code = code, message = message, data = data }
   return made("fail", fields.checked("flow.fail", given, FAIL))

@@ -20,7 +20,7 @@ from swarm.blueprint.builders import BUILDERS, AuthorField, Builder
 from swarm.blueprint.model import VERSION
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
-from swarm.blueprint.texts import PLACEHOLDER, expression_of
+from swarm.blueprint.texts import PLACEHOLDER, expression_of, words_of
 from swarm.blueprint.told import LOST, MARKS, STRAYS, Fault, Told, faults_of, lost_by, strays_of
 from swarm.blueprint.words import near, suggest
 from swarm.errors import Place
@@ -44,6 +44,7 @@ _ANY_NODE: Mapping[str, Any] = {
 # What stands for a field that was wrong, by its type.
 _ANY: Mapping[str, Any] = {
     "expr": PLACEHOLDER,
+    "words": PLACEHOLDER,
     "count": PLACEHOLDER,
     "target": "$",
     "node": _ANY_NODE,
@@ -280,7 +281,9 @@ class _Lowering:
             return self._node(value, at, depth + 1)
         if spec.type == "target":
             return self._target(value, at)
-        if spec.type == "expr" or (spec.type == "count" and type(value) is not int):
+        if spec.type == "words" and isinstance(value, str):
+            return words_of(value)
+        if spec.type in ("expr", "words") or (spec.type == "count" and type(value) is not int):
             return self._expr(value, at, 1)
         return value
 

@@ -131,7 +131,7 @@ BUILDERS: Mapping[str, Builder] = {
         "fail",
         {
             "code": _need("code", "plain", "unknown"),
-            "message": _need("message", "expr"),
+            "message": _need("message", "words"),
             "data": _may("data", "expr"),
             **_ID,
         },

@@ -17,7 +17,7 @@ from flowir.text import parse_expr
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 
-__all__ = ("PLACEHOLDER", "expand_texts", "expression_of")
+__all__ = ("PLACEHOLDER", "expand_texts", "expression_of", "words_of")
 
 # Stands where an expression could not be read: of no type, and always there to be read,
 # so that one mistake is reported once.
@@ -35,6 +35,20 @@ def expression_of(text: str, at: str, found: list[Problem], bound: Iterable[str]
             for p in e.problems
         )
         return dict(PLACEHOLDER)
+
+
+def words_of(text: str) -> Any:
+    """Read an error's message: an expression, or words that stand for themselves.
+
+    >>> words_of("the letter is too long")
+    {'op': 'lit', 'value': 'the letter is too long'}
+    >>> words_of("ctx.reason")
+    {'op': 'path', 'at': '$.reason'}
+    """
+    try:
+        return parse_expr(text)
+    except Malformed:
+        return {"op": "lit", "value": text}
 
 
 def expand_texts(flow: Any, at: str, found: list[Problem]) -> Any:

@@ -281,3 +281,11 @@ def test_builders_make_fields_that_the_wire_has(name: str) -> None:
     assert made_fields <= {*wire, "id", "op", "children"}
     required = {field for field, spec in wire.items() if spec.required}
     assert required <= made_fields
+
+
+def test_the_message_of_a_fail_may_be_plain_words() -> None:
+    node = {"__swarm": "fail", "__file": "a.lua", "__line": 1, "code": "a.b", "message": "too long"}
+    document = {"__swarm": "blueprint", "__file": "a.lua", "__line": 1, "id": "a", "flow": node}
+    lowered = lower(document, file="a.lua")
+    assert lowered.document is not None
+    assert lowered.document["flow"]["value"]["message"] == {"op": "lit", "value": "too long"}
