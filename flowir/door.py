@@ -47,8 +47,10 @@ def parse_json(
     """
     if len(text) > (max_bytes or limits.value_size):
         raise _too_large(at, max_bytes or limits.value_size)
-    value = _loads(text, at)
-    return admit(value, limits=limits, at=at)
+    try:
+        return admit(_loads(text, at), limits=limits, at=at)
+    except RecursionError:  # the text is hostile, or the caller has used up the stack
+        _refuse(at, "expected JSON, got one nested too deep")
 
 
 def _loads(text: str | bytes, at: str) -> Any:
@@ -70,8 +72,6 @@ def _loads(text: str | bytes, at: str) -> Any:
         )
     except _RefusedError as e:
         _refuse(at, e.why, e.hint)
-    except RecursionError:
-        _refuse(at, "expected JSON, got one nested too deep")
 
 
 def _refuse(at: str, why: str, hint: str | None = None) -> NoReturn:
@@ -243,7 +243,8 @@ def _scalar(value: Any) -> int:
             raise _RefusedError(f"expected a finite number, got {value}")
     elif value is not None and kind is not bool:
         hint = "write a list" if kind in (tuple, set, frozenset) else None
-        raise _RefusedError(f"expected a JSON value, got {shorten(value)}", hint)
+        # by its type: what derives from dict or str would be shown as a JSON value
+        raise _RefusedError(f"expected a JSON value, got a {kind.__name__}", hint)
     return _SCALAR_SIZE
 
 

@@ -67,17 +67,21 @@ class _Waiting:
     def __init__(self) -> None:
         self.heap: list[tuple[list[int], int, Dispatch]] = []
         self.count = 0
+        self.gone: set[str] = set()  # cancelled, and left in the heap until they come up
 
     def take(self, effects: tuple[Effect, ...]) -> None:
-        gone = {effect.key for effect in effects if isinstance(effect, Cancel)}
-        if gone:
-            self.heap = [entry for entry in self.heap if entry[2].key not in gone]
-            heapq.heapify(self.heap)
         for effect in effects:
-            if isinstance(effect, Dispatch):
-                self.count += 1
-                lanes = list(map(int, _LANE.findall(effect.key)))
-                heapq.heappush(self.heap, (lanes, self.count, effect))
+            if isinstance(effect, Cancel):
+                self.gone.add(effect.key)
+                continue
+            self.count += 1
+            lanes = list(map(int, _LANE.findall(effect.key)))
+            heapq.heappush(self.heap, (lanes, self.count, effect))
 
     def first(self) -> Dispatch | None:
-        return heapq.heappop(self.heap)[2] if self.heap else None
+        while self.heap:
+            step = heapq.heappop(self.heap)[2]
+            if step.key not in self.gone:
+                return step
+            self.gone.remove(step.key)
+        return None

@@ -150,7 +150,7 @@ class Batch:
         """Write the function of *expr*, whose free variables are *bound*; return its name."""
         name = f"e{len(self._functions)}"
         self._functions.append("")  # its place, before inner functions take theirs
-        writer = _Writer(self, dict(bound))
+        writer = _Writer(self, name, dict(bound))
         atom = writer.value(expr)
         params = "".join(f", {local}" for _, local in bound)
         index = int(name[1:])
@@ -176,8 +176,9 @@ class Batch:
 class _Writer:
     """Writes the body of one function; `value` returns the atom that holds a value."""
 
-    def __init__(self, batch: Batch, bound: dict[str, str]) -> None:
+    def __init__(self, batch: Batch, name: str, bound: dict[str, str]) -> None:
         self.batch = batch
+        self.name = name
         self.bound = bound
         self.lines: list[str] = []
         self.depth = 1
@@ -187,8 +188,9 @@ class _Writer:
         self.lines.append(" " * self.depth + text)
 
     def temp(self) -> str:
+        # the function's name is part of it: an outlined body has its caller's as parameters
         self.temps += 1
-        return f"t{self.temps}"
+        return f"{self.name}_{self.temps}"
 
     @contextmanager
     def block(self, head: str) -> Generator[None]:
@@ -239,7 +241,7 @@ class _Writer:
         out = self.temp()
         with self.block("try:"):
             self.line(f"{out} = {_subscript(base, path)}")
-        self.line(f"except LOOKUP: lost({base}, {name})")
+        self.line(f"except LOOKUP: read({base}, {name})  # says what is missing")
         return out
 
     def _op_lit(self, expr: Expr) -> str:

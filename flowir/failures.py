@@ -28,13 +28,18 @@ def error_of(lane: Lane, outcome: Failure, ref: str) -> FlowError:
     by_host = outcome.code in _HOST_CODES
     return FlowError(
         outcome.code if by_host else "step.failed",
-        outcome.message,
+        _as_text(outcome.message),
         cause_code=None if by_host else outcome.code,
         step=ref,
         attempt=lane.attempt,
         permanent=outcome.permanent,
         data=lane.admit(outcome.data, ref)[0],
     )
+
+
+def _as_text(message: str) -> str:
+    """Write what no text can hold as escapes: the message of an OSError names files."""
+    return message if message.isascii() else message.encode("utf-8", "backslashreplace").decode()
 
 
 def asks_again(retry: Retry, error: FlowError, attempt: int) -> bool:
@@ -59,8 +64,20 @@ def delay_of(retry: Retry, key: str | None, attempt: int) -> float:
 
 def admits(error: FlowError, on: tuple[str, ...] | None) -> bool:
     """Tell whether a `try` with this `on` catches *error*."""
-    if error.code in UNCATCHABLE:
+    if _ends_the_run(error):
         return False
     if error.code == _BY_NAME_ONLY:
         return on is not None and error.code in on
     return on is None or any(map(error.matches, on))
+
+
+def _ends_the_run(error: BaseException | None) -> bool:
+    """Tell whether *error* may not be caught, or replaced in a `finally` one that may not.
+
+    Otherwise a `finally` that fails would undo a cancellation.
+    """
+    while isinstance(error, FlowError):
+        if error.code in UNCATCHABLE:
+            return True
+        error = error.__cause__
+    return False

@@ -125,8 +125,8 @@ class Fan:
                 self.abandon(error)
                 return
             self.errors[index] = error
-            size, depth = measure(error.data)
-            self.size += 2 * len(error.message) + size + _AROUND * 4
+            size, depth = measure(error.to_json())
+            self.size += len(error.message) + size
             self.depth = max(self.depth, depth)
             _ON_FAILURE[self.join](self, error)
 

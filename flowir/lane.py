@@ -48,7 +48,6 @@ class Lane:
     __slots__ = (
         "attempt",
         "base",
-        "cancelled",
         "ctx",
         "depth",
         "fan",
@@ -77,7 +76,6 @@ class Lane:
         self.attempt = 0
         self.inbox: Outcome | FlowError | None = None
         self.waits: Fan | None = None
-        self.cancelled = False
         self.size = 0
         self.depth = 0
         self.base: Any = None
@@ -124,8 +122,7 @@ class Lane:
         """Write where the bounds say it may be too much: try, measure, then keep."""
         trial = _Holder(self.ctx)
         write(trial, value)
-        self.size, depth = check_size(trial.ctx, self.m.limits)
-        self.depth = max(depth, self.m.program.deepest)
+        self.size, self.depth = check_size(trial.ctx, self.m.limits)
         self.ctx = trial.ctx
 
     def admit(self, value: Any, ref: str) -> tuple[Any, Bounds]:
@@ -156,11 +153,8 @@ class Lane:
 
     # -- the log of a fanout's lane ----------------------------------------------------
 
-    def note(self, path: Path, value: Any) -> None:
-        """Remember a write, or give the log up when it grows long."""
-        log = self.log
-        if log is None:
-            return
+    def note(self, log: list[tuple[Path, Any]], path: Path, value: Any) -> None:
+        """Remember a write in the lane's log, or give the log up when it grows long."""
         if len(log) < _LOG_LENGTH and path.segments:
             log.append((path, value))
         else:
@@ -224,7 +218,10 @@ def _width(value: Any, path: Path) -> int:
             value = value.get(segment)
         elif type(value) is list:
             width += len(value)
-            value = value[segment] if type(segment) is int and segment < len(value) else None
+            # an earlier write of the log may have put another list here
+            if not isinstance(segment, int) or not -len(value) <= segment < len(value):
+                break
+            value = value[segment]
         else:
             break
     return width

@@ -65,8 +65,7 @@ class Machine:
         first, size, depth = admit_measured(ctx, limits=self.limits)
         kinds = self.program.registers["$"]
         self.main = Lane(self, self.program.entry, first, [None] * len(kinds), "$")
-        self.main.size = size
-        self.main.depth = max(depth, self.program.deepest)
+        self.main.size, self.main.depth = size, depth
         self.pending: dict[str, Lane] = {}
         # Keys whose answer, should it come, is late: cancelled ones, and the last attempt
         # of those that were asked for more than once.
@@ -77,7 +76,7 @@ class Machine:
         self._result: Any = None
         self._error: FlowError | None = None
         self._ready: deque[Lane | Fan] = deque()
-        self._dispatches: list[Dispatch] = []
+        self._dispatches: dict[str, Dispatch] = {}
         self._cancels: list[Cancel] = []
 
     # -- asked and answered ------------------------------------------------------------
@@ -96,8 +95,7 @@ class Machine:
         Shape: cancels first, then dispatches in item order; `()` for a late answer.
         Raises: ProtocolError, for what was never asked or is already answered.
         """
-        if type(outcome) is not Success and type(outcome) is not Failure:
-            raise ProtocolError(f"resolve: expected Success or Failure, got {shorten(outcome)}")
+        _check_outcome(outcome)
         lane = self.pending.get(key)
         if lane is None or (attempt is not None and attempt != lane.attempt):
             self._check_late(key, lane, attempt)
@@ -151,7 +149,7 @@ class Machine:
         if not self.ended:
             raise ProtocolError("result: expected a machine that is done")
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         return self._result
 
     @property
@@ -190,7 +188,7 @@ class Machine:
         """Note that *lane* waits for a step."""
         lane.key = dispatch.key
         self.pending[dispatch.key] = lane
-        self._dispatches.append(dispatch)
+        self._dispatches[dispatch.key] = dispatch
         if lane.log:
             lane.park()
 
@@ -237,7 +235,7 @@ class Machine:
                 self._run(item)
             else:
                 self._start_lane(item)
-        effects = (*self._cancels, *self._dispatches)
+        effects = (*self._cancels, *self._dispatches.values())
         if effects:
             self._cancels.clear()
             self._dispatches.clear()
@@ -299,21 +297,19 @@ class Machine:
         return woken
 
     def _wake_cancelled(self, lane: Lane, reason: str) -> list[Lane]:
-        """Cancel a lane at rest; return what is to run because of it."""
-        if lane.cancelled:
-            return []
-        lane.cancelled = True
-        op, key = lane.op, lane.key
-        shield = None if op is None else self.program.meta[op].shield
+        """Cancel a live lane, once: `_wind_up` and `cancel` see to that.
+
+        Shape: it rests on a step or on a fan; returned is what is to run because of it.
+        """
+        op = lane.op
+        assert op is not None  # noqa: S101 - a lane that has ended is not live
+        shield = self.program.meta[op].shield
         if shield is not None:
             self._hold_back(lane, shield, _cancelled(reason))
             return []
         if lane.waits is not None:
             return self._abandon(lane.waits, reason)
-        if key is not None and self.pending.get(key) is lane:
-            self._withdraw(lane, key)
-        if op is None:
-            return []
+        self._withdraw(lane)
         if lane.parked:
             lane.unpark()
         lane.op = self._unwind(lane, op, _cancelled(reason))
@@ -324,14 +320,13 @@ class Machine:
         error.__cause__ = lane.regs[shield]
         lane.regs[shield] = error
 
-    def _withdraw(self, lane: Lane, key: str) -> None:
+    def _withdraw(self, lane: Lane) -> None:
         """Take a step back: the host is told, unless it was never told of the step."""
+        key = lane.key
+        assert key is not None  # noqa: S101 - set where the step was asked for
         del self.pending[key]
         self.late[key] = 0
-        untold = [d for d in self._dispatches if d.key == key]
-        if untold:
-            self._dispatches.remove(untold[0])
-        else:
+        if self._dispatches.pop(key, None) is None:
             self._cancels.append(Cancel(key, lane.attempt))
 
     def _abandon(self, fan: Fan, reason: str) -> list[Lane]:
@@ -341,6 +336,18 @@ class Machine:
         if not fan.live and fan.lane not in self._ready:
             woken.append(fan.lane)
         return woken
+
+
+def _check_outcome(outcome: Any) -> None:
+    if type(outcome) is not Success and type(outcome) is not Failure:
+        raise ProtocolError(f"resolve: expected Success or Failure, got {shorten(outcome)}")
+    if type(outcome) is Failure and not (
+        type(outcome.code) is str and type(outcome.message) is str
+    ):
+        raise ProtocolError(
+            "resolve: expected a Failure with code and message as strings, "
+            f"got {shorten(outcome.code)} and {shorten(outcome.message)}"
+        )
 
 
 def _cancelled(reason: str) -> FlowError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.path import Path, format_path
@@ -272,7 +272,9 @@ def children(node: Node) -> Iterator[tuple[str, Node]]:
             if node.finally_ is not None:
                 yield ".finally", node.finally_
         case Step() | Assign():
-            return
+            pass
+        case _:
+            assert_never(node)
 
 
 def subexpressions(expr: Expr) -> Iterator[tuple[str, Expr]]:

@@ -14,7 +14,6 @@ from typing import Any, NoReturn, Protocol
 
 from flowir.errors import FlowError, shorten
 from flowir.limits import INT_MAX, INT_MIN, Limits
-from flowir.path import Path, read
 from flowir.values import described, measure, mismatch, same
 
 __all__ = (
@@ -33,7 +32,6 @@ __all__ = (
     "idiv",
     "items_of",
     "length",
-    "lost",
     "lt",
     "lte",
     "mod",
@@ -61,12 +59,6 @@ def spend(meter: Meter, fuel: int) -> None:
     meter.fuel -= fuel
     if meter.fuel < 0:
         raise FlowError("fuel.exhausted", "the run has used up its fuel")
-
-
-def lost(value: Any, path: Path) -> NoReturn:
-    """Say what is missing: *path* was read below *value*, and failed."""
-    read(value, path)
-    raise AssertionError(f"{path} is there")  # cannot happen: the fast read fails as read does
 
 
 # ---- equality, order -----------------------------------------------------------------

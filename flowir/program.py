@@ -74,8 +74,7 @@ class _Value:
 class Program:
     """The instructions of a flow.
 
-    `registers[place]` lists the kinds of registers of the lane body at *place*; `deepest`
-    is the length of the longest path that is written.
+    `registers[place]` lists the kinds of registers of the lane body at *place*.
     """
 
     def __init__(self, flow: Flow) -> None:
@@ -83,7 +82,6 @@ class Program:
         self.meta: dict[Op, Meta] = {}
         self.named: dict[str, Op] = {}
         self.registers: dict[str, list[str]] = {}
-        self.deepest = 0
         self.fingerprint: str | None = None
         self._batch = Batch()
         _collect(flow.root, self._batch)
@@ -218,7 +216,6 @@ class _Body:
 
     def store(self, path: Path) -> Store:
         """Compile a write that keeps the bounds on the context's size."""
-        self.program.deepest = max(self.program.deepest, len(path.segments))
         return storing(path, self.limits)
 
     # -- the kinds ---------------------------------------------------------------------
@@ -393,8 +390,7 @@ class _Body:
         def end(lane: Lane) -> Op | None:
             fan = lane.fan
             assert fan is not None  # noqa: S101 - only a lane of a fan ends here
-            if not fan.decided:
-                lane.hand_over(fan, *collected)
+            lane.hand_over(fan, *collected)
             lane.m.settled(lane)
             return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from flowir.limits import INT_MAX
+from flowir.limits import DEFAULT_LIMITS, INT_MAX
 from flowir.nodes import JOINS, NODE_FIELDS, OP_FIELDS, FieldSpec
 from flowir.wire_nodes import KINDS, NULL_IS_ABSENT, SPELLINGS
 
@@ -132,7 +132,7 @@ _TYPES: dict[str, Schema] = {
         ]
     },
     "bool": {"type": "boolean"},
-    "count": {"type": "integer", "minimum": 0, "maximum": INT_MAX},
+    "count": {"type": "integer", "minimum": 0, "maximum": DEFAULT_LIMITS.iterations},
     "count_expr": {
         "anyOf": [
             {"type": "integer", "minimum": 1, "maximum": INT_MAX},

@@ -185,7 +185,6 @@ class _Freezer:
             "key": lane.key,
             "attempt": lane.attempt,
             "waits": None if lane.waits is None else self.fans[id(lane.waits)],
-            "cancelled": lane.cancelled,
             "size": lane.size,
             "depth": lane.depth,
             "base": put(lane.base),
@@ -256,7 +255,7 @@ class _Thawer:
         op = None if record["op"] is None else self.named[record["op"]]
         regs = [self._register(reg) for reg in record["regs"]]
         lane = Lane(self.machine, op, self.get(record["ctx"]), regs, record["prefix"])
-        for name in ("index", "key", "attempt", "cancelled", "size", "depth", "parked"):
+        for name in ("index", "key", "attempt", "size", "depth", "parked"):
             setattr(lane, name, record[name])
         lane.base = self.get(record["base"])
         if record["log"] is not None:

@@ -30,37 +30,34 @@ Store: TypeAlias = Callable[[Lane, Any, "Reach | Bounds"], None]
 
 def storing(path: Path, limits: Limits) -> Store:
     """Compile a write at *path* that keeps the lane's bounds on its context's size."""
-    write, levels, largest = writer(path), len(path.segments), limits.value_size
+    write, levels = writer(path), len(path.segments)
+    largest, deepest = limits.value_size, limits.value_depth
     own_size = 8 + sum(len(s) + 6 if isinstance(s, str) else 3 for s in path.segments)
 
     def store(lane: Lane, value: Any, reach: Reach | Bounds) -> None:
         kind = type(value)
-        size = lane.size + own_size
-        deep = False
+        size, depth = lane.size + own_size, levels
         if kind is dict or kind is list:
             bounds = lane.weigh(value, reach)
             size += bounds[0]
-            depth = bounds[1] + levels
-            if depth > lane.depth:
-                lane.depth = depth
-                deep = depth > limits.value_depth
+            depth += bounds[1]
         elif kind is str:
             size += len(value)
-        if size > largest or deep:
+        if size > largest or depth > deepest:
             lane.write_measured(write, value)
         else:
             write(lane, value)
             lane.size = size
+            if depth > lane.depth:
+                lane.depth = depth
         if lane.log is not None:
-            lane.note(path, value)
+            lane.note(lane.log, path, value)
 
-    if levels <= limits.value_depth:
+    if levels <= deepest:
         return store
 
     def too_deep(lane: Lane, value: Any, reach: Reach | Bounds) -> None:
-        raise FlowError(
-            "value.too_deep", f"expected at most {limits.value_depth} levels, got {levels}"
-        )
+        raise FlowError("value.too_deep", f"expected at most {deepest} levels, got {levels}")
 
     return too_deep
 
@@ -73,13 +70,11 @@ def growing(path: Path, ref: str, rest: list[Compiled], store: Store) -> Callabl
         m = lane.m
         base = read(lane.ctx, path)
         added = tuple([of(lane.ctx, m) for of in rest])
-        if type(base) is not kind or any(type(part) is not kind for part in added):
-            store(lane, ops.call_extern(m, ref, (base, *added)), UNKNOWN)
-            return
-        bounds = [lane.weigh(part, UNKNOWN) for part in added]
+        grows = all(type(part) is kind for part in (base, *added))
+        bounds = [lane.weigh(part, UNKNOWN) for part in added] if grows else []
         size = sum(bound[0] for bound in bounds)
-        depth = max(bound[1] for bound in bounds) + len(path.segments)
-        if not lane.fits(size) or depth > m.limits.value_depth:
+        depth = max((bound[1] for bound in bounds), default=0) + len(path.segments)
+        if not grows or not lane.fits(size) or depth > m.limits.value_depth:
             store(lane, ops.call_extern(m, ref, (base, *added)), UNKNOWN)
             return
         ops.pay_extern(m, (base, *added))

@@ -71,14 +71,18 @@ class _Guarded:
         private = [admit(arg) for arg in args]
         try:
             value = self.function(*private)
-        except FlowError:
+        except FlowError as e:
+            e.data = self._admit(e.data, "the data of its error")
             raise
         except Exception as e:
             raise self._failed(f"{type(e).__name__}: {e}") from e
+        return self._admit(value, "its answer")
+
+    def _admit(self, value: Any, what: str) -> Any:
         try:
             return admit(value)
         except Malformed as e:
-            raise self._failed(f"its answer is no JSON: {e}") from e
+            raise self._failed(f"{what} is no JSON: {e}") from e
 
     def _failed(self, why: str) -> FlowError:
         return FlowError("extern.failed", f"{self.name}: {why}", extern=self.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -13,65 +14,23 @@ import pytest
 import flowir
 from flowir import Cancel, Dispatch, Failure, Machine, ProtocolError, Success
 from tests.flowir.random_flows import RandomFlow
+from tests.flowir.written import (
+    LANE,
+    answer_nothing,
+    asked,
+    assign,
+    begin,
+    fanout,
+    guarded,
+    keys,
+    lit,
+    loop,
+    path,
+    seq,
+    step,
+)
 
 JSON = Any
-Effects = tuple[Dispatch | Cancel, ...]
-NONE: JSON = {"op": "lit", "value": None}
-
-
-def lit(value: JSON) -> JSON:
-    return {"op": "lit", "value": value}
-
-
-def path(at: str) -> JSON:
-    return {"op": "path", "at": at}
-
-
-def step(ref: str = "w", value: JSON = NONE, **fields: JSON) -> JSON:
-    return {"kind": "step", "ref": ref, "in": value, **fields}
-
-
-def seq(*children: JSON) -> JSON:
-    return {"kind": "seq", "children": list(children)}
-
-
-def assign(at: str, value: JSON) -> JSON:
-    return {"kind": "assign", "at": at, "value": value}
-
-
-def fanout(items: JSON, body: JSON, join: str = "all", **fields: JSON) -> JSON:
-    head = {"kind": "fanout", "items": items, "bind": "$.x", "body": body, "join": join}
-    return {**head, "out": "$.r", "collect": path("$.y"), **fields}
-
-
-def loop(body: JSON, times: int) -> JSON:
-    return {"kind": "loop", "counter": "$.i", "cond": lit(True), "body": body, "max": times}
-
-
-def guarded(body: JSON, **fields: JSON) -> JSON:
-    return {"kind": "try", "body": body, "catch": seq(), **fields}
-
-
-LANE = step("w", path("$.x"), out="$.y")
-
-
-def begin(document: JSON, ctx: JSON = None, **options: Any) -> tuple[Machine, Effects]:
-    machine = Machine(flowir.load(document), {} if ctx is None else ctx, **options)
-    return machine, machine.start()
-
-
-def keys(effects: Effects) -> list[tuple[str, str]]:
-    return [(type(effect).__name__, effect.key) for effect in effects]
-
-
-def asked(effects: Effects) -> Dispatch:
-    (effect,) = effects
-    assert isinstance(effect, Dispatch)
-    return effect
-
-
-def answer_nothing(ref: str, input: JSON) -> None:
-    """Answer null, whatever is asked."""
 
 
 # --- effects -------------------------------------------------------------------------
@@ -649,3 +608,208 @@ def test_keys_name_each_piece_of_work_once(racing: list[RandomFlow]) -> None:
         _, effects, _ = _play(sample, _oldest)
         asked_for = [(e.key, e.attempt) for e in effects if isinstance(e, Dispatch)]
         assert len(asked_for) == len(set(asked_for)), sample
+
+
+# --- one flow, many machines ---------------------------------------------------------
+
+
+def test_two_machines_on_one_context_and_one_answer_share_nothing() -> None:
+    document = seq(
+        step("w", out="$.a"), assign("$.a.l[0]", path("$.n")), assign("$.o.n", path("$.n")), step()
+    )
+    flow, shared = flowir.load(document), {"l": [0]}
+    first_answer = {"a": shared, "l": [0]}
+    machines: list[Machine] = []
+    for n in (1, 2):
+        machine = Machine(flow, {"n": n, "o": shared, "p": shared})
+        machine.start()
+        machines.append(machine)
+    for machine in machines:
+        machine.resolve("$.children[0]", Success(first_answer))
+    for n, machine in zip((1, 2), machines, strict=True):
+        machine.resolve("$.children[3]", Success(None))
+        assert machine.result == {
+            "n": n,
+            "o": {"l": [0], "n": n},
+            "p": {"l": [0]},
+            "a": {"a": {"l": [0]}, "l": [n]},
+        }
+    assert (shared, first_answer) == ({"l": [0]}, {"a": {"l": [0]}, "l": [0]})
+
+
+def test_many_threads_run_one_flow() -> None:
+    document = loop(seq(assign("$.l", path("$.l")), step("w", path("$.i"), out="$.l[0]")), 50)
+    flow = flowir.load(document)
+    ctx = {"l": [None], "i": 0}
+
+    def run(number: int) -> JSON:
+        return flowir.run(flow, ctx, lambda _, given: [number, given])
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(run, range(64)))
+    assert results == [{"l": [[n, 49]], "i": 50} for n in range(64)]
+    assert ctx == {"l": [None], "i": 0}
+
+
+def test_whoever_holds_a_context_sees_it_as_it_was() -> None:
+    """A debugger's frame, a generator, another thread: each holder counts."""
+    document = loop(seq(step("w", path("$.i"), out="$.o.l[0]")), 5)
+    machine, _ = begin(document, {"o": {"l": [None]}})
+    holders: list[JSON] = []
+    for n in range(5):
+        held = [machine.main.ctx, machine.main.ctx["o"], machine.main.ctx["o"]["l"]][n % 3]
+        values = (value for value in [held])
+        holders.append((values, copy.deepcopy(held)))
+        del held
+        machine.resolve(f"$.body#{n}.children[0]", Success(n))
+    assert all(next(values) == before for values, before in holders)
+    assert machine.result == {"o": {"l": [4]}, "i": 5}
+
+
+def test_a_worker_that_keeps_its_input_and_answers_with_it_changes_nothing() -> None:
+    kept: list[JSON] = []
+
+    def answer(ref: str, input: JSON) -> JSON:
+        kept.append(input)
+        for given in kept:
+            given["l"].append(len(kept))
+        return kept[0]
+
+    document = loop(step("w", path("$.o"), out="$.o"), 3)
+    result = flowir.run(document, {"o": {"l": []}}, answer)
+    assert result["o"] == {"l": [1, 2, 3]}
+
+
+# --- outcomes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [None, 5, (1,), {"value": 1}, Failure(5, "m"), Failure("c", None)],  # type: ignore[arg-type]
+)
+def test_what_is_no_outcome_is_refused_and_changes_nothing(outcome: Any) -> None:
+    machine, _ = begin(step("w", out="$.r"))
+    with pytest.raises(ProtocolError, match=r"resolve: expected (Success or|a) Failure"):
+        machine.resolve("$", outcome)
+    machine.resolve("$", Success(1))
+    assert machine.result == {"r": 1}
+
+
+def test_an_answer_without_its_attempt_is_of_the_last_one() -> None:
+    machine, _ = begin(step("w", out="$.r", retry={}))
+    machine.resolve("$", Failure("x", "no"))
+    machine.resolve("$", Success(2))
+    assert machine.result == {"r": 2}
+    with pytest.raises(ProtocolError, match=r"got '\$'$"):
+        machine.resolve("$", Success(3))
+    assert machine.resolve("$", Success(3), attempt=1) == ()
+
+
+def test_a_document_is_loaded_where_it_is_met() -> None:
+    machine = Machine(json.dumps(step("w", out="$.r")), {})
+    machine.start()
+    machine.resolve("$", Success(1))
+    assert machine.result == {"r": 1}
+    with pytest.raises(flowir.Malformed):
+        Machine({"kind": "sequence"}, {})
+
+
+def test_an_error_that_ended_a_run_keeps_no_frames() -> None:
+    machine, _ = begin(assign("$.a", path("$.b")))
+    for _ in range(3):
+        with pytest.raises(flowir.FlowError) as caught:
+            _ = machine.result
+        assert len(caught.traceback) == 2
+
+
+# --- what nodes check when they run --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "says"),
+    [
+        ({"kind": "branch", "cond": lit(1), "then": seq()}, "cond.not_boolean", "got number 1"),
+        (fanout(lit({}), seq()), "type.mismatch", "items to be an array, got object {}"),
+        (fanout(lit([1]), seq(), limit=lit(0)), "type.mismatch", "limit to be an integer"),
+        (fanout(lit([1]), seq(), "quorum", quorum=lit(1.0)), "type.mismatch", "quorum to be"),
+        (fanout(lit([0] * 5), seq()), "fanout.too_many", "at most 4 items, got 5"),
+    ],
+)
+def test_what_a_node_cannot_use_fails_it(document: JSON, code: str, says: str) -> None:
+    machine = Machine(flowir.load(document, limits=flowir.Limits(lanes=4)), {})
+    machine.start()
+    with pytest.raises(flowir.FlowError) as caught:
+        _ = machine.result
+    assert caught.value.code == code
+    assert says in str(caught.value)
+
+
+def test_a_fanout_counts_its_lanes_and_reads_its_limits() -> None:
+    numbers = {"op": "array", "items": [path("$.n"), path("$.x")]}
+    lanes = fanout(lit(["a", "b", "c"]), LANE, index="$.n", limit=path("$.two"), collect=numbers)
+    machine, effects = begin(lanes, {"two": 2})
+    assert len(effects) == 2
+    for n in range(3):
+        machine.resolve(f"$.body@{n}", Success(None))
+    assert machine.result["r"] == [[0, "a"], [1, "b"], [2, "c"]]
+
+
+def test_a_fanout_without_items_goes_on_at_once() -> None:
+    machine, _ = begin(seq(fanout(lit([]), LANE), assign("$.s", lit(1))))
+    assert machine.result == {"r": [], "s": 1}
+
+
+def test_a_loop_says_whether_more_was_wanted() -> None:
+    base = {**loop(seq(), 3), "exhausted_at": "$.e"}
+    less = {"op": "lt", "lhs": path("$.i"), "rhs": lit(2)}
+    for document, expected in (
+        (base, {"i": 3, "e": True}),
+        ({**base, "max": 0}, {"i": 0, "e": False}),
+        ({**base, "cond": less}, {"i": 2, "e": False}),
+        ({**base, "cond": {**less, "rhs": lit(3)}}, {"i": 3, "e": False}),
+    ):
+        machine, _ = begin(document)
+        assert machine.result == expected
+
+
+def test_keys_count_every_loop_on_the_way() -> None:
+    inner = {**loop(seq(step("w")), 2), "counter": "$.j"}
+    machine, effects = begin(loop(seq(loop(seq(inner), 2)), 2))
+    found: list[str] = []
+    while effects:
+        found.append(asked(effects).key)
+        effects = machine.resolve(found[-1], Success(None))
+    places = "$.body#{}.children[0].body#{}.children[0].body#{}.children[0]"
+    assert found == [places.format(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+
+
+def test_budget_is_caught_by_its_name_only() -> None:
+    spent = Failure("budget.exhausted", "no money left")
+    for on, caught in ((None, False), (["budget.*"], False), (["budget.exhausted"], True)):
+        document = guarded(step(), err_at="$.e", **({"on": on} if on else {}))
+        machine, _ = begin(document)
+        machine.resolve("$.body", spent)
+        assert (machine.error is None) is caught
+
+
+@pytest.mark.parametrize("fuel", range(12))
+def test_fuel_ends_a_run_wherever_it_stands(fuel: int) -> None:
+    document = seq(
+        assign("$.a", lit(1)),
+        guarded(assign("$.l", lit([])), catch=seq()),
+        {"kind": "branch", "cond": lit(True), "then": seq()},
+        step("w"),
+    )
+    machine, effects = begin(document, fuel=fuel)
+    assert (effects == ()) is (fuel < 11)
+    assert machine.fuel_left == max(fuel - 11, 0)
+    assert (machine.error is not None and machine.error.code == "fuel.exhausted") is (fuel < 11)
+
+
+def test_an_extern_of_the_hosts_cannot_bring_in_what_is_no_json() -> None:
+    def fail() -> JSON:
+        raise flowir.FlowError("tax.unknown", "no such tax", data={"at": object()})
+
+    call = {"op": "call_extern", "ref": "tax.of", "args": []}
+    machine, _ = begin(guarded(assign("$.a", call), error_at="$.e"), externs={"tax.of": fail})
+    assert machine.result["e"]["code"] == "extern.failed"
