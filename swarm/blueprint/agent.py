@@ -20,6 +20,7 @@ COMMON_FIELDS = frozenset(
         "model",
         "instructions",
         "reserve",
+        "concurrency",
     }
 )
 

@@ -62,12 +62,16 @@ class _Strict(BaseModel):
 
 
 class LimitsModel(_Strict):
-    """What one run may use: each may be lower than the language's own limit, not higher."""
+    """What one run may use, and how much of all its runs may go on at a time.
+
+    The language's own limits may be lower, not higher.
+    """
 
     fuel: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.fuel)] = DEFAULT_LIMITS.fuel
     lanes: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.lanes)] = DEFAULT_LIMITS.lanes
     in_flight: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.in_flight)] = DEFAULT_LIMITS.in_flight
     budget: Budget = Budget()
+    concurrency: Annotated[int, Field(ge=1)] | None = None
 
 
 class ReserveModel(_Strict):
@@ -91,6 +95,7 @@ class AgentModel(_Strict):
     model: _Text = ""
     instructions: str = ""
     reserve: ReserveModel = ReserveModel()
+    concurrency: Annotated[int, Field(ge=1)] | None = None
 
 
 class DocumentModel(_Strict):

@@ -12,10 +12,11 @@ import click
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.project import find_project, import_functions
+from swarm.cli.stores import opened_store
 from swarm.compiler.load import load_blueprint
 from swarm.errors import BlueprintInvalid, Bug, Problem
 from swarm.host.host import Host
-from swarm.lua.runner import InlineScripts
+from swarm.lua.pool import PooledScripts
 from swarm.ports.worker import Toolbox
 
 __all__ = ("InvalidBlueprint", "function_option", "load", "look_at", "opened_host")
@@ -54,7 +55,7 @@ async def opened_host(
 
     Raises: WrongUse; Refused, when the store cannot be opened.
     """
-    host = Host.in_memory() if store is None else Host(store)
+    host = Host.in_memory() if store is None else opened_store(store)
     for name, function in import_functions(find_project(Path(blueprint)), functions).items():
         host.function(name)(function)
     async with host:
@@ -88,11 +89,14 @@ async def look_at(name: str) -> CompiledBlueprint:
     Raises: WrongUse, when it names no file; InvalidBlueprint.
     """
     _check_file(name)
-    tools = Toolbox(InlineScripts(), _AnyFunction(), Path.cwd())
+    scripts = PooledScripts(warm=1)
+    tools = Toolbox(scripts, _AnyFunction(), Path.cwd())
     try:
         return await load_blueprint(name, registry=Host.in_memory().registry, tools=tools)
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None
+    finally:
+        await scripts.aclose()
 
 
 async def load(host: Host, name: str) -> CompiledBlueprint:

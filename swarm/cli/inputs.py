@@ -15,7 +15,7 @@ from flowir.door import parse_json
 from flowir.path import format_path, parse_path
 from swarm.cli.exits import WrongUse
 
-__all__ = ("first_context",)
+__all__ = ("edits", "first_context")
 
 
 def first_context(source: str | None, settings: Sequence[str]) -> Any:
@@ -51,16 +51,29 @@ def _parsed(text: str | bytes, place: str) -> Any:
         raise WrongUse(str(e)) from None
 
 
-def _set(context: Any, setting: str) -> Any:
-    """Write one setting as the language's own `assign` would."""
+def edits(settings: Sequence[str]) -> dict[str, Any]:
+    """Read each `--set a.b=VALUE` as a path and the value to be written there.
+
+    Raises: WrongUse, naming the option.
+    """
+    return dict(map(_setting, settings))
+
+
+def _setting(setting: str) -> tuple[str, Any]:
     where, equals, text = setting.partition("=")
     if not equals:
         raise WrongUse(f"--set: expected a.b=VALUE, got {setting!r}")
     try:
-        target = format_path(parse_path(f"$.{where}"))
-        flow = flowir.load(
-            {"kind": "assign", "at": target, "value": {"op": "lit", "value": _value(text)}}
-        )
+        return format_path(parse_path(f"$.{where}")), _value(text)
+    except flowir.FlowError as e:
+        raise WrongUse(f"--set {setting}: {e.message}") from None
+
+
+def _set(context: Any, setting: str) -> Any:
+    """Write one setting as the language's own `assign` would."""
+    target, value = _setting(setting)
+    try:
+        flow = flowir.load({"kind": "assign", "at": target, "value": {"op": "lit", "value": value}})
         return flowir.run(flow, context, _nobody)
     except flowir.FlowError as e:
         raise WrongUse(f"--set {setting}: {e.message}") from None

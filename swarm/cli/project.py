@@ -1,5 +1,7 @@
 """`swarm.toml`: what a project tells the command line about itself.
 
+    store = "state"                              # where runs are remembered, beside the file
+
     [functions]                                  # agents of kind "function"
     readability = "tools/readability.py:grade"   # a file beside swarm.toml, or
     translate = "acme.text:translate"            # a module, and the function in it
@@ -34,14 +36,16 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     functions: dict[str, str] = {}
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's folder, and its functions as written (`name -> module:function`)."""
+    """A project's folder, its functions as written (`name -> module:function`), its store."""
 
     folder: Path
     functions: Mapping[str, str] = field(default_factory=dict[str, str])
+    store: Path | None = None
 
 
 def find_project(blueprint: Path | None) -> Project:
@@ -67,7 +71,8 @@ def _read(folder: Path) -> Project:
         raise WrongUse(f"{file}: {key}: {first['msg'].lower()}") from None
     except (OSError, ValueError) as e:
         raise WrongUse(f"{file}: expected TOML, got {e}") from None
-    return Project(folder, settings.functions)
+    store = None if settings.store is None else folder / settings.store
+    return Project(folder, settings.functions, store)
 
 
 def import_functions(

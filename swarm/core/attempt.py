@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from anyio import CancelScope
 
-from flowir.effects import Dispatch
+from flowir.effects import Dispatch, Failure
+from swarm.core.gates import Ticket
 
 __all__ = ("Attempt",)
 
@@ -14,19 +15,40 @@ class Attempt:
 
     Shape: `wanted` until it is answered or cancelled; `started` once its `step.started`
     is written; `open` while its worker may say something; `scope` while something is
-    awaited for it. Units: `due_s` and `began_s` in seconds of the Clock port.
+    awaited for it; `resting` counts its waits for people and the clock; `refused` is how it
+    fails at once, where the run's budget has nothing left for it; `children` counts the
+    runs that it has begun; `ticket` is what it needs of the gates. Units: `due_s` and
+    `began_s` in seconds of the Clock port, `delay_s` what is left to wait before it starts.
     """
 
-    __slots__ = ("began_s", "dispatch", "due_s", "open", "scope", "started", "wanted")
+    __slots__ = (
+        "began_s",
+        "children",
+        "delay_s",
+        "dispatch",
+        "due_s",
+        "open",
+        "refused",
+        "resting",
+        "scope",
+        "started",
+        "ticket",
+        "wanted",
+    )
 
-    def __init__(self, dispatch: Dispatch, due_s: float) -> None:
+    def __init__(self, dispatch: Dispatch, now_s: float, delay_s: float) -> None:
         self.dispatch = dispatch
-        self.due_s = due_s
-        self.began_s = due_s
+        self.delay_s = delay_s
+        self.due_s = now_s + delay_s
+        self.began_s = self.due_s
         self.wanted = True
         self.started = False
         self.open = False
+        self.refused: Failure | None = None
+        self.resting = 0
+        self.children = 0
         self.scope: CancelScope | None = None
+        self.ticket: Ticket | None = None
 
     def drop(self) -> None:
         """Note that nobody wants its answer any more."""

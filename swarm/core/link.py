@@ -8,11 +8,15 @@ from typing import Any, NamedTuple, TypeAlias
 from flowir.door import admit
 from flowir.effects import Failure
 from flowir.errors import WorkerFailure, shorten
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core import rows
 from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
+from swarm.core.children import Children
 from swarm.core.log import RunLog
+from swarm.core.waits import Waits
 from swarm.errors import Refused
+from swarm.ports.questions import Ask
 
 __all__ = ("Called", "Delegate", "Link")
 
@@ -33,12 +37,22 @@ _CALLS = 8
 class Link:
     """The StepLink of an attempt; `depth` counts the calls between agents above it."""
 
-    __slots__ = ("_attempt", "_delegate", "_depth", "_log")
+    __slots__ = ("_attempt", "_children", "_delegate", "_depth", "_log", "_waits")
 
-    def __init__(self, attempt: Attempt, log: RunLog, delegate: Delegate, depth: int = 0) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        log: RunLog,
+        delegate: Delegate,
+        waits: Waits,
+        children: Children,
+        depth: int = 0,
+    ) -> None:
         self._attempt = attempt
         self._log = log
         self._delegate = delegate
+        self._waits = waits
+        self._children = children
         self._depth = depth
 
     @property
@@ -72,6 +86,21 @@ class Link:
         if isinstance(answer.outcome, Failure):
             raise WorkerFailure(*answer.outcome)
         return answer.outcome.value
+
+    async def ask(self, ask: Ask) -> Any:
+        """Ask a person, and return the answer; the question outlives the host."""
+        self._check_open()
+        return await self._waits.ask(self._attempt, ask)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass; when they are over is written down, and outlives the host."""
+        self._check_open()
+        await self._waits.sleep(self._attempt, seconds)
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
+        """Run another blueprint as a child of this run, and return its final context."""
+        self._check_open()
+        return await self._children.run(self._attempt, blueprint, input)
 
     async def _record(self, *events: dict[str, Any]) -> None:
         self._check_open()

@@ -15,22 +15,28 @@ import anyio
 
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, RunStatus, next_status
+from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.clock import Clock
 from swarm.ports.journal import Journal
 
 __all__ = ("EventStream", "RunLog")
 
+# How long to wait before a journal that could not write is asked again.
+_AGAIN_S = 1.0
+
 
 class RunLog:
     """Appends a run's events, commits them, and wakes who watches.
 
-    `status` is what the committed events say.
+    `status` is what the committed events say; `live` whether somebody in this host
+    carries the run on. What may wait for more events waits for the life of the run only.
     """
 
     def __init__(self, run_id: RunId, journal: Journal, clock: Clock) -> None:
         self.run_id = run_id
         self.status: RunStatus = "pending"
+        self.live = True
         self._journal = journal
         self._clock = clock
         self._seq = 0
@@ -38,17 +44,46 @@ class RunLog:
         self._shown = 0
         self._news: anyio.Event | None = None
 
+    @classmethod
+    def of_past(cls, run_id: RunId, journal: Journal, clock: Clock, status: RunStatus) -> RunLog:
+        """Read the log of a run that nobody carries on; `go_on` lets it grow again."""
+        log = cls(run_id, journal, clock)
+        log.status, log.live = status, False
+        return log
+
+    def go_on(self, seq: int, status: RunStatus) -> None:
+        """Append behind the event *seq*, which left the run in *status*."""
+        self.live = True
+        self._seq = self._shown = seq
+        self.status = self._ahead = status
+
+    def rest(self) -> None:
+        """Note that nobody carries the run on; who watches has seen all there is."""
+        self.live = False
+        self._wake()
+
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Number *rows* and put them into the journal, unseen until the next commit."""
-        now = self._clock.wall()
+        now, seq, ahead = self._clock.wall(), self._seq, self._ahead
         for row in rows:
-            self._seq += 1
-            row["seq"] = self._seq
+            seq += 1
+            row["seq"] = seq
             row["run"] = self.run_id
             row["time_s"] = now
             if row["kind"].startswith("run."):
-                self._ahead = next_status(self._ahead, row["kind"])
+                ahead = next_status(ahead, row["kind"])
         self._journal.append(self.run_id, rows)
+        self._seq, self._ahead = seq, ahead
+
+    @property
+    def ahead(self) -> RunStatus:
+        """What the events say with those that are not committed yet."""
+        return self._ahead
+
+    @property
+    def shown(self) -> int:
+        """The number of the last event that is committed."""
+        return self._shown
 
     @property
     def unsaved(self) -> bool:
@@ -56,23 +91,36 @@ class RunLog:
         return self._seq > self._shown
 
     async def commit(self) -> None:
-        """Make everything appended so far last, then show it."""
+        """Make everything appended so far last, then show it.
+
+        Where the journal cannot write just now this waits until it can: nothing is acted
+        on meanwhile, and nothing is lost.
+        Raises: SwarmError (journal.failed, journal.fenced).
+        """
         seq, status = self._seq, self._ahead
-        await self._journal.commit()
+        while True:
+            try:
+                await self._journal.commit()
+                break
+            except SwarmError as error:
+                if error.code != "journal.degraded":
+                    raise
+                await self._clock.sleep(_AGAIN_S)
         if seq > self._shown:
             self._shown, self.status = seq, status
-            if self._news is not None:
-                self._news.set()
-                self._news = None
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
     async def read(self, since: int) -> Sequence[Event]:
         """Return committed events with `seq` above *since*, as soon as there are any.
 
-        Shape: none, where the run has ended before that.
+        Shape: none, where no more will come: the run has ended, or rests.
         """
-        while self._shown <= since:
-            if self.status in ENDED:
-                return ()
+        while self.live and self._shown <= since and self.status not in ENDED:
             if self._news is None:
                 self._news = anyio.Event()
             await self._news.wait()
@@ -82,7 +130,8 @@ class RunLog:
 class EventStream:
     """The events of a run from one place on: those that were, then those to come.
 
-    Ends behind the event that ends the run. A class and not a generator, so that a
+    Ends behind the event that ends the run, or where the run rests: paused, blocked, or
+    interrupted, with nobody in this host to carry it on. A class and not a generator, so that a
     watcher may stop anywhere without having to close it.
     """
 

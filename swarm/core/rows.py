@@ -5,23 +5,31 @@ Their shapes are the typed dictionaries of `swarm.core.events`.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from flowir.effects import Dispatch, Failure
 from flowir.errors import FlowError
-from swarm.blueprint.canonical import canonical_bytes
+from swarm.blueprint.budget import Budget
+from swarm.blueprint.canonical import digest_of
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
+from swarm.core.events import Rerun
 
 __all__ = (
+    "blocked",
+    "budget_of",
     "called",
     "cancelled",
     "cancelling",
     "ended",
+    "interrupted",
+    "interrupted_run",
     "part",
     "progress",
     "retrying",
+    "run",
     "run_ended",
     "run_started",
     "started",
@@ -30,9 +38,47 @@ __all__ = (
 EventRow = dict[str, Any]
 
 
-def run_started(blueprint: str, digest: str, input: Any) -> EventRow:
-    """Write that the run exists."""
-    return {"kind": "run.started", "blueprint": blueprint, "digest": digest, "input": input}
+def run_started(
+    blueprint: CompiledBlueprint,
+    input: Any,
+    rerun: Rerun | None = None,
+    budget: Budget | None = None,
+    parent: Mapping[str, Any] | None = None,
+) -> EventRow:
+    """Write that the run exists, with all that it takes to go on elsewhere."""
+    folder = blueprint.folder
+    return {
+        "kind": "run.started",
+        "blueprint": blueprint.id,
+        "digest": blueprint.digest,
+        "input": input,
+        "document": blueprint.document,
+        "folder": None if folder is None else str(folder),
+        "rerun": rerun,
+        "budget": None if budget is None else budget.to_wire(),
+        "parent": None if parent is None else dict(parent),
+    }
+
+
+def budget_of(started: Mapping[str, Any]) -> Budget | None:
+    """Read what a run may use from its first row."""
+    budget = started.get("budget")
+    return None if budget is None else Budget.of(budget)
+
+
+def run(kind: str) -> EventRow:
+    """Write what a run came to that needs no more words."""
+    return {"kind": kind}
+
+
+def interrupted_run(cause: str) -> EventRow:
+    """Write that the host ended before the run did."""
+    return {"kind": "run.interrupted", "cause": cause}
+
+
+def blocked(code: str, message: str) -> EventRow:
+    """Write why the run cannot go on."""
+    return {"kind": "run.blocked", "code": code, "message": message}
 
 
 def cancelling(reason: str) -> EventRow:
@@ -62,7 +108,7 @@ def started(attempt: Attempt) -> EventRow:
     dispatch = attempt.dispatch
     row = _of("step.started", dispatch)
     row["node"] = dispatch.node_id
-    row["input"] = hashlib.sha256(canonical_bytes(dispatch.input)).hexdigest()
+    row["input"] = digest_of(dispatch.input)
     return row
 
 
@@ -101,9 +147,14 @@ def ended(attempt: Attempt, answer: Answer, duration_s: float) -> EventRow:
     return row
 
 
-def cancelled(attempt: Attempt, duration_s: float) -> EventRow:
+def cancelled(dispatch: Dispatch, duration_s: float) -> EventRow:
     """Write that an attempt is no longer wanted."""
-    return {**_of("step.cancelled", attempt.dispatch), "duration_s": duration_s}
+    return {**_of("step.cancelled", dispatch), "duration_s": duration_s}
+
+
+def interrupted(dispatch: Dispatch) -> EventRow:
+    """Write that the host ended before an attempt did."""
+    return _of("step.interrupted", dispatch)
 
 
 def retrying(dispatch: Dispatch) -> EventRow:

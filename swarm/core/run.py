@@ -1,14 +1,29 @@
 """What a run can be, and what may follow: one table, printed from the data that decides.
 
     >>> print(table())
-                  run.started  run.cancelling  run.finished  run.failed  run.cancelled
-    pending       running      -               -             failed      cancelled
-    running       -            running         succeeded     failed      cancelled
-    succeeded     -            -               -             -           -
-    failed        -            -               -             -           -
-    cancelled     -            -               -             -           -
+                 pending    running      waiting      paused     interrupted  blocked
+    started      running    -            -            -          -            -
+    waiting      -          waiting      -            -          -            -
+    woken        -          -            running      -          -            -
+    pausing      -          running      waiting      -          -            -
+    paused       -          paused       paused       -          paused       -
+    interrupted  -          interrupted  interrupted  -          -            -
+    resumed      -          -            running      running    running      running
+    blocked      -          blocked      blocked      blocked    blocked      blocked
+    cancelling   -          running      running      -          -            -
+    finished     -          succeeded    -            -          -            -
+    failed       failed     failed       failed       -          -            -
+    cancelled    cancelled  cancelled    cancelled    cancelled  cancelled    cancelled
 
 The state of a run is a reading of its journal; nothing else holds it.
+
+    pending      it does not exist yet
+    running      a host works on it; `run.pausing` and `run.cancelling` announce what comes
+    waiting      nothing is left to do before a person answers, or a time has come
+    paused       somebody asked for a pause, and every step that was in flight has ended
+    interrupted  its host ended, or died, in the midst of it: it can be resumed
+    blocked      it cannot be resumed as things are; the event says why
+    succeeded, failed, cancelled   its ends
 """
 
 from __future__ import annotations
@@ -20,9 +35,28 @@ from typing import Any, Final, Literal, TypeAlias
 
 from swarm.errors import Bug, RunFailed
 
-__all__ = ("ENDED", "TRANSITIONS", "RunOutcome", "RunStatus", "next_status", "table")
+__all__ = (
+    "ENDED",
+    "EVENTS",
+    "RESUMABLE",
+    "TRANSITIONS",
+    "RunOutcome",
+    "RunStatus",
+    "next_status",
+    "table",
+)
 
-RunStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+RunStatus: TypeAlias = Literal[
+    "pending",
+    "running",
+    "waiting",
+    "paused",
+    "interrupted",
+    "blocked",
+    "succeeded",
+    "failed",
+    "cancelled",
+]
 
 TRANSITIONS: Final[Mapping[RunStatus, Mapping[str, RunStatus]]] = MappingProxyType(
     {
@@ -32,9 +66,41 @@ TRANSITIONS: Final[Mapping[RunStatus, Mapping[str, RunStatus]]] = MappingProxyTy
             "run.cancelled": "cancelled",
         },
         "running": {
+            "run.waiting": "waiting",
+            "run.pausing": "running",
+            "run.paused": "paused",
+            "run.interrupted": "interrupted",
+            "run.blocked": "blocked",
             "run.cancelling": "running",
             "run.finished": "succeeded",
             "run.failed": "failed",
+            "run.cancelled": "cancelled",
+        },
+        "waiting": {
+            "run.woken": "running",
+            "run.pausing": "waiting",
+            "run.paused": "paused",
+            "run.interrupted": "interrupted",
+            "run.resumed": "running",
+            "run.blocked": "blocked",
+            "run.cancelling": "running",
+            "run.failed": "failed",
+            "run.cancelled": "cancelled",
+        },
+        "paused": {
+            "run.resumed": "running",
+            "run.blocked": "blocked",
+            "run.cancelled": "cancelled",
+        },
+        "interrupted": {
+            "run.paused": "paused",
+            "run.resumed": "running",
+            "run.blocked": "blocked",
+            "run.cancelled": "cancelled",
+        },
+        "blocked": {
+            "run.resumed": "running",
+            "run.blocked": "blocked",
             "run.cancelled": "cancelled",
         },
         "succeeded": {},
@@ -44,9 +110,26 @@ TRANSITIONS: Final[Mapping[RunStatus, Mapping[str, RunStatus]]] = MappingProxyTy
 )
 
 # What no event leads out of.
-ENDED: Final = frozenset(status for status, row in TRANSITIONS.items() if not row)
+ENDED: Final[frozenset[RunStatus]] = frozenset(s for s, row in TRANSITIONS.items() if not row)
+# What a host may go on with.
+RESUMABLE: Final[frozenset[RunStatus]] = frozenset(
+    s for s, row in TRANSITIONS.items() if "run.resumed" in row
+)
 
-_EVENTS = ("run.started", "run.cancelling", "run.finished", "run.failed", "run.cancelled")
+EVENTS: Final = (
+    "run.started",
+    "run.waiting",
+    "run.woken",
+    "run.pausing",
+    "run.paused",
+    "run.interrupted",
+    "run.resumed",
+    "run.blocked",
+    "run.cancelling",
+    "run.finished",
+    "run.failed",
+    "run.cancelled",
+)
 
 
 def next_status(status: RunStatus, kind: str) -> RunStatus:
@@ -54,7 +137,7 @@ def next_status(status: RunStatus, kind: str) -> RunStatus:
 
     Raises: Bug, for an event that cannot follow.
     """
-    if kind not in _EVENTS:
+    if kind not in EVENTS:
         return status
     after = TRANSITIONS[status].get(kind)
     if after is None:
@@ -63,23 +146,27 @@ def next_status(status: RunStatus, kind: str) -> RunStatus:
 
 
 def table() -> str:
-    """Print the table: a state each row, an event each column, what follows in the cell."""
-    rows = [("", *_EVENTS)]
-    rows += [(s, *(row.get(e, "-") for e in _EVENTS)) for s, row in TRANSITIONS.items()]
+    """Print the table: an event each row, a state each column, what follows in the cell."""
+    states = {status: row for status, row in TRANSITIONS.items() if row}
+    rows = [("", *states)]
+    rows += [(e[4:], *(row.get(e, "-") for row in states.values())) for e in EVENTS]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    widths[0] += 3
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended: `ctx` where it succeeded, else `error`."""
+    """How a run ended: `ctx` where it succeeded, else `error`.
+
+    `partial` is the context as it was when the run's budget was exhausted.
+    """
 
     run_id: str
     status: RunStatus
     ctx: Any = None
     error: Mapping[str, Any] | None = None
+    partial: Any = None
 
     def unwrap(self) -> Any:
         """Return the final context.

@@ -1,5 +1,8 @@
 """`swarm.Host`: runs blueprints, for as long as it is open.
 
+    async with   opens the store, takes over what an earlier host left, and goes on with it
+    its end      lets what runs rest where it is; without a store on a disk, cancels it
+
 A host owns its tasks, its registry and its functions; nothing is global, and two hosts in
 one process do not know of each other. It installs no signal handlers and configures no
 logging: that is the app's.
@@ -8,30 +11,32 @@ logging: that is the app's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from flowir.door import admit
-from flowir.errors import FlowError, shorten
-from swarm.blueprint.canonical import digest_of
+from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
-from swarm.core.driver import MAX_TASKS, Driver
-from swarm.core.log import RunLog
-from swarm.core.run import ENDED
+from swarm.core.driver import MAX_TASKS
+from swarm.core.run import RunStatus
 from swarm.errors import Refused
 from swarm.host.parts import Parts
+from swarm.host.past import Past
 from swarm.host.run import Run
-from swarm.ids import RunId, parse_run_id
-from swarm.lua.runner import InlineScripts
+from swarm.host.runs import Runs, closed
+from swarm.ids import parse_run_id
+from swarm.lua.choice import ChosenScripts, Trust
 from swarm.ports.worker import Toolbox
+from swarm.stores.sqlite import Durability
+from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
+from swarm.workers.human import HumanFactory
 from swarm.workers.lua import LuaFactory
 from swarm.workers.process import ProcessFactory
 from swarm.workers.sleep import SleepFactory
@@ -53,42 +58,89 @@ class Host:
     >>> anyio.run(main)
     {'said': 'hello'}
 
-    Shape: *store* is the folder that holds the state, or the parts themselves.
+    Shape: *store* is the folder that holds the state, or the parts themselves; a folder
+    is opened with the host, and has one host at a time. *resume* says whether runs that
+    were interrupted go on of themselves (`auto`) or when they are told to (`manual`).
+    *durability* is what an acknowledged event survives: a loss of power (`full`), or the
+    death of the process (`normal`). *scripts* says where Lua runs: in locked-down children
+    (`pool`), but for scripts whose `script_digest` is in *inline_scripts*, or all of it in
+    this process (`inline`).
     Units: *max_tasks* bounds the steps of one run that are in flight at a time;
-    *shutdown_s* bounds how long leaving waits for runs to wind up, in real seconds.
+    *concurrency* the attempts of all runs that go on at a time (None: any number);
+    *max_deaths* the hosts in a row that may die on a run before it is set aside;
+    *shutdown_s* how long leaving waits for runs to wind up, in real seconds.
     """
 
     def __init__(
         self,
         store: str | os.PathLike[str] | Parts,
         *,
+        resume: Literal["auto", "manual"] = "auto",
+        durability: Durability = "full",
         max_tasks: int = MAX_TASKS,
+        max_deaths: int = 100,
+        concurrency: int | None = None,
         shutdown_s: float = 10.0,
+        scripts: Trust = "pool",
+        inline_scripts: Collection[str] = (),
     ) -> None:
-        self._parts = store if isinstance(store, Parts) else Parts.at(store)
+        self._parts: Callable[[], Parts] = (
+            (lambda: store) if isinstance(store, Parts) else (lambda: Parts.at(store, durability))
+        )
+        self._resume = resume == "auto"
         self._max_tasks = max_tasks
+        self._max_deaths = max_deaths
+        self._concurrency = concurrency
         self._shutdown_s = shutdown_s
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._tools = Toolbox(InlineScripts(), self._functions, Path.cwd())
-        self._runs: dict[RunId, Run] = {}
-        self._tasks: TaskGroup | None = None
+        self._scripts = ChosenScripts(scripts, inline_scripts)
+        self._tools = Toolbox(self._scripts, self._functions, Path.cwd())
+        self._open: _Open | None = None
         self.registry = Registry(
-            (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(self._parts.clock))
+            (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(), HumanFactory())
         )
+        self.registry.register(FlowFactory(self.registry))
 
     @classmethod
-    def in_memory(cls, *, max_tasks: int = MAX_TASKS, shutdown_s: float = 10.0) -> Host:
+    def in_memory(
+        cls,
+        *,
+        max_tasks: int = MAX_TASKS,
+        shutdown_s: float = 10.0,
+        scripts: Trust = "pool",
+        inline_scripts: Collection[str] = (),
+    ) -> Host:
         """Make a host that remembers nothing beyond itself."""
-        return cls(Parts.in_memory(), max_tasks=max_tasks, shutdown_s=shutdown_s)
+        return cls(
+            Parts.in_memory(),
+            max_tasks=max_tasks,
+            shutdown_s=shutdown_s,
+            scripts=scripts,
+            inline_scripts=inline_scripts,
+        )
 
     # -- open and close ----------------------------------------------------------------
 
     async def __aenter__(self) -> Host:
-        if self._tasks is not None:
+        if self._open is not None:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
+        parts = self._parts()
+        past = Past(parts.journal, self.registry, self._tools)
+        runs = Runs(
+            parts,
+            past,
+            max_tasks=self._max_tasks,
+            max_deaths=self._max_deaths,
+            concurrency=self._concurrency,
+        )
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
-        self._tasks = tasks
+        self._open = _Open(parts, runs, tasks)
+        try:
+            await runs.open(tasks, resume=self._resume)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -97,26 +149,22 @@ class Host:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tasks = self._open_tasks()
-        self._tasks = None
-        with anyio.move_on_after(self._shutdown_s, shield=True):
-            await self._wind_up()
-        tasks.cancel_scope.cancel()
-        # The body's own error goes its own way: the group would wrap it into another.
-        await tasks.__aexit__(None, None, None)
+        parts, runs, tasks = self._opened()
+        self._open = None
+        try:
+            with anyio.move_on_after(self._shutdown_s, shield=True):
+                await runs.close()
+            tasks.cancel_scope.cancel()
+            # The body's own error goes its own way: the group would wrap it into another.
+            await tasks.__aexit__(None, None, None)
+        finally:
+            parts.close()
+            await self._scripts.aclose()
 
-    async def _wind_up(self) -> None:
-        for run in self._runs.values():
-            await run.cancel("the host is closing")
-        for run in self._runs.values():
-            await run.wait()
-
-    def _open_tasks(self) -> TaskGroup:
-        if self._tasks is None:
-            raise Refused(
-                "host.closed", "host: expected an open one, got a closed one — async with host:"
-            )
-        return self._tasks
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise closed()
+        return self._open
 
     # -- what it knows -----------------------------------------------------------------
 
@@ -156,76 +204,92 @@ class Host:
         input: Any = None,
         *,
         run_id: str | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> Run:
         """Start a run; *input* is its first context (none: an empty object).
 
-        With a *run_id* of the caller's own this may be repeated: the same blueprint and
-        input give the same run.
-        Raises: Refused (host.closed, blueprint.unknown, run.id, run.input, run.conflict).
+        *budget* is what the run may use (`{"steps": 100, "cost": 2.5}`); where the
+        blueprint has one too, the lower limit holds.
+
+        With a *run_id* of the caller's own this may be repeated, by another process too:
+        the same blueprint and input give the same run, and go on with it where it was
+        interrupted.
+        Raises: Refused (host.closed, blueprint.unknown, run.id, run.input, run.conflict,
+        budget.malformed).
         """
-        self._open_tasks()
+        runs = self._opened().runs
         if isinstance(blueprint, str):
             raise Refused(
                 "blueprint.unknown",
                 f"host.start: expected a loaded blueprint or one of the store, got "
                 f"{blueprint!r} — await host.load(path)",
             )
-        first = self._first_context(blueprint, input)
-        digest = digest_of(first)
-        chosen = self._parts.ids.run_id() if run_id is None else parse_run_id(run_id)
-        known = self._runs.get(chosen)
-        if known is not None:
-            return await self._again(known, blueprint, digest)
-        return await self._new(chosen, blueprint, first, digest)
-
-    def _first_context(self, blueprint: CompiledBlueprint, input: Any) -> Any:
-        try:
-            return admit({} if input is None else input, limits=blueprint.flow.limits)
-        except FlowError as refused:
-            raise Refused("run.input", f"input: {refused}", at=refused.at) from refused
-
-    async def _again(self, run: Run, blueprint: CompiledBlueprint, digest: str) -> Run:
-        if run.blueprint.digest != blueprint.digest or run.input != digest:
-            what = "blueprint" if run.blueprint.digest != blueprint.digest else "input"
-            raise Refused(
-                "run.conflict",
-                f"run {run.id}: expected the {what} that it was started with, got another",
-                run_id=run.id,
-            )
-        await run.begun()
-        return run
-
-    async def _new(
-        self, run_id: RunId, blueprint: CompiledBlueprint, first: Any, digest: str
-    ) -> Run:
-        parts = self._parts
-        log = RunLog(run_id, parts.journal, parts.clock)
-        driver = Driver(blueprint, first, log=log, clock=parts.clock, max_tasks=self._max_tasks)
-        run = Run(blueprint, digest, driver, log)
-        # Known before it exists, so that a second start of the same id meets it.
-        self._runs[run_id] = run
-        await run.begin()
-        self._open_tasks().start_soon(run.drive)
-        return run
+        first = blueprint.first_context(input)
+        chosen = None if run_id is None else parse_run_id(run_id)
+        limits = None if budget is None else Budget.of(budget)
+        return await runs.start(blueprint, first, chosen, blueprint.budget(limits))
 
     async def run(self, run_id: str) -> Run:
-        """Return a run by its id.
+        """Return a run by its id, whether it is carried on or not.
 
-        Raises: Refused (run.unknown).
+        Raises: Refused (host.closed, run.unknown).
         """
-        found = self._runs.get(RunId(run_id))
-        if found is None:
-            raise Refused(
-                "run.unknown",
-                f"expected the id of a run of this host, got {shorten(run_id)}",
-                run_id=run_id,
-            )
-        return found
+        return await self._opened().runs.get(run_id)
 
-    async def runs(self, *, live: bool = False) -> tuple[Run, ...]:
-        """Return the host's runs in the order in which they began; *live*: not yet ended."""
-        found = self._runs.values()
-        return tuple(run for run in found if not live or run.status not in ENDED)
+    async def runs(
+        self,
+        status: RunStatus | Collection[RunStatus] | None = None,
+        *,
+        limit: int = 1000,
+        before: str | None = None,
+    ) -> tuple[Run, ...]:
+        """Return the runs, the latest first.
+
+        Shape: *status* chooses, one or several; *before* continues a list behind the run
+        of that id.
+        """
+        chosen = cast("Collection[RunStatus]", {status}) if isinstance(status, str) else status
+        return await self._opened().runs.list(chosen, limit, before)
+
+    async def resume(self, run_id: str) -> Run:
+        """Go on with a run that is interrupted, paused, blocked, or waits unattended.
+
+        Attempts that had begun without an end are made again under the same number;
+        what has an answer is not done again. A run that is carried on is returned as it is.
+        Raises: Refused (run.unknown, run.state); BlueprintInvalid, SwarmError
+        (resume.conflict, journal.damaged), with the run blocked.
+        """
+        run = await self.run(run_id)
+        await self._opened().runs.resume(run)
+        return run
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_step: str,
+        set: Mapping[str, Any] | None = None,
+        new_id: str | None = None,
+    ) -> Run:
+        """Start a run that begins with another's answers, up to a step.
+
+        Shape: *from_step* is the key of a step, or the id or place of its node (its first
+        step counts). *set* is written into the context just before the step computes its
+        input, by path. All is checked before anything is created.
+        Raises: Refused (run.unknown, run.id, run.conflict, rerun.step, rerun.set);
+        BlueprintInvalid; SwarmError (resume.conflict).
+        """
+        old = await self.run(run_id)
+        chosen = None if new_id is None else parse_run_id(new_id)
+        return await self._opened().runs.rerun(old, from_step, set or {}, chosen)
+
+
+class _Open(NamedTuple):
+    """What a host has while it is open."""
+
+    parts: Parts
+    runs: Runs
+    tasks: TaskGroup
 
 
 def run_blocking(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 from anyio import CancelScope
 from uuid_utils import uuid7
 
-from swarm.errors import Refused
 from swarm.ids import RunId
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
 from swarm.ports.journal import Journal
 from swarm.stores.memory import MemoryJournal
+from swarm.stores.sqlite import Durability, open_store
 
 __all__ = ("Parts", "SystemClock", "TimedIds")
 
@@ -51,13 +51,23 @@ class TimedIds:
         return RunId(f"r_{uuid7().hex}")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a host stands on; each is a port, and may be somebody else's."""
+    """What a host stands on; each is a port, and may be somebody else's.
+
+    Shape: `durable`: the journal outlives the host, so runs that have not ended can be
+    gone on with; `close` is called when the host is done with them.
+    """
 
     journal: Journal
     clock: Clock
     ids: Ids
+    durable: bool = False
+    close: Callable[[], None] = _nothing
 
     @classmethod
     def in_memory(cls) -> Parts:
@@ -65,14 +75,11 @@ class Parts:
         return cls(MemoryJournal(), SystemClock(), TimedIds())
 
     @classmethod
-    def at(cls, store: str | os.PathLike[str]) -> Parts:
-        """Open the parts that keep their state in the folder *store*.
+    def at(cls, folder: str | os.PathLike[str], durability: Durability = "full") -> Parts:
+        """Open the parts that keep their state in *folder*.
 
-        Raises: Refused (store.unavailable).
+        Raises: Refused (store.locked, store.foreign, store.newer, store.unavailable).
         """
-        raise Refused(
-            "store.unavailable",
-            f"{str(Path(store))!r}: expected a store that can be opened, got a folder, and no "
-            "store on disk is built in — swarm.Host.in_memory() runs without one",
-            store=str(store),
-        )
+        store = open_store(folder, durability)
+        durable = durability != "memory"
+        return cls(store.journal, SystemClock(), TimedIds(), durable, store.close)

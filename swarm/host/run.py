@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import anyio
 
-from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.driver import Driver
 from swarm.core.log import EventStream, RunLog
-from swarm.core.run import RunOutcome, RunStatus
+from swarm.core.meter import Meter
+from swarm.core.questions import Question, QuestionBook
+from swarm.core.run import ENDED, RunOutcome, RunStatus
+from swarm.errors import Refused
+from swarm.ports.journal import RunRow
 
-__all__ = ("Run",)
+__all__ = ("Keeper", "Run", "refused")
+
+
+class Keeper(Protocol):
+    """Who can do with a run what takes more than the run itself: the host's runs."""
+
+    async def cancel(self, run: Run, reason: str) -> None:
+        """Cancel a run that nobody carries on."""
+        ...
+
+    async def pause(self, run: Run) -> None:
+        """Pause a run that nobody carries on."""
+        ...
+
+    async def outcome(self, run: Run) -> RunOutcome:
+        """Read how a run ended, or rests."""
+        ...
+
+    async def questions(self, run: Run) -> QuestionBook:
+        """Read the questions of a run that nobody carries on, for answers to be given."""
+        ...
+
+    def rested(self, run: Run) -> None:
+        """Note that nobody carries the run on any more."""
+        ...
 
 
 class Run:
-    """One run of one blueprint; `input` is the digest of what it was started with."""
+    """One run of one blueprint, whether this host carries it on or its journal tells of it.
 
-    def __init__(
-        self, blueprint: CompiledBlueprint, input: str, driver: Driver, log: RunLog
-    ) -> None:
-        self.blueprint = blueprint
-        self.input = input
-        self._driver = driver
+    There is one object for each run of a host, as long as somebody holds it.
+    """
+
+    def __init__(self, row: RunRow, log: RunLog, keeper: Keeper) -> None:
+        self._row = row
         self._log = log
+        self._keeper = keeper
+        self._driver: Driver | None = None
+        self._outcome: RunOutcome | None = None
+        self._meter = Meter()
         self._begun = anyio.Event()
-        self._ended = anyio.Event()
+        self._rested = anyio.Event()
+        self.lock = anyio.Lock()
 
     @property
     def id(self) -> str:
@@ -37,18 +69,36 @@ class Run:
         """How the run stands, as far as that is written down."""
         return self._log.status
 
+    @property
+    def summary(self) -> RunRow:
+        """What a list shows of the run: blueprint, digest, when it began and ended."""
+        return replace(self._row, status=self.status)
+
+    @property
+    def live(self) -> bool:
+        """Whether this host carries the run on."""
+        return self._driver is not None
+
     def events(self, since: int = 0) -> EventStream:
         """Watch the run: `async for event in run.events()`.
 
         Shape: every event with `seq` above *since*, those of the past first, then each
-        as it happens, without a gap; ends with the run. A slow watcher delays nobody.
+        as it happens, without a gap; ends with the run, or where it rests. A slow watcher
+        delays nobody.
         """
         return EventStream(self._log, since)
 
     async def wait(self) -> RunOutcome:
-        """Return how the run ended, once it has, and all that it started is gone."""
-        await self._ended.wait()
-        return self._driver.outcome or RunOutcome(self.id, self.status, None, _INTERRUPTED)
+        """Return how the run ended, once it has, and all that it started is gone.
+
+        A run that rests, because it is paused, blocked or interrupted, is not waited for:
+        the outcome's `status` says so, and its `error` why.
+        """
+        while self._driver is not None:
+            await self._rested.wait()
+        if self._outcome is None:
+            self._outcome = await self._keeper.outcome(self)
+        return self._outcome
 
     async def result(self) -> Any:
         """Return the final context, once the run has ended.
@@ -61,33 +111,104 @@ class Run:
         """Ask for the end of the run; `wait` tells when it has come.
 
         What is in flight is stopped and `finally` bodies run. A run that has ended stays
-        as it is.
+        as it is; one that rests goes on to be cancelled.
         """
-        await self._driver.cancel(reason)
+        if self._driver is not None:
+            await self._driver.cancel(reason)
+        elif self.status not in ENDED:
+            await self._keeper.cancel(self, reason)
 
-    async def begin(self) -> None:
-        """Make the run exist. The host's to call."""
-        await self._driver.begin()
-        self._begun.set()
+    async def pause(self) -> None:
+        """Let what is in flight end, and begin nothing else; `Host.resume` goes on.
+
+        Returns when that is written down; `wait` tells when nothing is in flight. A step
+        that waits for a person, or before another attempt, is not waited for.
+        Raises: Refused (run.state), for a run that has ended or is blocked.
+        """
+        if self.status in ENDED or self.status == "blocked":
+            raise refused(self, "pause", "running", "waiting", "interrupted")
+        if self._driver is not None:
+            await self._driver.pause()
+        else:
+            await self._keeper.pause(self)
+
+    async def questions(self) -> tuple[Question, ...]:
+        """Return what the run asks of people, in the order in which it came."""
+        return (await self._book()).open()
+
+    async def answer(self, question_id: str, value: Any, *, by: str | None = None) -> None:
+        """Answer a question; *by* is written down. What is given first counts.
+
+        A run that nobody carries on finds the answer when it is resumed.
+        Raises: Refused (question.unknown, question.answered, question.expired,
+        question.closed, question.value).
+        """
+        async with self.lock:
+            await (await self._book()).answer(question_id, value, by=by)
+
+    async def _book(self) -> QuestionBook:
+        if self._driver is not None:
+            return self._driver.questions
+        return await self._keeper.questions(self)
+
+    # -- the host's to call ------------------------------------------------------------
+
+    @property
+    def log(self) -> RunLog:
+        """The run's part of the journal."""
+        return self._log
+
+    @property
+    def meter(self) -> Meter:
+        """What the run has used since this host first carried it on, its past included."""
+        return self._meter
+
+    async def begin(self, driver: Driver, *, cancelling: str | None = None) -> None:
+        """Let *driver* make the run exist, or go on."""
+        self._driver, self._outcome = driver, None
+        self._meter = driver.meter
+        self._rested = anyio.Event()
+        try:
+            await driver.begin(cancelling=cancelling)
+        except BaseException:
+            self._rest()
+            raise
+        finally:
+            self._begun.set()
 
     async def begun(self) -> None:
-        """Return when the run exists. The host's to call."""
-        await self._begun.wait()
+        """Return when the run exists, or could not be made."""
+        if self._driver is not None:
+            await self._begun.wait()
 
     async def drive(self) -> None:
-        """Work until the run has ended. The host's to call."""
+        """Work until the run has ended, or rests."""
+        driver = self._driver
+        assert driver is not None  # noqa: S101 - `begin` came before
         try:
-            await self._driver.drive()
+            await driver.drive()
         finally:
-            self._ended.set()
+            self._outcome = driver.outcome
+            self._rest()
+
+    async def interrupt(self) -> None:
+        """Let the run rest as it is, for another host to go on with."""
+        if self._driver is not None:
+            await self._driver.interrupt()
+
+    def _rest(self) -> None:
+        self._driver = None
+        self._log.rest()
+        self._rested.set()
+        self._keeper.rested(self)
 
 
-_INTERRUPTED = {
-    "code": "run.interrupted",
-    "cause_code": None,
-    "message": "the host ended before the run did",
-    "at": "",
-    "step": None,
-    "attempt": None,
-    "data": None,
-}
+def refused(run: Run, act: str, *states: RunStatus) -> Refused:
+    """Say that a run is not in a state in which this can be done."""
+    only = ", ".join(map(repr, states))
+    return Refused(
+        "run.state",
+        f"run {run.id}: cannot {act} from {run.status!r} (only from {only})",
+        run_id=run.id,
+        status=run.status,
+    )

@@ -17,8 +17,9 @@ BLUEPRINTS = sorted(
 
 
 @pytest.fixture(autouse=True)
-def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SWARM_STORE", str(tmp_path / "state"))
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args, get_type_hints
+
 import pytest
 
-from swarm.core.events import RUN_ENDS
-from swarm.core.run import ENDED, TRANSITIONS, RunOutcome, RunStatus, next_status, table
+from swarm.core.events import RUN_ENDS, Event
+from swarm.core.run import (
+    ENDED,
+    EVENTS,
+    RESUMABLE,
+    TRANSITIONS,
+    RunOutcome,
+    RunStatus,
+    next_status,
+    table,
+)
 from swarm.errors import Bug, RunFailed
 
 
@@ -13,10 +25,25 @@ def test_the_printed_table_is_the_one_in_the_docstring() -> None:
     import swarm.core.run as module
 
     assert module.__doc__ is not None
-    shown = [line.strip() for line in module.__doc__.splitlines()]
-    assert [line.strip() for line in table().splitlines()] == [
-        line for line in shown if line.startswith(("run.started", *TRANSITIONS))
-    ]
+    shown = module.__doc__.split("print(table())\n", 1)[1].split("\n\n", 1)[0]
+    assert shown == "\n".join("    " + line for line in table().splitlines())
+
+
+def test_the_printed_table_is_the_one_in_the_manual() -> None:
+    page = (Path(__file__).parents[2] / "docs/durability.md").read_text("utf-8")
+    assert f"```text\n{table()}\n```" in page
+
+
+def test_the_table_has_every_event_of_a_run() -> None:
+    kinds = {event for row in TRANSITIONS.values() for event in row}
+    assert kinds == set(EVENTS)
+    told = {get_args(get_type_hints(event)["kind"])[0] for event in get_args(Event)}
+    assert {kind for kind in told if kind.startswith("run.")} == kinds
+
+
+def test_every_state_that_is_no_end_leads_to_being_cancelled() -> None:
+    assert all("run.cancelled" in row for row in TRANSITIONS.values() if row)
+    assert {"waiting", "paused", "interrupted", "blocked"} == RESUMABLE
 
 
 def test_every_state_that_is_reached_is_in_the_table() -> None:
@@ -41,6 +68,9 @@ def test_an_event_of_a_step_changes_nothing() -> None:
         ("running", "run.started"),
         ("succeeded", "run.failed"),
         ("cancelled", "run.cancelling"),
+        ("paused", "run.finished"),
+        ("interrupted", "run.interrupted"),
+        ("blocked", "run.started"),
     ],
 )
 def test_an_event_that_cannot_follow_is_a_bug(status: RunStatus, kind: str) -> None:

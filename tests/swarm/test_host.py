@@ -167,15 +167,18 @@ async def test_a_first_context_that_is_no_json_is_refused() -> None:
         assert caught.value.code == "run.input"
 
 
-async def test_runs_are_found_by_id_and_listed_in_order() -> None:
+async def test_runs_are_found_by_id_and_listed_the_latest_first() -> None:
     async with fake() as host:
         stay = scripted_blueprint(STAY, {"stay": Stay()})
         done = scripted_blueprint(STAY, {"stay": lambda _: None})
         first, second = await host.start(stay), await host.start(done)
         await second.wait()
         assert await host.run("r_1") is first
-        assert await host.runs() == (first, second)
-        assert await host.runs(live=True) == (first,)
+        assert await host.runs() == (second, first)
+        assert await host.runs("running") == (first,)
+        assert await host.runs({"succeeded", "failed"}) == (second,)
+        assert await host.runs(limit=1) == (second,)
+        assert await host.runs(before="r_2") == (first,)
         with pytest.raises(Refused, match="'r_9'") as caught:
             await host.run("r_9")
         assert caught.value.code == "run.unknown"
@@ -273,11 +276,12 @@ def test_a_function_is_checked_when_it_is_registered() -> None:
     assert caught.value.code == "function.taken"
 
 
-def test_a_store_on_disk_is_refused_with_a_sentence() -> None:
+async def test_a_store_that_cannot_be_kept_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(Refused) as caught:
-        Host("state")
+        async with Host(tmp_path / "file"):
+            pass
     assert caught.value.code == "store.unavailable"
-    assert "Host.in_memory()" in caught.value.message
 
 
 async def test_a_blueprint_of_the_store_is_refused() -> None:

@@ -1,0 +1,135 @@
+"""A run that a command follows to its end: shown while it goes on, then reported."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import click
+from anyio import CancelScope
+
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.cli.asking import Patience, outlast
+from swarm.cli.exits import Exit, print_result, say
+from swarm.cli.progress import watching
+from swarm.core.run import RunOutcome
+from swarm.host.host import Host
+from swarm.host.run import Run
+
+__all__ = ("Ended", "follow", "report", "signals")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How it ended, and whether somebody asked for the end.
+
+    `blueprint` knows the author's lines, where the command loaded it.
+    """
+
+    outcome: RunOutcome
+    interrupted: bool
+    blueprint: CompiledBlueprint | None = None
+
+
+def signals() -> AbstractContextManager[AsyncIterator[int]]:
+    """Receive the signals that ask a command to end."""
+    return anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
+
+
+async def follow(
+    host: Host,
+    run: Run,
+    received: AsyncIterator[int],
+    blueprint: CompiledBlueprint | None = None,
+    *,
+    since: int = 0,
+    patience: Patience = "leave",
+) -> Ended:
+    """Show what happens until the end; the first signal cancels the run, and only it.
+
+    *patience*: what to do while the run waits for people; who leaves, leaves it waiting.
+    Raises: click.Abort, after a second signal: nobody is waited for.
+    """
+    interrupts: list[int] = []
+    ended: list[RunOutcome] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, received, run, interrupts, tasks.cancel_scope)
+        if await _shown(host, run, since, patience):
+            ended.append(await run.wait())
+        else:
+            ended.append(RunOutcome(run.id, "waiting"))
+        tasks.cancel_scope.cancel()
+    if not ended:
+        raise click.Abort
+    return Ended(ended[0], bool(interrupts), blueprint)
+
+
+async def _shown(host: Host, run: Run, since: int, patience: Patience) -> bool:
+    """Show what happens to the end of the run; False: it waits, and we need not."""
+    while True:
+        waiting = False
+        with watching() as show:
+            async for event in run.events(since):
+                show(event)
+                since = event["seq"]
+                waiting = event["kind"] == "run.waiting" and run.status == "waiting"
+                if waiting:
+                    break
+        if not waiting:
+            return True
+        if not await outlast(host, run, since, patience):
+            return False
+
+
+async def _cancel_on_signal(
+    signals: AsyncIterator[int], run: Run, interrupts: list[int], everything: CancelScope
+) -> None:
+    async for number in signals:
+        interrupts.append(number)
+        if len(interrupts) > 1:
+            everything.cancel()
+            return
+        say("interrupted: cancelling the run")
+        await run.cancel("interrupted")
+
+
+def report(ended: Ended, as_json: bool) -> Exit:
+    """Print the result, say why there is none, and return the exit code."""
+    _print(ended.outcome, as_json)
+    if ended.outcome.error is not None and not ended.interrupted:
+        say(_sentence(ended.outcome.error, ended.blueprint))
+    return _exit(ended)
+
+
+def _print(outcome: RunOutcome, as_json: bool) -> None:
+    if as_json:
+        result = {
+            "run_id": outcome.run_id,
+            "status": outcome.status,
+            "ctx": outcome.ctx,
+            "error": outcome.error,
+        }
+        print_result(json.dumps(result, ensure_ascii=False))
+    elif outcome.status == "succeeded":
+        print_result(json.dumps(outcome.ctx, ensure_ascii=False, indent=2))
+
+
+def _sentence(error: Mapping[str, Any], blueprint: CompiledBlueprint | None) -> str:
+    """Say why the run failed, on the author's line where that is known."""
+    place = None if blueprint is None else blueprint.place_of(error["at"] or "$")
+    cause = f" ({error['cause_code']})" if error.get("cause_code") else ""
+    where = f"{place or error['at']}: " if place or error["at"] else ""
+    return f"{where}{error['code']}{cause}: {error['message']}"
+
+
+def _exit(ended: Ended) -> Exit:
+    if ended.interrupted:
+        return Exit.INTERRUPTED
+    if ended.outcome.status == "waiting":
+        return Exit.WAITING
+    return Exit.OK if ended.outcome.error is None else Exit.FAILED

@@ -1,0 +1,328 @@
+"""`swarm runs`: look at runs, go on with them, stop them, repeat them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from swarm.cli.asking import Patience, patience_of, wait_option
+from swarm.cli.blueprints import function_option
+from swarm.cli.exits import Exit, print_result, say
+from swarm.cli.following import Ended, follow, report, signals
+from swarm.cli.inputs import edits
+from swarm.cli.progress import describe
+from swarm.cli.project import find_project, import_functions
+from swarm.cli.questions import answer, questions
+from swarm.cli.runs_timeline import Timeline, drawn
+from swarm.cli.runs_view import View, opened_view
+from swarm.cli.stores import checked_store, opened_store, store_option
+from swarm.core.events import RUN_ENDS, Event
+from swarm.core.run import ENDED, TRANSITIONS, next_status
+from swarm.host.host import Host
+from swarm.host.run import Run
+from swarm.ids import RunId
+from swarm.ports.journal import RunRow
+
+__all__ = ("command",)
+
+# How often a run of another process is looked at.
+_LOOK_S = 0.25
+_COLOURS = {"✓": "green", "✗": "red", "▸": "cyan", "~": "yellow"}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show, resume, pause, cancel and repeat runs; answer their questions."""
+
+
+command.add_command(questions)
+command.add_command(answer)
+
+
+# -- looking ---------------------------------------------------------------------------
+
+
+@command.command("list")
+@store_option
+@click.option(
+    "--status", multiple=True, type=click.Choice([*TRANSITIONS]), help="Only those in this state."
+)
+@click.option("--limit", default=50, show_default=True, help="How many, the latest first.")
+@json_option
+def list_(store: str | None, status: tuple[str, ...], limit: int, as_json: bool) -> int:
+    """List runs, the latest first: JSON lines, or a table."""
+
+    async def main() -> Sequence[RunRow]:
+        async with opened_view(checked_store(store)) as view:
+            return await view.runs(status or None, limit)
+
+    for row in anyio.run(main):
+        print_result(json.dumps(_summary(row)) if as_json else _listed(row))
+    return Exit.OK
+
+
+@command.command("show")
+@click.argument("run")
+@store_option
+@json_option
+def show(run: str, store: str | None, as_json: bool) -> int:
+    """Show the timeline of RUN: its steps, with attempts, durations and errors."""
+
+    async def main() -> Sequence[Event]:
+        async with opened_view(checked_store(store)) as view:
+            return await view.events(run, 0)
+
+    events = anyio.run(main)
+    row = _row_of(run, events)
+    timeline = Timeline(events)
+    if as_json:
+        whole = {**_summary(row), "steps": timeline.to_json(), **_ended(events)}
+        print_result(json.dumps(whole, ensure_ascii=False))
+        return Exit.OK
+    _print_lines([_listed(row), *drawn(timeline.root), *_last_words(events)])
+    return Exit.OK
+
+
+@command.command("events")
+@click.argument("run")
+@store_option
+@click.option("--since", default=0, show_default=True, help="Only those behind this number.")
+@click.option("--follow", "following", is_flag=True, help="Wait for more, until the run ends.")
+@json_option
+def events(run: str, store: str | None, since: int, following: bool, as_json: bool) -> int:
+    """Print the events of RUN: JSON lines, or a line for each that has something to say."""
+
+    async def main() -> None:
+        async with opened_view(checked_store(store)) as view:
+            await _print_events(view, run, since, following, as_json)
+
+    anyio.run(main)
+    return Exit.OK
+
+
+async def _print_events(view: View, run: str, since: int, following: bool, as_json: bool) -> None:
+    while True:
+        for event in await view.events(run, since):
+            since = event["seq"]
+            _print_event(event, as_json)
+            if event["kind"] in RUN_ENDS:
+                return
+        if not following:
+            return
+        await anyio.sleep(_LOOK_S)
+
+
+def _print_event(event: Event, as_json: bool) -> None:
+    if as_json:
+        print_result(json.dumps(event, ensure_ascii=False))
+        return
+    said = describe(event) or event["kind"]
+    print_result(f"{event['seq']:>5}  {_moment(event['time_s'])}  {said}")
+
+
+# -- acting ----------------------------------------------------------------------------
+
+
+@command.command("resume")
+@click.argument("run")
+@store_option
+@function_option
+@wait_option
+@json_option
+def resume(
+    run: str, store: str | None, functions: tuple[str, ...], wait: bool, as_json: bool
+) -> int:
+    """Go on with RUN where it was, to its end, and print the final context."""
+    return _acted(_Act(run, store, functions, _resumed, wait=wait), as_json)
+
+
+@command.command("cancel")
+@click.argument("run")
+@click.option("--reason", default="cancelled by its owner", help="Why, for the journal.")
+@store_option
+@function_option
+@json_option
+def cancel(
+    run: str, reason: str, store: str | None, functions: tuple[str, ...], as_json: bool
+) -> int:
+    """End RUN for good: its `finally` bodies run."""
+
+    async def cancelled(host: Host, found: Run) -> Run:
+        await found.cancel(reason)
+        return found
+
+    _acted(_Act(run, store, functions, cancelled), as_json)
+    return Exit.OK
+
+
+@command.command("pause")
+@click.argument("run")
+@store_option
+def pause(run: str, store: str | None) -> int:
+    """Let RUN rest until somebody resumes it."""
+
+    async def main() -> None:
+        async with _opened(store) as host:
+            found = await host.run(run)
+            await found.pause()
+            say(f"run {found.id}: {found.status}")
+
+    anyio.run(main)
+    return Exit.OK
+
+
+@command.command("rerun")
+@click.argument("run")
+@click.option("--from", "step", required=True, metavar="STEP", help="A step's key, id or place.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="a.b=VALUE",
+    multiple=True,
+    help="Write into the context before that step; VALUE is JSON, else a string.",
+)
+@click.option("--run-id", metavar="ID", help="The new run's id.")
+@store_option
+@function_option
+@json_option
+def rerun(
+    run: str,
+    step: str,
+    settings: tuple[str, ...],
+    run_id: str | None,
+    store: str | None,
+    functions: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Start a new run with RUN's answers up to STEP, and print its final context."""
+    written = edits(settings)
+
+    async def repeated(host: Host, found: Run) -> Run:
+        return await host.rerun(found.id, from_step=step, set=written, new_id=run_id)
+
+    return _acted(_Act(run, store, functions, repeated), as_json)
+
+
+async def _resumed(host: Host, run: Run) -> Run:
+    # What has ended is told again: who resumes after a crash need not know how far it came.
+    return run if run.status in ENDED else await host.resume(run.id)
+
+
+class _Act:
+    """What to do with which run of which store."""
+
+    def __init__(
+        self,
+        run: str,
+        store: str | None,
+        functions: Sequence[str],
+        act: Callable[[Host, Run], Awaitable[Run]],
+        *,
+        wait: bool = False,
+    ) -> None:
+        self._patience: Patience = patience_of(wait)
+        self._run = run
+        self._store = store
+        self._functions = functions
+        self._act = act
+
+    async def __call__(self) -> Ended:
+        """Do it, and follow the run that comes of it to its end."""
+        with signals() as received:
+            async with _opened(self._store) as host:
+                run = await host.run(self._run)
+                past = [event async for event in run.events()]
+                self._register(host, past)
+                acted = await self._act(host, run)
+                since = past[-1]["seq"] if acted is run else 0
+                return await follow(host, acted, received, since=since, patience=self._patience)
+
+    def _register(self, host: Host, past: Sequence[Event]) -> None:
+        """Give the host the functions of the project that the run came from."""
+        first = past[0]
+        folder = first["folder"] if first["kind"] == "run.started" else None
+        project = find_project(None if folder is None else Path(folder) / "any")
+        for name, function in import_functions(project, self._functions).items():
+            host.function(name)(function)
+
+
+def _acted(act: _Act, as_json: bool) -> int:
+    return report(anyio.run(act), as_json)
+
+
+@asynccontextmanager
+async def _opened(store: str | None) -> AsyncGenerator[Host]:
+    async with opened_store(checked_store(store)) as host:
+        yield host
+
+
+# -- words -----------------------------------------------------------------------------
+
+
+def _summary(row: RunRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in RunRow.__slots__}
+
+
+def _row_of(run: str, events: Sequence[Event]) -> RunRow:
+    first, last = events[0], events[-1]
+    status: Any = "pending"
+    for event in events:
+        status = next_status(status, event["kind"])
+    assert first["kind"] == "run.started"  # noqa: S101 - no run begins with another
+    ended = last["time_s"] if last["kind"] in RUN_ENDS else None
+    return RunRow(
+        RunId(first["run"]), status, first["blueprint"], first["digest"], first["time_s"], ended
+    )
+
+
+def _ended(events: Sequence[Event]) -> dict[str, Any]:
+    last: Any = events[-1]
+    return {"ctx": last.get("ctx"), "error": last.get("error")}
+
+
+def _last_words(events: Sequence[Event]) -> list[str]:
+    """Say why the run did not succeed, where that is known."""
+    last: Any = events[-1]
+    if last["kind"] == "run.blocked":
+        return [f"blocked: {last['code']}: {last['message']}"]
+    error = last.get("error")
+    return [] if error is None else [f"✗ {error['code']} at {error['at']}: {error['message']}"]
+
+
+def _listed(row: RunRow) -> str:
+    took = ""
+    if row.began_s is not None and row.ended_s is not None:
+        took = f"  {max(0.0, row.ended_s - row.began_s):.2f} s"
+    began = "" if row.began_s is None else f"  {_moment(row.began_s)}"
+    return f"{row.run_id}  {row.status:<11}  {row.blueprint}{began}{took}"
+
+
+def _moment(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    """Print lines, in colours on a terminal."""
+    if not sys.stdout.isatty():
+        for line in lines:
+            print_result(line)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        text = Text(line)
+        for sign, colour in _COLOURS.items():
+            text.highlight_regex(sign, colour)
+        console.print(text, soft_wrap=True)

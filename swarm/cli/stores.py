@@ -1,0 +1,51 @@
+"""Which store a command works on: an option, the environment, the project, `.swarm`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from swarm.cli.exits import WrongUse
+from swarm.cli.project import find_project
+from swarm.host.host import Host
+from swarm.stores.sqlite.store import FILE
+
+__all__ = ("IN_MEMORY", "checked_store", "chosen_store", "opened_store", "store_option")
+
+IN_MEMORY = ":memory:"
+_DEFAULT = ".swarm"
+
+store_option = click.option(
+    "--store",
+    metavar="DIR",
+    help=f"The folder that remembers runs; '{IN_MEMORY}': nothing does. Default: {_DEFAULT}.",
+)
+
+
+def chosen_store(option: str | None, blueprint: Path | None = None) -> str:
+    """Return the store's folder: `--store`, `SWARM_STORE`, `swarm.toml`, else `.swarm` here.
+
+    Raises: WrongUse, for a `swarm.toml` that is not what it should be.
+    """
+    given = option or os.environ.get("SWARM_STORE")
+    if given:
+        return given
+    return str(find_project(blueprint).store or _DEFAULT)
+
+
+def checked_store(option: str | None) -> str:
+    """Return the folder of a store that is there already.
+
+    Raises: WrongUse, where no run was ever kept.
+    """
+    store = chosen_store(option)
+    if not (Path(store) / FILE).is_file():
+        raise WrongUse(f"{store}: expected a folder in which runs are kept, found none")
+    return store
+
+
+def opened_store(store: str) -> Host:
+    """Make the host over a store; what was interrupted waits to be told to go on."""
+    return Host.in_memory() if store == IN_MEMORY else Host(store, resume="manual")

@@ -1,0 +1,166 @@
+"""A host that is killed: one process for each life, forked from this one, which is warm.
+
+Reads orders on stdin, one JSON object a line, and answers each with a line on stdout once
+the life it asked for is over:
+
+    {"store", "folder", "blueprint", "runs", "phase", "count"}   → {"signal", "code"}
+
+A life opens the store from *folder*, starts *runs* of *blueprint* (a file; null: only goes
+on with what is there), and kills itself with SIGKILL when it comes to *phase* for the
+*count*th time (null: works to the end).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+import swarm
+from swarm.host.parts import Parts
+from swarm.ids import RunId
+from swarm.ports.journal import Journal, Row
+
+PHASES = (
+    "store.opened",
+    "history.read",
+    "rows.appended",
+    "commit.before",
+    "commit.after",
+    "worker.entered",
+    "worker.acted",
+    "worker.left",
+    "host.closing",
+)
+
+
+class Fate:
+    """Knows when this process dies."""
+
+    def __init__(self, phase: str | None, count: int) -> None:
+        self._phase = phase
+        self._left = count
+
+    def meet(self, phase: str) -> None:
+        """Die here, if this is the place and the time."""
+        if phase == self._phase:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FatedJournal:
+    """A journal that tells of its phases before and after it does its work."""
+
+    def __init__(self, journal: Journal, fate: Fate) -> None:
+        self._journal = journal
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def append(self, run_id: RunId, rows: Sequence[Row]) -> None:
+        """Append, and perhaps die before anything lasts."""
+        self._journal.append(run_id, rows)
+        self._fate.meet("rows.appended")
+
+    async def commit(self) -> None:
+        """Commit, and perhaps die on either side of it."""
+        self._fate.meet("commit.before")
+        await self._journal.commit()
+        self._fate.meet("commit.after")
+
+    async def read(self, run_id: RunId, since: int = 0, limit: int = 1000) -> Sequence[Row]:
+        """Read, and perhaps die before anything is done with it."""
+        rows = await self._journal.read(run_id, since, limit)
+        self._fate.meet("history.read")
+        return rows
+
+
+def acting(store: Path, fate: Fate) -> Callable[..., Any]:
+    """Make the worker: its effect on the world is a line in a ledger."""
+
+    async def act(n: int, step: swarm.StepContext) -> int:
+        fate.meet("worker.entered")
+        await anyio.sleep(0.001)
+        note(store / "ledger", step.idempotency_key)
+        fate.meet("worker.acted")
+        if n % 3 == 0 and step.attempt == 1:
+            raise ValueError("not at the first attempt")
+        await checkpoint()
+        fate.meet("worker.left")
+        return n * n
+
+    return act
+
+
+def note(file: Path, line: str) -> None:
+    """Write a line whole, for good: the file belongs to the world outside."""
+    with file.open("ab", buffering=0) as out:
+        out.write(f"{line}\n".encode())
+
+
+async def live(order: Mapping[str, Any]) -> None:
+    """Be a host until the end, or until fate has it otherwise."""
+    store = Path(order["store"])
+    fate = Fate(order["phase"], order["count"])
+
+    def parts() -> Parts:
+        found = Parts.at(store, "normal")
+        fate.meet("store.opened")
+        journal: Any = FatedJournal(found.journal, fate)
+        return Parts(journal, found.clock, found.ids, found.durable, found.close)
+
+    host = swarm.Host(parts(), max_deaths=1_000)
+    host.function("act")(acting(store, fate))
+    async with host:
+        if order["blueprint"] is not None:
+            blueprint = await host.load(order["blueprint"])
+            for run_id in order["runs"]:
+                await host.start(blueprint, {"list": [1, 2, 3, 4]}, run_id=run_id)
+                note(store / "started", run_id)
+        for run in await host.runs():
+            while run.status not in ("succeeded", "failed"):
+                await run.wait()
+                await anyio.sleep(0.001)
+        fate.meet("host.closing")
+
+
+def one_life(order: Mapping[str, Any]) -> int:
+    """Fork a life, and return how it ended, as `os.wait` tells it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.chdir(order["folder"])
+            anyio.run(live, order)
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001 - what kills a life is told by its code
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            os._exit(70)
+    return os.waitpid(pid, 0)[1]
+
+
+async def warm_up() -> None:
+    """Import and build what every life needs: modules, the grammar of expressions."""
+    async with swarm.Host.in_memory() as host:
+        nap = {"kind": "step", "ref": "swarm.sleep", "in": "0"}
+        await host.load({"swarm": 1, "id": "warm", "agents": [], "flow": nap})
+
+
+def main() -> None:
+    anyio.run(warm_up)
+    for line in sys.stdin:
+        status = one_life(json.loads(line))
+        ended = {"signal": os.WTERMSIG(status), "code": os.waitstatus_to_exitcode(status)}
+        print(json.dumps(ended), flush=True)  # noqa: T201 - the answer to an order
+
+
+if __name__ == "__main__":
+    main()

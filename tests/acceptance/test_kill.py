@@ -1,0 +1,291 @@
+"""kill -9 of the whole host, at every phase of a step, again and again.
+
+Each store sees several deaths. The first life has the blueprint's file; the others work
+from another folder, with the file gone. In the end every run has the context of an
+uninterrupted one, nothing finished was done again, and what was done twice carries the
+same idempotency key.
+
+The number of kills is KILLS in the environment, 300 by itself: some forty seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import flowir
+from swarm.ids import RunId
+from swarm.stores.sqlite.connection import Source
+from swarm.stores.sqlite.reader import Reader
+from tests.acceptance.kill_host import PHASES
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("KILLS", "300"))
+RUNS = [f"run-{n}" for n in range(4)]
+
+
+def step(value: str, **fields: Any) -> dict[str, Any]:
+    retry = {"max_attempts": 3, "delay_s": 0.005}
+    return {"kind": "step", "ref": "act", "in": value, "retry": retry, **fields}
+
+
+def seq(*children: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "seq", "children": list(children)}
+
+
+FLOW = seq(
+    step("1", out="$.first"),
+    {
+        "kind": "loop",
+        "counter": "$.n",
+        "cond": "true",
+        "max": 4,
+        "body": seq(step("ctx.n", out="$.last"), {"kind": "assign", "at": "$.t", "value": "ctx.n"}),
+    },
+    {"kind": "step", "ref": "swarm.sleep", "in": "0.01"},
+    {
+        "kind": "fanout",
+        "items": "ctx.list",
+        "bind": "$.item",
+        "body": seq(step("ctx.item", out="$.x"), step("ctx.x + 1", out="$.y")),
+        "join": "all",
+        "limit": 3,
+        "out": "$.all",
+        "collect": "ctx.y",
+    },
+    {
+        "kind": "try",
+        "body": {"kind": "assign", "at": "$.gone", "value": "ctx.nowhere"},
+        "catch": step("5", out="$.caught"),
+        "finally": step("7", out="$.final"),
+    },
+)
+DOCUMENT = {
+    "swarm": 1,
+    "id": "killed",
+    "agents": [{"name": "act", "kind": "function", "function": "act"}],
+    "flow": FLOW,
+}
+EXPECTED = {
+    "list": [1, 2, 3, 4],
+    "first": 1,
+    "n": 4,
+    "last": 9,
+    "t": 3,
+    "all": [4, 25, 100, 289],
+    "caught": 25,
+    "final": 49,
+}
+
+
+def test_what_is_expected_is_what_the_blocking_driver_gives() -> None:
+    def dispatch(ref: str, n: Any) -> Any:
+        return None if ref == "swarm.sleep" else n * n
+
+    from swarm.blueprint.texts import expand_texts
+
+    found: list[Any] = []
+    flow = expand_texts(FLOW, "$", found)
+    assert not found
+    assert flowir.run(flow, {"list": [1, 2, 3, 4]}, dispatch) == EXPECTED
+
+
+class Warm:
+    """The process that lives are forked from."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.acceptance.kill_host"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def live(self, **order: Any) -> bool:
+        """Let a host live; return whether it was killed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        ended = json.loads(self._process.stdout.readline())
+        if ended["signal"] == signal.SIGKILL:
+            return True
+        assert ended["code"] == 0, ended
+        return False
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        assert self._process.wait(10) == 0
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    process = Warm()
+    yield process
+    process.close()
+
+
+@contextmanager
+def reading(store: Path) -> Generator[Reader]:
+    reader = Reader(Source(str(store / "journal.db")))
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+class World:
+    """One store, with the ledger of what was done to the world outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "state"
+        self.home, self.elsewhere = folder / "home", folder / "elsewhere"
+        for made in (self.store, self.home, self.elsewhere):
+            made.mkdir(parents=True)
+        self.file = self.home / "killed.json"
+        self.file.write_text(json.dumps(DOCUMENT))
+        self.finished: set[str] = set()
+        self.seen = 0
+
+    def order(self, phase: str | None, count: int) -> dict[str, Any]:
+        first = self.file.exists()
+        order = {"store": str(self.store), "phase": phase, "count": count, "runs": RUNS}
+        folder = self.home if first else self.elsewhere
+        return {**order, "folder": str(folder), "blueprint": self.file.name if first else None}
+
+    def check(self) -> None:
+        """Hold what was done since the last look against what had been finished by then."""
+        self.file.unlink(missing_ok=True)
+        ledger = self.lines("ledger")
+        again = self.finished.intersection(ledger[self.seen :])
+        assert not again, f"done again: {again}"
+        self.seen = len(ledger)
+        for row in self.rows():
+            if row["kind"] in ("step.finished", "step.failed"):
+                self.finished.add(f"{row['run']}/{row['key']}/{row['attempt']}")
+
+    def rows(self) -> Iterator[Any]:
+        if not (self.store / "journal.db").exists():
+            return
+        with reading(self.store) as reader:
+            for run in reader.runs(None, 100, None):
+                assert reader.verify(run.run_id) is None
+                yield from reader.read(run.run_id, 0, 100_000)
+
+    def lines(self, name: str) -> list[str]:
+        file = self.store / name
+        return file.read_text().splitlines() if file.exists() else []
+
+    def check_end(self) -> None:
+        """Every run that was acknowledged has ended as an uninterrupted one does."""
+        ended: dict[RunId, Any] = {}
+        begun, done = Counter[str](), Counter[str]()
+        for row in self.rows():
+            if row["kind"] == "run.finished":
+                ended[row["run"]] = row["ctx"]
+            elif row["kind"] == "step.started":
+                begun[f"{row['run']}/{row['key']}/{row['attempt']}"] += 1
+            elif row["kind"] in ("step.finished", "step.failed"):
+                done[f"{row['run']}/{row['key']}/{row['attempt']}"] += 1
+        assert set(ended) >= set(self.lines("started"))
+        assert all(ctx == EXPECTED for ctx in ended.values()), ended
+        assert set(done.values()) <= {1}
+        # Each effect is of an attempt that was written down, at most once for each start.
+        effects = Counter(self.lines("ledger"))
+        assert all(times <= begun[key] for key, times in effects.items())
+
+
+def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -> None:
+    chance = Random(7)  # noqa: S311 - the campaign is the same each time
+    killed, lives = Counter[str](), 0
+    stores = 0
+    while sum(killed.values()) < KILLS:
+        stores += 1
+        world = World(tmp_path / f"store-{stores}")
+        for _ in range(20):
+            phase = min(PHASES, key=lambda p: (killed[p], chance.random()))
+            lives += 1
+            most = {"store.opened": 1, "history.read": 5, "host.closing": 1}.get(phase, 20)
+            if not warm.live(**world.order(phase, chance.randint(1, most))):
+                break
+            killed[phase] += 1
+            world.check()
+        assert not warm.live(**world.order(None, 0))
+        world.check()
+        world.check_end()
+    print(f"{lives} lives, {sum(killed.values())} kills over {stores} stores")  # noqa: T201
+    for phase in PHASES:
+        print(f"  {phase:<16} {killed[phase]:>4} {'#' * killed[phase]}")  # noqa: T201
+    assert min(killed[phase] for phase in PHASES) >= KILLS // 15
+
+
+# -- the command line ------------------------------------------------------------------
+
+REVIEW = ["run", str(ROOT / "blueprints/review.lua"), "--run-id", "demo"]
+INPUT = ["--input", f"@{ROOT / 'blueprints/data/review.json'}"]
+
+
+def swarm(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", "from swarm.cli.main import main; main()", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def killed_after(arguments: list[str], cwd: Path, store: Path, seconds: float) -> None:
+    """Run a command and kill it some time after its run has begun."""
+    process = swarm(*arguments, cwd=cwd)
+    with process:
+        while process.poll() is None and not begun(store):
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.kill()
+
+
+def begun(store: Path) -> bool:
+    if not (store / "journal.db").exists():
+        return False
+    try:
+        with reading(store) as reader:
+            return bool(reader.runs(None, 1, None))
+    except Exception:  # noqa: BLE001 - the store is being made at this moment
+        return False
+
+
+def test_a_command_that_is_killed_again_and_again_is_resumed_elsewhere(tmp_path: Path) -> None:
+    chance = Random(11)  # noqa: S311
+    with swarm(*REVIEW, *INPUT, "--store", ":memory:", cwd=tmp_path) as whole:
+        expected = json.loads(whole.communicate(timeout=60)[0])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for times in (1, 3, 2):
+        store = tmp_path / f"store-{times}"
+        killed_after(
+            [*REVIEW, *INPUT, "--store", str(store)], tmp_path, store, 0.4 * chance.random()
+        )
+        for _ in range(times - 1):
+            resume = ["runs", "resume", "demo", "--store", str(store)]
+            killed_after(resume, elsewhere, store, 0.3 + 0.5 * chance.random())
+        with swarm("runs", "resume", "demo", "--store", str(store), cwd=elsewhere) as last:
+            assert json.loads(last.communicate(timeout=60)[0]) == expected
+            assert last.wait() == 0

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from swarm import Host
+from swarm.cli.main import invoke
+
+DOCUMENT = {
+    "swarm": 1,
+    "id": "sums",
+    "agents": [{"name": "add", "kind": "function", "function": "add"}],
+    "flow": {
+        "kind": "seq",
+        "children": [
+            {"kind": "step", "ref": "add", "in": "1", "out": "$.a", "id": "first"},
+            {
+                "kind": "loop",
+                "counter": "$.n",
+                "cond": "true",
+                "max": 2,
+                "body": {"kind": "step", "ref": "add", "in": "ctx.a", "out": "$.a", "id": "more"},
+            },
+        ],
+    },
+}
+
+Said = tuple[int, str, str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWARM_STORE", raising=False)
+    (tmp_path / "sums.json").write_text(json.dumps(DOCUMENT))
+    (tmp_path / "swarm.toml").write_text('[functions]\nadd = "adding.py:add"\n')
+    (tmp_path / "adding.py").write_text("def add(n: int) -> int:\n    return n + 1\n")
+    return tmp_path
+
+
+@pytest.fixture
+def swarm(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    def run(*arguments: str) -> Said:
+        code = invoke(arguments)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+@pytest.fixture
+def interrupted(folder: Path) -> None:
+    """Leave a run of the store in the midst of its second step."""
+
+    async def main() -> None:
+        reached = anyio.Event()
+        host = Host(".swarm", durability="normal")
+
+        @host.function("add")
+        async def add(n: int) -> int:
+            if n == 2:
+                reached.set()
+                await anyio.sleep_forever()
+            return n + 1
+
+        async with host:
+            await host.start(await host.load("sums.json"), {}, run_id="mine")
+            await reached.wait()
+
+    anyio.run(main)
+
+
+def test_a_run_is_kept_in_the_folder_that_is_nearest(
+    swarm: Callable[..., Said], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert swarm("run", "sums.json", "--run-id", "one")[0] == 0
+    assert (folder / ".swarm/journal.db").is_file()
+    monkeypatch.setenv("SWARM_STORE", "from-env")
+    assert swarm("run", "sums.json")[0] == 0
+    assert (folder / "from-env/journal.db").is_file()
+    monkeypatch.delenv("SWARM_STORE")
+    with (folder / "swarm.toml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write('store = "kept"\n' + text)
+    assert swarm("run", "sums.json")[0] == 0
+    assert (folder / "kept/journal.db").is_file()
+    assert swarm("run", "sums.json", "--store", ":memory:")[0] == 0
+    assert swarm("runs", "list", "--store", ".swarm")[1].startswith("one  succeeded    sums  ")
+
+
+def test_the_same_id_gives_the_same_run(swarm: Callable[..., Said]) -> None:
+    first = swarm("run", "sums.json", "--run-id", "one")
+    again = swarm("run", "sums.json", "--run-id", "one")
+    assert json.loads(first[1]) == json.loads(again[1]) == {"a": 4, "n": 2}
+    code, _, err = swarm("run", "sums.json", "--run-id", "one", "--set", "x=1")
+    assert code == 2
+    assert err.startswith("run.conflict: ")
+
+
+def test_list_as_json_is_a_line_for_each_run(swarm: Callable[..., Said]) -> None:
+    for name in ("one", "two"):
+        swarm("run", "sums.json", "--run-id", name)
+    lines = [json.loads(line) for line in swarm("runs", "list", "--json")[1].splitlines()]
+    assert [(line["run_id"], line["status"]) for line in lines] == [
+        ("two", "succeeded"),
+        ("one", "succeeded"),
+    ]
+    assert swarm("runs", "list", "--status", "failed")[1] == ""
+    assert len(swarm("runs", "list", "--limit", "1")[1].splitlines()) == 1
+
+
+def test_show_draws_turns_and_steps(swarm: Callable[..., Said]) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+    code, out, _ = swarm("runs", "show", "one")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("one  succeeded    sums  ")
+    assert lines[1].startswith("├── add (first)  ✓ ")
+    assert lines[2] == "├── turn 1"
+    assert lines[3].startswith("│   └── add (more)  ✓ ")
+    assert lines[4] == "└── turn 2"
+    shown = json.loads(swarm("runs", "show", "one", "--json")[1])
+    assert [step["node"] for step in shown["steps"]] == ["first", "more", "more"]
+    assert shown["steps"][0]["attempts"][0]["status"] == "finished"
+    assert shown["ctx"] == {"a": 4, "n": 2}
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_resume_goes_on_from_another_folder_without_the_file(
+    swarm: Callable[..., Said], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sums.json").unlink()
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    store = str(folder / ".swarm")
+    shown = swarm("runs", "show", "mine", "--store", store)[1]
+    assert "mine  interrupted" in shown
+    assert "~ interrupted" in shown
+    code, out, err = swarm("runs", "resume", "mine", "--store", store)
+    assert code == 0
+    assert json.loads(out) == {"a": 4, "n": 2}
+    assert "add" in err
+    again = swarm("runs", "resume", "mine", "--store", store, "--json")
+    assert json.loads(again[1])["ctx"] == {"a": 4, "n": 2}
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_run_is_paused_and_cancelled(swarm: Callable[..., Said]) -> None:
+    assert swarm("runs", "pause", "mine")[2] == "run mine: paused\n"
+    assert swarm("runs", "list", "--status", "paused")[1].startswith("mine  paused")
+    code, out, _ = swarm("runs", "cancel", "mine", "--reason", "enough", "--json")
+    assert code == 0
+    assert json.loads(out)["status"] == "cancelled"
+    assert json.loads(out)["error"]["message"] == "enough"
+    assert swarm("runs", "pause", "mine")[0] == 2
+
+
+def test_rerun_starts_from_a_step_with_another_value(swarm: Callable[..., Said]) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+    code, out, _ = swarm("runs", "rerun", "one", "--from", "more", "--set", "a=10")
+    assert code == 0
+    assert json.loads(out) == {"a": 12, "n": 2}
+    code, _, err = swarm("runs", "rerun", "one", "--from", "moore")
+    assert code == 2
+    assert "did you mean 'more'" in err
+
+
+def test_events_are_lines_or_json(swarm: Callable[..., Said]) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+    plain = swarm("runs", "events", "one", "--follow")[1].splitlines()
+    events = [json.loads(line) for line in swarm("runs", "events", "one", "--json")[1].splitlines()]
+    assert len(plain) == len(events)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    some = swarm("runs", "events", "one", "--since", "3", "--json")[1].splitlines()
+    assert json.loads(some[0])["seq"] == 4
+
+
+def test_a_store_that_another_process_has_can_be_looked_at_and_nothing_else(
+    swarm: Callable[..., Said],
+) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+
+    def look(*arguments: str) -> Said:
+        return swarm("runs", *arguments)
+
+    async def main() -> None:
+        async with Host(".swarm", resume="manual"):
+            assert (await anyio.to_thread.run_sync(look, "list"))[1].startswith("one  succeeded")
+            assert (await anyio.to_thread.run_sync(look, "show", "one"))[0] == 0
+            assert (await anyio.to_thread.run_sync(look, "events", "nobody"))[0] == 2
+            code, _, err = await anyio.to_thread.run_sync(look, "pause", "one")
+            assert code == 2
+            assert err.startswith("store.locked: ")
+            assert f"process {os.getpid()}" in err
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list"], "expected a folder in which runs are kept"),
+        (["show", "x"], "expected a folder in which runs are kept"),
+        (["resume", "x", "--store", "none"], "none: expected a folder"),
+    ],
+)
+def test_a_store_that_is_not_there_is_not_made(
+    swarm: Callable[..., Said], arguments: list[str], words: str
+) -> None:
+    code, out, err = swarm("runs", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert not Path(".swarm").exists()
+
+
+def test_an_unknown_run_is_one_sentence(swarm: Callable[..., Said]) -> None:
+    swarm("run", "sums.json")
+    for verb in ("show", "events", "resume", "cancel", "pause"):
+        code, _, err = swarm("runs", verb, "nobody")
+        assert code == 2, verb
+        assert err.startswith("run.unknown: "), err
+        assert err.count("\n") == 1
