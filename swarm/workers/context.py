@@ -6,11 +6,12 @@ calls do their work before they return, and need no `await`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeAlias
 
 from anyio import from_thread
 
+from swarm.ports.questions import Ask, OnDeadline
 from swarm.ports.worker import Call, StepLink
 
 __all__ = ("StepContext",)
@@ -85,6 +86,28 @@ class StepContext:
         if self._in_thread:
             return from_thread.run(self._link.call, agent, input)
         return self._link.call(agent, input)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        input: Any = None,
+        schema: Mapping[str, Any] | bool | None = None,
+        to: str | None = None,
+        deadline_s: float | None = None,
+        on_deadline: OnDeadline = "fail",
+        default: Any = None,
+        escalate_to: str | None = None,
+    ) -> Any:
+        """Ask a person, who may take days; restarts do not matter.
+
+        Shape: the answer in a thread, an awaitable of it elsewhere. It fits *schema*.
+        Raises: flowir.WorkerFailure (question.malformed, question.expired).
+        """
+        ask = Ask(prompt, input, schema, to, deadline_s, on_deadline, default, escalate_to)
+        if self._in_thread:
+            return from_thread.run(self._link.ask, ask)
+        return self._link.ask(ask)
 
     def _settled(self, act: _Act, *args: Any) -> Awaitable[None]:
         if not self._in_thread:

@@ -1,0 +1,67 @@
+"""`swarm runs questions` and `swarm runs answer`: what runs wait to be told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import click
+
+import flowir
+from flowir.door import parse_json
+from swarm.cli.asking import questions_of, told
+from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.stores import checked_store, opened_store, store_option
+from swarm.core.questions import Question
+
+__all__ = ("answer", "questions")
+
+_OPEN = ("running", "waiting", "paused", "interrupted")
+
+
+@click.command("questions")
+@click.argument("run", required=False)
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+def questions(run: str | None, store: str | None, as_json: bool) -> int:
+    """Print what RUN waits to be told, or what all runs do."""
+
+    async def main() -> list[Question]:
+        async with opened_store(checked_store(store)) as host:
+            if run is not None:
+                return await questions_of(host, await host.run(run))
+            runs = await host.runs(_OPEN)
+            return [question for found in runs for question in await found.questions()]
+
+    for question in anyio.run(main):
+        wire = json.dumps(question.to_wire(), ensure_ascii=False)
+        print_result(wire if as_json else told(question))
+    return Exit.OK
+
+
+@click.command("answer")
+@click.argument("question")
+@click.argument("value", metavar="JSON")
+@click.option("--by", metavar="NAME", help="Who answers, for the journal.")
+@store_option
+def answer(question: str, value: str, by: str | None, store: str | None) -> int:
+    """Answer QUESTION; its run finds the answer when it goes on."""
+    run_id, _, _ = question.rpartition(":")
+    given = _parsed(value)
+
+    async def main() -> None:
+        async with opened_store(checked_store(store)) as host:
+            run = await host.run(run_id)
+            await run.answer(question, given, by=by)
+            say(f"answered {question} — swarm runs resume {run.id}")
+
+    anyio.run(main)
+    return Exit.OK
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_json(text, at="answer")
+    except flowir.FlowError as e:
+        raise WrongUse(f"{e} — a string stands in quotes: '\"yes\"'") from None

@@ -1,0 +1,118 @@
+"""Waiting without working: attempts that wait for a person, or for the clock.
+
+They hold no task slot meanwhile: others may start. A run in which everything that is in
+flight waits for people is `waiting`; two events of the run tell when that begins and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+from swarm.core.attempt import Attempt
+from swarm.core.log import RunLog
+from swarm.core.questions import QuestionBook
+from swarm.core.timers import Timers
+from swarm.ports.clock import Clock
+from swarm.ports.questions import Ask
+
+__all__ = ("Shift", "Waits")
+
+
+# An attempt that was interrupted is made again, and waits on.
+_OVER: Final = frozenset({"step.finished", "step.failed", "step.cancelled"})
+
+
+class Shift(Protocol):
+    """Who gives out the task slots."""
+
+    @property
+    def in_flight(self) -> int | None:
+        """How many dispatches have no answer yet, begun or not; None where the run rests."""
+        ...
+
+    async def rest(self, attempt: Attempt) -> None:
+        """Commit what is appended; let others have the attempt's slot."""
+        ...
+
+    def wake(self, attempt: Attempt) -> None:
+        """Take a slot again."""
+        ...
+
+
+class Waits:
+    """What the attempts of one run wait for."""
+
+    def __init__(self, log: RunLog, clock: Clock, shift: Shift) -> None:
+        self.questions = QuestionBook(log, clock, changed=self.note)
+        self._timers = Timers(log, clock)
+        self._log = log
+        self._clock = clock
+        self._shift = shift
+        self._elsewhere: set[tuple[str, int]] = set()
+
+    def recall(self, row: Mapping[str, Any]) -> None:
+        """Take in a row of the run's past; most are not about waiting."""
+        kind: str = row["kind"]
+        if kind == "timer.set":
+            self._timers.recall(row)
+        elif kind.startswith("question."):
+            self.questions.recall(row)
+        elif kind in _OVER:
+            self._over(row["key"], row["attempt"])
+
+    async def ask(self, attempt: Attempt, ask: Ask) -> Any:
+        """Ask a person, and return the answer.
+
+        Raises: WorkerFailure (question.malformed, question.expired).
+        """
+        question = self.questions.ask(attempt.dispatch, ask)
+        async with self._resting(attempt):
+            return await self.questions.wait(question)
+
+    async def sleep(self, attempt: Attempt, seconds: float) -> None:
+        """Let *seconds* pass, over restarts too, and never less."""
+        left_s = self._timers.set(attempt.dispatch, seconds)
+        async with self._resting(attempt):
+            await self._clock.sleep(left_s)
+
+    def elsewhere(self, attempt: Attempt, begins: bool) -> None:
+        """Note that the run which does an attempt begins, or ceases, to wait for people."""
+        at = (attempt.dispatch.key, attempt.dispatch.attempt)
+        if begins and attempt.wanted:
+            self._elsewhere.add(at)
+        else:
+            self._elsewhere.discard(at)
+        self.note()
+
+    def over(self, attempt: Attempt) -> None:
+        """Let go of what an attempt waited for: it has its answer, or needs none."""
+        self._over(attempt.dispatch.key, attempt.dispatch.attempt)
+
+    def note(self) -> None:
+        """Write down that the run begins or ceases to wait for people, where it does."""
+        status, in_flight = self._log.ahead, self._shift.in_flight
+        if in_flight is None or status not in ("running", "waiting"):
+            return
+        askers = self.questions.askers()
+        if self._elsewhere:
+            askers = askers | self._elsewhere
+        waiting = 0 < in_flight == len(askers)
+        if waiting != (status == "waiting"):
+            self._log.append([{"kind": "run.waiting" if waiting else "run.woken"}])
+
+    def _over(self, key: str, attempt: int) -> None:
+        self._elsewhere.discard((key, attempt))
+        self.questions.withdraw(key, attempt)
+        self._timers.forget(key, attempt)
+
+    @asynccontextmanager
+    async def _resting(self, attempt: Attempt) -> AsyncGenerator[None]:
+        attempt.resting += 1
+        try:
+            await self._shift.rest(attempt)
+            yield
+        finally:
+            attempt.resting -= 1
+            self._shift.wake(attempt)

@@ -1,0 +1,489 @@
+"""Questions and timers of a run: asked once, answered once, due when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import TypeAdapter
+
+from flowir.errors import WorkerFailure
+from swarm.core import rows
+from swarm.core.driver import MAX_TASKS, Driver
+from swarm.core.events import Event
+from swarm.core.log import RunLog
+from swarm.core.questions import Question
+from swarm.core.replay import Replay
+from swarm.errors import Refused
+from swarm.ids import RunId
+from swarm.ports.questions import Ask
+from swarm.ports.worker import Call, Outcome, StepLink, Worker
+from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
+from swarm.testing.agents import Script
+from swarm.workers.sleep import SleepWorker
+
+pytestmark = pytest.mark.anyio
+
+Json = dict[str, Any]
+RUN = RunId("r_1")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Asker:
+    """A worker that asks one question and answers with what it was told."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.ask(self.ask))
+
+
+class Bench:
+    """A run with its parts at hand, driven in a task of its own."""
+
+    def __init__(
+        self, flow: Json, agents: Mapping[str, Script | Worker], *, max_tasks: int = MAX_TASKS
+    ) -> None:
+        self.clock = FakeClock()
+        self.journal = MemoryJournal()
+        self.log = RunLog(RUN, self.journal, self.clock)
+        self.blueprint = scripted_blueprint(flow, agents)
+        self.max_tasks = max_tasks
+        self.driver = self.driven()
+
+    def driven(self, past: Replay | None = None) -> Driver:
+        return Driver(
+            self.blueprint,
+            {},
+            log=self.log,
+            clock=self.clock,
+            max_tasks=self.max_tasks,
+            past=past,
+        )
+
+    async def restart(self, *, after_s: float = 0.0) -> None:
+        """Let the host die here, and another go on with the run some time later."""
+        self.tasks.cancel_scope.cancel()
+        await self.tasks.__aexit__(None, None, None)
+        await self.clock.advance(after_s)
+        past = await self.past()
+        self.log = RunLog.of_past(RUN, self.journal, self.clock, past.status)
+        self.log.go_on(past.seq, past.status)
+        if past.status == "running":
+            self.log.append([*past.open_rows(), rows.interrupted_run("died")])
+            await self.log.commit()
+            past = await self.past()
+        self.driver = self.driven(past)
+        await self.__aenter__()
+
+    async def past(self) -> Replay:
+        first, *others = await self.rows()
+        past = Replay(self.blueprint.flow, first)
+        past.feed(others)
+        return past
+
+    async def __aenter__(self) -> Bench:
+        await self.driver.begin()
+        self.tasks = anyio.create_task_group()
+        await self.tasks.__aenter__()
+        self.tasks.start_soon(self.driver.drive)
+        await self.clock.settle()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        if error[0] is not None:
+            self.tasks.cancel_scope.cancel()
+        await self.tasks.__aexit__(*error)
+
+    @property
+    def open(self) -> tuple[Question, ...]:
+        return self.driver.questions.open()
+
+    async def answer(self, value: Any, id: str = "r_1:1") -> None:
+        await self.driver.questions.answer(id, value, by="ada")
+        await self.clock.settle()
+
+    async def rows(self, kind: str = "") -> list[Any]:
+        found = await self.journal.read(RUN, limit=100_000)
+        return [row for row in found if row["kind"].startswith(kind)]
+
+    @property
+    def ctx(self) -> Any:
+        assert self.driver.outcome is not None
+        assert self.driver.outcome.status == "succeeded", self.driver.outcome.error
+        return self.driver.outcome.ctx
+
+
+def step(ref: str, value: Any = None, **fields: Any) -> Json:
+    return {"kind": "step", "ref": ref, "in": {"op": "lit", "value": value}, **fields}
+
+
+def seq(*children: Json) -> Json:
+    return {"kind": "seq", "children": list(children)}
+
+
+def each(items: list[Any], body: Json, **fields: Any) -> Json:
+    return {
+        "kind": "fanout",
+        "items": {"op": "lit", "value": items},
+        "bind": "$.i",
+        "body": body,
+        "join": "all",
+        "out": "$.all",
+        "collect": {"op": "path", "at": "$.x"},
+        **fields,
+    }
+
+
+SURE = Ask("sure?", schema={"type": "boolean"})
+ASK = step("person", out="$.x")
+
+
+async def test_a_run_waits_for_its_answer_and_goes_on_with_it() -> None:
+    async with Bench(ASK, {"person": Asker(SURE)}) as bench:
+        assert bench.log.status == "waiting"
+        [question] = bench.open
+        assert (question.id, question.ask, question.step) == ("r_1:1", SURE, "person")
+        await bench.answer(True)
+    assert bench.ctx == {"x": True}
+    assert bench.open == ()
+    kinds = [row["kind"] for row in await bench.rows()]
+    assert kinds == [
+        "run.started",
+        "step.started",
+        "question.asked",
+        "run.waiting",
+        "question.answered",
+        "run.woken",
+        "step.finished",
+        "run.finished",
+    ]
+
+
+async def test_rows_have_the_shape_of_their_events() -> None:
+    late = Ask("late?", deadline_s=5, on_deadline="default", default="none")
+    higher = Ask("up?", deadline_s=5, on_deadline="escalate", escalate_to="boss")
+    agents: dict[str, Script | Worker] = {
+        "a": Asker(SURE),
+        "b": Asker(late),
+        "c": Asker(higher),
+        "swarm.sleep": SleepWorker(),
+    }
+    flow = seq(step("a"), step("b"), step("c"), step("swarm.sleep", 3))
+    async with Bench(flow, agents) as bench:
+        await bench.answer(False)
+        await bench.clock.advance(6)
+        await bench.clock.advance(6)
+        await bench.answer(1, "r_1:3")
+        await bench.clock.advance(3)
+    event = TypeAdapter[Event](Event)
+    rows = await bench.rows()
+    for row in rows:
+        assert event.validate_python(row, strict=True) == row
+    seen = {row["kind"] for row in rows}
+    assert seen >= {f"question.{w}" for w in ("asked", "answered", "expired", "escalated")}
+    assert "timer.set" in seen
+
+
+async def test_a_second_answer_is_refused() -> None:
+    async with Bench(seq(ASK, ASK), {"person": Asker(SURE)}) as bench:
+        await bench.answer(True)
+        with pytest.raises(Refused) as caught:
+            await bench.answer(False)
+        assert caught.value.code == "question.answered"
+        await bench.answer(False, "r_1:2")
+    assert bench.ctx == {"x": False}
+
+
+async def test_of_answers_given_at_once_one_counts() -> None:
+    refused: list[str] = []
+
+    async def try_to(value: int) -> None:
+        try:
+            await bench.driver.questions.answer("r_1:1", value)
+        except Refused as error:
+            refused.append(error.code)
+
+    async with Bench(ASK, {"person": Asker(Ask("n?"))}) as bench, anyio.create_task_group() as some:
+        for value in range(10):
+            some.start_soon(try_to, value)
+    assert refused == ["question.answered"] * 9
+    [answered] = await bench.rows("question.answered")
+    assert bench.ctx == {"x": answered["value"]}
+
+
+@pytest.mark.parametrize("value", ["yes", None, float("nan"), {1: 2}])
+async def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays(value: Any) -> None:
+    async with Bench(ASK, {"person": Asker(SURE)}) as bench:
+        with pytest.raises(Refused) as caught:
+            await bench.answer(value)
+        assert caught.value.code == "question.value"
+        assert len(bench.open) == 1
+        assert await bench.rows("question.answered") == []
+        await bench.answer(True)
+    assert bench.ctx == {"x": True}
+
+
+async def test_an_unknown_question_is_refused() -> None:
+    async with Bench(ASK, {"person": Asker(SURE)}) as bench:
+        with pytest.raises(Refused) as caught:
+            await bench.answer(True, "r_1:7")
+        assert caught.value.code == "question.unknown"
+        await bench.answer(True)
+
+
+async def test_a_worker_may_ask_any_number_at_once() -> None:
+    async def survey(call: Call, link: StepLink) -> Outcome:
+        told: dict[int, Any] = {}
+
+        async def one(n: int) -> None:
+            told[n] = await link.ask(Ask(f"number {n}?"))
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(5):
+                tasks.start_soon(one, n)
+        return Outcome([told[n] for n in range(5)])
+
+    async with Bench(step("survey", out="$.x"), {"survey": survey}) as bench:
+        assert bench.log.status == "waiting"
+        for question in reversed(bench.open):
+            await bench.answer(question.ask.prompt, question.id)
+    assert bench.ctx == {"x": [f"number {n}?" for n in range(5)]}
+
+
+async def test_a_run_waits_only_while_nothing_else_is_in_flight() -> None:
+    done = anyio.Event()
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        if call.input == 0:
+            return Outcome(await link.ask(SURE))
+        await done.wait()
+        return Outcome(call.input)
+
+    body = {"kind": "step", "ref": "work", "in": {"op": "path", "at": "$.i"}, "out": "$.x"}
+    async with Bench(each([0, 1], body), {"work": work}) as bench:
+        assert bench.log.status == "running"
+        done.set()
+        await bench.clock.settle()
+        assert bench.log.status == "waiting"
+        await bench.answer(True)
+    assert bench.ctx["all"] == [True, 1]
+
+
+async def test_those_who_wait_hold_no_task_slot() -> None:
+    lanes = list(range(10))
+    async with Bench(each(lanes, ASK), {"person": Asker(SURE)}, max_tasks=2) as bench:
+        assert len(bench.open) == 10
+        assert bench.log.status == "waiting"
+        for question in bench.open:
+            await bench.answer(True, question.id)
+    assert bench.ctx["all"] == [True] * 10
+
+
+async def test_at_the_deadline_the_step_fails() -> None:
+    ask = Ask("sure?", deadline_s=60)
+    flow = {
+        "kind": "try",
+        "body": ASK,
+        "catch": seq(),
+        "error_at": "$.error",
+    }
+    async with Bench(flow, {"person": Asker(ask)}) as bench:
+        await bench.clock.advance(59)
+        assert len(bench.open) == 1
+        await bench.clock.advance(1)
+        with pytest.raises(Refused) as caught:
+            await bench.answer(True)
+        assert caught.value.code == "question.expired"
+    assert bench.ctx["error"]["cause_code"] == "question.expired"
+
+
+async def test_at_the_deadline_the_default_is_the_answer() -> None:
+    ask = Ask("which?", deadline_s=60, on_deadline="default", default=["a"])
+    async with Bench(ASK, {"person": Asker(ask)}) as bench:
+        await bench.clock.advance(60)
+    assert bench.ctx == {"x": ["a"]}
+
+
+async def test_at_the_deadline_the_question_goes_to_somebody_else() -> None:
+    ask = Ask("sure?", to="junior", deadline_s=60, on_deadline="escalate", escalate_to="senior")
+    async with Bench(ASK, {"person": Asker(ask)}) as bench:
+        assert bench.open[0].to == "junior"
+        await bench.clock.advance(60)
+        assert (bench.open[0].to, bench.open[0].deadline_at) == ("senior", None)
+        await bench.clock.advance(600)
+        assert bench.log.status == "waiting"
+        await bench.answer(True)
+    assert bench.ctx == {"x": True}
+
+
+async def test_a_cancelled_run_withdraws_its_questions() -> None:
+    async with Bench(ASK, {"person": Asker(SURE)}) as bench:
+        await bench.driver.cancel("no more")
+        with pytest.raises(Refused) as caught:
+            await bench.answer(True)
+        assert caught.value.code == "question.closed"
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.status == "cancelled"
+
+
+async def test_a_step_that_times_out_withdraws_its_question() -> None:
+    flow = {"kind": "try", "body": step("person", timeout_s=5), "catch": seq(), "err_at": "$.e"}
+    async with Bench(flow, {"person": Asker(SURE)}) as bench:
+        await bench.clock.advance(5)
+    assert bench.open == ()
+    assert [r["kind"] for r in await bench.rows("run.")][-1] == "run.finished"
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (Ask("?", schema={"type": "text"}), "schema"),
+        (Ask("?", schema={"$ref": "https://example.org/schema"}), "schema"),
+        (Ask("?", deadline_s=0), "deadline_s"),
+        (Ask("?", on_deadline="default"), "deadline_s"),
+        (Ask("?", on_deadline="never", deadline_s=1), "on_deadline"),  # type: ignore[arg-type]
+        (Ask("?", on_deadline="escalate", deadline_s=1), "escalate_to"),
+        (Ask("?", {}, {"type": "null"}, None, 5, "default", 1), "default"),
+        (Ask("?", to=""), "to"),
+    ],
+)
+async def test_a_question_that_cannot_be_is_a_permanent_failure(ask: Ask, field: str) -> None:
+    async with Bench(step("person", retry={}), {"person": Asker(ask)}) as bench:
+        pass
+    [failed] = await bench.rows("step.failed")
+    assert (failed["code"], failed["permanent"]) == ("question.malformed", True)
+    assert field in failed["message"]
+    assert await bench.rows("question.") == []
+
+
+async def test_a_sleep_is_written_down_and_ends_when_it_is_over() -> None:
+    async with Bench(step("swarm.sleep", 30), {"swarm.sleep": SleepWorker()}) as bench:
+        [timer] = await bench.rows("timer.set")
+        assert (timer["seconds"], timer["due_at"]) == (30, bench.clock.wall() + 30)
+        await bench.clock.advance(29.9)
+        assert bench.driver.outcome is None
+        await bench.clock.advance(0.1)
+    assert bench.ctx == {}
+
+
+async def test_a_worker_that_fails_after_its_answer_asks_anew_in_its_next_attempt() -> None:
+    async def fickle(call: Call, link: StepLink) -> Outcome:
+        told = await link.ask(Ask("n?"))
+        if call.attempt == 1:
+            raise WorkerFailure("fickle", "once more")
+        return Outcome(told)
+
+    flow = step("fickle", out="$.x", retry={"max_attempts": 2, "delay_s": 10, "jitter": 0})
+    async with Bench(flow, {"fickle": fickle}) as bench:
+        await bench.answer(1)
+        assert bench.open == ()
+        await bench.clock.advance(10)
+        await bench.answer(2, "r_1:2")
+    assert bench.ctx == {"x": 2}
+
+
+async def test_an_open_question_is_open_again_after_a_restart_and_not_put_twice() -> None:
+    async with Bench(ASK, {"person": Asker(SURE)}) as bench:
+        for _ in range(3):
+            await bench.restart(after_s=1000)
+            assert [q.id for q in bench.open] == ["r_1:1"]
+            assert bench.log.status == "waiting"
+        await bench.answer(True)
+    assert bench.ctx == {"x": True}
+    assert len(await bench.rows("question.asked")) == 1
+
+
+async def test_an_answer_survives_a_restart_before_its_step_has_ended() -> None:
+    stuck = anyio.Event()
+
+    async def slow(call: Call, link: StepLink) -> Outcome:
+        told = [await link.ask(Ask("first?")), await link.ask(Ask("second?"))]
+        await stuck.wait()
+        return Outcome(told)
+
+    async with Bench(step("slow", out="$.x"), {"slow": slow}) as bench:
+        await bench.answer("one")
+        await bench.restart()
+        assert [q.ask.prompt for q in bench.open] == ["second?"]
+        await bench.answer("two", "r_1:2")
+        await bench.restart()
+        assert bench.open == ()
+        with pytest.raises(Refused) as caught:
+            await bench.answer("three")
+        assert caught.value.code == "question.answered"
+        stuck.set()
+    assert bench.ctx == {"x": ["one", "two"]}
+    assert len(await bench.rows("question.asked")) == 2
+
+
+async def test_a_deadline_survives_a_restart() -> None:
+    ask = Ask("which?", deadline_s=60, on_deadline="default", default="a")
+    async with Bench(ASK, {"person": Asker(ask)}) as bench:
+        await bench.clock.advance(20)
+        await bench.restart(after_s=20)
+        await bench.clock.advance(19.9)
+        assert len(bench.open) == 1
+        await bench.clock.advance(0.1)
+    assert bench.ctx == {"x": "a"}
+
+
+async def test_a_deadline_that_passed_while_no_host_was_there_is_acted_on_at_once() -> None:
+    ask = Ask("sure?", deadline_s=60, on_deadline="escalate", escalate_to="boss")
+    async with Bench(ASK, {"person": Asker(ask)}) as bench:
+        await bench.restart(after_s=3600)
+        await bench.clock.advance(0)
+        assert bench.open[0].to == "boss"
+        await bench.restart()
+        assert bench.open[0].to == "boss"
+        await bench.answer(True)
+    assert bench.ctx == {"x": True}
+
+
+async def test_a_sleep_goes_on_after_a_restart_where_it_was() -> None:
+    async with Bench(step("swarm.sleep", 100), {"swarm.sleep": SleepWorker()}) as bench:
+        await bench.clock.advance(30)
+        await bench.restart(after_s=30)
+        await bench.clock.advance(39.9)
+        assert bench.driver.outcome is None
+        await bench.clock.advance(0.1)
+    assert bench.ctx == {}
+    assert len(await bench.rows("timer.set")) == 1
+
+
+async def test_a_sleep_that_ended_while_no_host_was_there_ends_at_once() -> None:
+    async with Bench(step("swarm.sleep", 100), {"swarm.sleep": SleepWorker()}) as bench:
+        await bench.restart(after_s=5000)
+    assert bench.ctx == {}
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, -1e9])
+async def test_a_clock_that_went_back_makes_no_sleep_end_early(jump_s: float) -> None:
+    async with Bench(step("swarm.sleep", 100), {"swarm.sleep": SleepWorker()}) as bench:
+        [timer] = await bench.rows("timer.set")
+        now = bench.clock.wall()
+        bench.clock.wall = lambda: now + jump_s  # type: ignore[method-assign]
+        await bench.restart()
+        await bench.clock.advance(99.9)
+        assert bench.driver.outcome is None
+        await bench.clock.advance(0.1)
+    assert timer["due_at"] == now + 100
+
+
+async def test_the_delay_before_another_attempt_survives_a_restart() -> None:
+    retry = {"max_attempts": 2, "delay_s": 60, "max_delay_s": 60, "jitter": 0}
+    flow = step("shaky", out="$.x", retry=retry)
+    async with Bench(flow, {"shaky": [ValueError("no"), "yes"]}) as bench:
+        await bench.clock.advance(20)
+        await bench.restart(after_s=20)
+        await bench.clock.advance(19.9)
+        assert bench.driver.outcome is None
+        await bench.clock.advance(0.1)
+    assert bench.ctx == {"x": "yes"}
