@@ -1,0 +1,143 @@
+"""Runs within a run: an attempt starts another blueprint, and its end is the attempt's.
+
+A child's id is made of its parent's id, the step's key and the attempt, so that an attempt
+that is made again after a restart finds the child that it had. What children use counts
+for their parents too. Who carries them out is the host's affair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from flowir.errors import WorkerFailure
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.attempt import Attempt
+from swarm.core.log import RunLog
+from swarm.core.meter import Meter, Spent
+from swarm.core.run import ENDED, RunOutcome
+from swarm.core.waits import Waits
+from swarm.errors import SwarmError
+from swarm.ids import RunId
+
+__all__ = ("Child", "ChildEnd", "ChildHost", "Children", "child_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child to be carried: who it is, whose, and on whose account.
+
+    `parent` is run, key and attempt; `waits` is to be told when the child begins and
+    ceases to wait for people; `rests` tells whether the parent only rests, when the
+    parent's task is cancelled.
+    """
+
+    id: RunId
+    parent: Mapping[str, Any]
+    blueprint: CompiledBlueprint
+    input: Any
+    meter: Meter
+    waits: Callable[[bool], Awaitable[None]]
+    rests: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a child ended, and what it used."""
+
+    outcome: RunOutcome
+    spent: Spent
+
+
+class ChildHost(Protocol):
+    """Whoever carries children."""
+
+    async def carry(self, child: Child) -> ChildEnd:
+        """Start a child, or go on with it; return when it has ended, or rests.
+
+        Cancelled, it takes the child along: that is cancelled too, or rests too.
+        Raises: Refused (run.input).
+        """
+        ...
+
+
+class Children:
+    """The children of one run."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        meter: Meter,
+        waits: Waits,
+        host: ChildHost | None,
+        rests: Callable[[], bool],
+    ) -> None:
+        self._log = log
+        self._meter = meter
+        self._waits = waits
+        self._host = host
+        self._rests = rests
+
+    async def run(self, attempt: Attempt, blueprint: CompiledBlueprint, input: Any) -> Any:
+        """Run a blueprint to its end for an attempt; return its final context.
+
+        Raises: WorkerFailure, with the code of the child's error.
+        """
+        if self._host is None:
+            said = f"expected a host that carries runs, for {blueprint.id!r}, got none"
+            raise WorkerFailure("flow.host", said, True)
+        child = self._child(attempt, blueprint, input)
+        about = {
+            "key": attempt.dispatch.key,
+            "attempt": attempt.dispatch.attempt,
+            "step": attempt.dispatch.ref,
+            "child": child.id,
+        }
+        started = {"kind": "child.started", **about}
+        self._log.append([{**started, "blueprint": blueprint.id, "digest": blueprint.digest}])
+        await self._log.commit()
+        try:
+            end = await self._host.carry(child)
+        except SwarmError as error:
+            raise WorkerFailure(error.code, f"run {child.id}: {error.message}", True) from error
+        ended = {"kind": "child.ended", **about, "status": end.outcome.status}
+        self._log.append([{**ended, "spent": asdict(end.spent)}])
+        return _value(end.outcome)
+
+    def _child(self, attempt: Attempt, blueprint: CompiledBlueprint, input: Any) -> Child:
+        dispatch = attempt.dispatch
+        at = (dispatch.key, dispatch.attempt)
+        number, attempt.children = attempt.children, attempt.children + 1
+
+        async def waits(begins: bool) -> None:
+            self._waits.elsewhere(attempt, begins)
+            await self._log.commit()
+
+        return Child(
+            child_id(self._log.run_id, *at, number),
+            {"run": self._log.run_id, "key": at[0], "attempt": at[1]},
+            blueprint,
+            input,
+            self._meter,
+            waits,
+            self._rests,
+        )
+
+
+def child_id(run_id: str, key: str, attempt: int, number: int = 0) -> RunId:
+    """Name the child that an attempt runs; *number* counts those of one attempt from zero."""
+    text = f"{run_id}/{key}/{attempt}/{number}"
+    return RunId(f"c_{hashlib.sha256(text.encode()).hexdigest()[:32]}")
+
+
+def _value(outcome: RunOutcome) -> Any:
+    error = outcome.error
+    if error is None:
+        return outcome.ctx
+    said = f"run {outcome.run_id} {outcome.status} at {error['at'] or '$'}: {error['message']}"
+    code = error.get("cause_code") or error["code"]
+    # What rests has no end that another attempt could better.
+    permanent = outcome.status not in ENDED or code == "budget.exhausted"
+    raise WorkerFailure(code, said, permanent, {"run": outcome.run_id, "error": dict(error)})

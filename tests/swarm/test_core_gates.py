@@ -1,0 +1,202 @@
+"""Limits on how much goes on at a time, fair between runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from swarm import Host, Run
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.gates import Gates, Ticket
+from swarm.ids import RunId
+from swarm.ports.questions import Ask
+from swarm.ports.worker import Call, Outcome, StepLink
+from swarm.testing import CountedIds, FakeClock, MemoryJournal, Parts, scripted_blueprint
+
+pytestmark = pytest.mark.anyio
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Shop:
+    """A worker that takes a second of the fake clock, and notes who was served when."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.served: list[str] = []
+        self.inside = self.most = 0
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        self.served.append(call.run_id)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.clock.sleep(1)
+            return Outcome(call.input)
+        finally:
+            self.inside -= 1
+
+
+class Street:
+    """A host on a fake clock, with a shop as every agent."""
+
+    def __init__(self, concurrency: int | None = None) -> None:
+        self.clock = FakeClock(jumps=True)
+        parts = Parts(MemoryJournal(), self.clock, CountedIds())
+        self.host = Host(parts, concurrency=concurrency)
+        self.shop = Shop(self.clock)
+
+    def blueprint(self, lanes: int, *, id: str = "street", **agent: Any) -> CompiledBlueprint:
+        step = {"kind": "step", "ref": "shop", "in": {"op": "path", "at": "$.i"}, "out": "$.x"}
+        flow = {
+            "kind": "fanout",
+            "items": {"op": "lit", "value": list(range(lanes))},
+            "bind": "$.i",
+            "body": step,
+            "join": "all",
+            "out": "$.all",
+            "collect": {"op": "path", "at": "$.x"},
+        }
+        return scripted_blueprint(flow, {"shop": self.shop}, id=id, settings={"shop": agent})
+
+    async def run(self, *blueprints: CompiledBlueprint) -> list[Run]:
+        async with self.host as host:
+            runs = [
+                await host.start(blueprint, run_id=f"r{i}")
+                for i, blueprint in enumerate(blueprints)
+            ]
+            for run in runs:
+                assert (await run.wait()).status == "succeeded"
+            return runs
+
+
+async def test_without_a_limit_all_go_at_once() -> None:
+    street = Street()
+    await street.run(street.blueprint(20))
+    assert street.shop.most == 20
+
+
+async def test_a_host_has_a_limit_for_all_its_runs() -> None:
+    street = Street(concurrency=3)
+    await street.run(street.blueprint(10), street.blueprint(10))
+    assert street.shop.most == 3
+    assert len(street.shop.served) == 20
+
+
+async def test_an_agent_has_a_limit_for_all_runs_of_its_blueprint() -> None:
+    street = Street()
+    await street.run(*[street.blueprint(5, concurrency=2)] * 3)
+    assert street.shop.most == 2
+
+
+async def test_agents_of_other_blueprints_have_limits_of_their_own() -> None:
+    street = Street()
+    one = street.blueprint(5, id="one", concurrency=2)
+    two = street.blueprint(5, id="two", concurrency=2)
+    await street.run(one, two)
+    assert street.shop.most == 4
+
+
+async def test_a_long_queue_delays_another_run_by_one_place() -> None:
+    street = Street(concurrency=1)
+    await street.run(street.blueprint(50), street.blueprint(3))
+    places = [i for i, run_id in enumerate(street.shop.served) if run_id == "r1"]
+    assert places == [2, 4, 6] or places == [1, 3, 5]
+
+
+async def test_a_blueprint_has_a_limit_for_all_its_runs() -> None:
+    served: list[int] = []
+    clock = FakeClock(jumps=True)
+    host = Host(Parts(MemoryJournal(), clock, CountedIds()))
+
+    @host.function("work")
+    async def work(n: int) -> int:
+        served.append(1)
+        await clock.sleep(1)
+        most.append(len(served))
+        served.pop()
+        return n
+
+    most: list[int] = []
+    assert work is not None
+    document: Json = {
+        "swarm": 1,
+        "id": "limited",
+        "agents": [{"name": "work", "kind": "function", "function": "work"}],
+        "flow": {"kind": "step", "ref": "work", "in": "1", "out": "$.n"},
+        "limits": {"concurrency": 2},
+    }
+    async with host:
+        blueprint = await host.load(document)
+        runs = [await host.start(blueprint) for _ in range(6)]
+        for run in runs:
+            assert (await run.wait()).status == "succeeded"
+    assert max(most) == 2
+
+
+async def test_who_waits_for_a_person_holds_no_place() -> None:
+    async def asks(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.ask(Ask("sure?")))
+
+    street = Street(concurrency=1)
+    blueprint = scripted_blueprint(
+        {"kind": "step", "ref": "asks", "in": {"op": "lit", "value": 1}, "out": "$.x"},
+        {"asks": asks},
+        id="asking",
+    )
+    async with street.host as host:
+        first = await host.start(blueprint, run_id="first")
+        await street.clock.settle()
+        assert first.status == "waiting"
+        second = await host.start(street.blueprint(3), run_id="second")
+        assert (await second.wait()).status == "succeeded"
+        await first.answer("first:1", "yes")
+        assert await first.result() == {"x": "yes"}
+
+
+async def test_a_cancelled_run_leaves_the_queue_and_gives_its_places_back() -> None:
+    street = Street(concurrency=1)
+    async with street.host as host:
+        first = await host.start(street.blueprint(50), run_id="first")
+        second = await host.start(street.blueprint(2), run_id="second")
+        await first.cancel()
+        assert (await first.wait()).status == "cancelled"
+        assert (await second.wait()).status == "succeeded"
+
+
+def ticket(run: str, *names: str, limit: int = 1) -> Ticket:
+    return Ticket(RunId(run), tuple((name, limit) for name in names))
+
+
+async def test_nobody_holds_a_place_while_it_waits_for_another() -> None:
+    gates = Gates()
+    holder, both, single = ticket("a", "x"), ticket("b", "x", "y"), ticket("c", "y")
+    assert gates.enter(holder)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gates.wait, both)
+        await FakeClock().settle()
+        assert not both.inside
+        # It waits for `y` too, and nobody overtakes it there.
+        assert not gates.enter(single)
+        gates.leave(holder)
+        assert both.inside
+    gates.leave(both)
+    assert gates.enter(single)
+
+
+async def test_who_gives_up_waiting_is_forgotten() -> None:
+    gates = Gates()
+    holder, late = ticket("a", "x"), ticket("b", "x")
+    assert gates.enter(holder)
+    with anyio.move_on_after(0):
+        await gates.wait(late)
+    gates.leave(holder)
+    assert not late.inside
+    assert gates.enter(ticket("c", "x"))
