@@ -24,6 +24,8 @@ COMMANDS = {
     "check": "Print every problem of a blueprint, one a line.",
     "build": "Print a blueprint as its canonical JSON document.",
     "graph": "Print a blueprint's flow as a picture.",
+    "doctor": "Say what this machine gives to scripts, and how a store is.",
+    "runs": "List, show, resume, pause, cancel and repeat runs.",
 }
 
 

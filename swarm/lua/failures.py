@@ -10,7 +10,14 @@ from flowir.errors import WorkerFailure
 from swarm.errors import Place, ScriptFailed
 from swarm.ports.scripts import Script, ScriptLimits
 
-__all__ = ("failure_of", "refused_source", "syntax_failure")
+__all__ = (
+    "crash_failure",
+    "deadline_failure",
+    "failure_of",
+    "refused_source",
+    "syntax_failure",
+    "unavailable_failure",
+)
 
 # LUA_IDSIZE of Lua 5.4: longer chunk names appear cut at the front in its messages.
 _SHOWN = 59
@@ -74,6 +81,23 @@ def syntax_failure(message: str, script: Script) -> ScriptFailed:
     """Build the error of a source that cannot be compiled."""
     where, message = _placed(message, [script.name])
     return ScriptFailed("script.syntax", message, where=where or Place(script.name))
+
+
+def deadline_failure(script: Script, limits: ScriptLimits) -> ScriptFailed:
+    """Build the error of a script whose process was ended because it did not come back."""
+    message = f"its process was ended after {limits.seconds} s"
+    return ScriptFailed("script.deadline", message, where=Place(script.name))
+
+
+def crash_failure(script: Script, how: str) -> ScriptFailed:
+    """Build the error of a script whose process ended, or said what no script says."""
+    return ScriptFailed("script.crashed", f"its process {how}", where=Place(script.name))
+
+
+def unavailable_failure(script: Script, why: str) -> ScriptFailed:
+    """Build the error of a script for which there is no process."""
+    message = f"no process to run it in: {why} — `swarm doctor` tells more"
+    return ScriptFailed("script.unavailable", message, where=Place(script.name))
 
 
 def refused_source(script: Script, max_bytes: int) -> ScriptFailed | None:

@@ -3,7 +3,7 @@
 -- The host hands strings over and gets strings back; see sandbox.py for the order of calls.
 -- No object of the host ever enters this state.
 
-local convert, meter, library = ...
+local convert, meter, library, closures = ...
 local encode, decode, null, array = convert.encode, convert.decode, convert.null, convert.array
 local showable, blame, ask = convert.showable, meter.blame, meter.ask
 local load, pcall, error, type, next = load, pcall, error, type, next
@@ -125,6 +125,8 @@ end
 local privileged = {
   -- The author's line that runs now.
   caller = function() return script.file, script.line end,
+  -- What a flow function sees of its script.
+  closures = meter.unfollowed(closures),
   -- Where a function was written: file, first and last line.
   place_of = function(f)
     local info = getinfo(f, "S")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 # lupa ships no types, and the stub that pyright bundles lacks half of the constructor.
@@ -21,12 +21,13 @@ from lupa import lua54  # pyright: ignore[reportMissingTypeStubs]
 
 from swarm.ports.scripts import Script, ScriptLimits
 
-__all__ = ("LIST_PART", "Sandbox", "Task", "Turn")
+__all__ = ("LIST_PART", "LUA_VERSION", "Sandbox", "Task", "Turn")
 
+LUA_VERSION = ".".join(map(str, lua54.LUA_VERSION))
 # Under this key the list part of an author's table leaves, where it has names too.
 LIST_PART = "__list"
 # The order matters: each is handed what those before it returned.
-_PARTS = ("convert", "meter", "library", "sandbox")
+_PARTS = ("convert", "meter", "library", "closures", "sandbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class Task:
 
 
 class Turn(NamedTuple):
-    """Where a script stands: `kind` is "done", "ask" or "failed".
+    """Where a script stands: `kind` is "done", "ask", "failed" or "refused".
 
     Shape: `payload` is the encoded result, the encoded arguments of the host function
-    *name*, or the encoded failure.
+    *name*, the encoded failure, or the compiler's message.
     """
 
     kind: str
@@ -165,7 +166,8 @@ def _deny(_object: object, _name: object, _setting: bool) -> NoReturn:
 
 @cache
 def _source(part: str) -> bytes:
-    return files("swarm.lua").joinpath(f"{part}.lua").read_bytes()
+    # Not by importlib.resources: a child process would take a quarter longer to start.
+    return Path(__file__).with_name(f"{part}.lua").read_bytes()
 
 
 def _bytes(source: str) -> bytes:

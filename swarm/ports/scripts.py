@@ -52,7 +52,9 @@ class ScriptRunner(Protocol):
         Shape: *host* functions appear as `swarm.<name>` (awaited; their exceptions are
         Lua errors at the caller's line), *facts* as plain `swarm.<name>` values.
         Raises: ScriptFailed (script.syntax, script.error, script.budget,
-        script.memory, script.result); flowir.WorkerFailure from `swarm.fail`.
+        script.memory, script.result; where a process of its own runs it also
+        script.deadline, script.crashed, script.unavailable); flowir.WorkerFailure from
+        `swarm.fail`.
         """
         ...
 

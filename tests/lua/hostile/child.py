@@ -1,5 +1,7 @@
 """Runs hostile scripts for tests/swarm/test_lua_hostile.py: a case a line in, a line out.
 
+The argument is the place: "inline" or "pool".
+
 A process of its own, so that a script which hangs or crashes its host costs one test.
 """
 
@@ -13,8 +15,9 @@ import anyio
 
 from flowir.errors import FlowError
 from swarm.errors import SwarmError
+from swarm.lua.pool import PooledScripts
 from swarm.lua.runner import InlineScripts
-from swarm.ports.scripts import Script, ScriptLimits
+from swarm.ports.scripts import Script, ScriptLimits, ScriptRunner
 
 INPUT = {"list": [1, 2], "empty": [], "nothing": None}
 LIMITS = ScriptLimits(memory_bytes=64 * 1024 * 1024, seconds=1.0)
@@ -38,7 +41,7 @@ async def broken() -> Any:
     raise RuntimeError("no luck")
 
 
-async def outcome(scripts: InlineScripts, source: str) -> dict[str, Any]:
+async def outcome(scripts: ScriptRunner, source: str) -> dict[str, Any]:
     host = {"echo": echo, "broken": broken}
     try:
         value = await scripts.run(Script("a.lua", source), INPUT, host=host, limits=LIMITS)
@@ -47,8 +50,8 @@ async def outcome(scripts: InlineScripts, source: str) -> dict[str, Any]:
     return {"value": value}
 
 
-async def main() -> None:
-    scripts = InlineScripts()
+async def main(place: str) -> None:
+    scripts = InlineScripts() if place == "inline" else PooledScripts()
     expected = await outcome(scripts, PROBE)
     for line in sys.stdin:
         told = await outcome(scripts, json.loads(line))
@@ -57,4 +60,4 @@ async def main() -> None:
         sys.stdout.flush()
 
 
-anyio.run(main)
+anyio.run(main, sys.argv[1])

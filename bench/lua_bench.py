@@ -1,0 +1,118 @@
+"""What a Lua script costs in both places: `python -m bench.lua_bench [--strict]`.
+
+Prints one line a figure, with its target where there is one. With `--strict` it exits
+with 1 if a target was missed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import anyio
+
+from bench.rounds import Figure
+from swarm.errors import ScriptFailed
+from swarm.lua.pool import PooledScripts
+from swarm.lua.process import ScriptProcess
+from swarm.lua.runner import InlineScripts
+from swarm.ports.scripts import Script, ScriptLimits, ScriptRunner
+
+__all__ = ("figures", "main", "page")
+
+_STARTS = 15
+_DEADLINES = 5
+_TIMES = 2_000
+_LARGE = 300
+_STEP = Script("step.lua", "return input.n + 1")
+_ECHO = Script("echo.lua", "return input")
+_ASK = Script("ask.lua", "return swarm.echo(input)")
+_ENDLESS = Script("endless.lua", "return ('a'):rep(300):find(('a-'):rep(40) .. 'b')")
+
+
+def page() -> dict[str, Any]:
+    """Return 10 KB of JSON as agents exchange it: some records, some prose."""
+    record = {"id": 17, "title": "A review of the second draft", "score": 0.75, "done": False}
+    return {
+        f"section_{n}": {
+            "text": "It reads well, and the argument is easy to follow. " * 6,
+            "notes": ["shorter", "cite the source"],
+            "of": record,
+        }
+        for n in range(20)
+    }
+
+
+async def figures() -> AsyncIterator[Figure]:
+    """Measure everything, one figure after the other."""
+    inline, pool = InlineScripts(), PooledScripts()
+    large = page()
+    size = len(json.dumps(large))
+    small = {"n": 1}
+    yield Figure("inline: a step", await _us(inline, _STEP, small, _TIMES), "µs", 60)
+    yield Figure("inline: a step that asks the host", await _us(inline, _ASK, 1, _TIMES), "µs")
+    yield Figure(f"inline: {size} bytes both ways", await _us(inline, _ECHO, large, _LARGE), "µs")
+    yield Figure("pool: a step, warm", await _us(pool, _STEP, small, _TIMES), "µs", 150)
+    yield Figure("pool: a step that asks the host", await _us(pool, _ASK, 1, _TIMES), "µs")
+    yield Figure(f"pool: {size} bytes both ways", await _us(pool, _ECHO, large, _LARGE), "µs", 1000)
+    yield Figure("pool: from nothing to a child that is ready", await _cold_ms(), "ms", 40)
+    yield Figure("pool: beyond the deadline", await _late_ms(pool), "ms", 250)
+    await pool.aclose()
+
+
+def main() -> int:
+    """Print every figure as it is found."""
+    return anyio.run(_main)
+
+
+async def _main() -> int:
+    missed = 0
+    async for figure in figures():
+        missed += figure.missed
+        print(figure, flush=True)
+    return int(bool(missed) and "--strict" in sys.argv[1:])
+
+
+async def _us(scripts: ScriptRunner, script: Script, input: Any, times: int) -> float:
+    seconds: list[float] = []
+    for _ in range(times):
+        began = perf_counter()
+        await scripts.run(script, input, host={"echo": _echo})
+        seconds.append(perf_counter() - began)
+    return median(seconds) * 1e6
+
+
+async def _echo(value: Any) -> Any:
+    return value
+
+
+async def _cold_ms() -> float:
+    seconds: list[float] = []
+    for _ in range(_STARTS):
+        began = perf_counter()
+        process = ScriptProcess()
+        await process.ready()
+        seconds.append(perf_counter() - began)
+        await process.end()
+    return median(seconds) * 1e3
+
+
+async def _late_ms(pool: PooledScripts) -> float:
+    """Return the longest time by which a call that nothing stops outlived its second."""
+    late: list[float] = []
+    for _ in range(_DEADLINES):
+        await pool.run(_STEP, {"n": 1})  # warm: the start of a child is not the script's
+        began = perf_counter()
+        try:
+            await pool.run(_ENDLESS, None, limits=ScriptLimits(seconds=0.5))
+        except ScriptFailed:
+            late.append(perf_counter() - began - 0.5)
+    return max(late) * 1e3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

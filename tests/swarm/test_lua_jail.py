@@ -1,0 +1,48 @@
+"""What a process that runs scripts cannot do any more, tried by somebody inside it."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarm.lua.jail import MEASURES
+
+JAILED = Path(__file__).parents[1] / "lua" / "jailed.py"
+FILTERED = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+
+
+def tried(act: str) -> tuple[list[str], str, int]:
+    done = subprocess.run(  # noqa: S603 - our own child
+        [sys.executable, str(JAILED), act], capture_output=True, text=True, check=False
+    )
+    held, _, said = done.stdout.partition("\n")
+    return held.split(), said, done.returncode
+
+
+def test_what_scripts_need_is_allowed() -> None:
+    held, said, code = tried("nothing")
+    assert (said, code) == ("done", 0)
+    assert "limits" in held
+    if FILTERED:
+        assert tuple(held) == MEASURES
+
+
+def test_memory_is_limited_everywhere() -> None:
+    assert tried("memory")[1:] == ("refused MemoryError", 0)
+
+
+@pytest.mark.skipif(not FILTERED, reason="system calls are filtered on these machines only")
+@pytest.mark.parametrize(
+    "act",
+    [
+        "open", "create", "list", "stat", "unlink", "duplicate", "pipe", "socket", "fork",
+        "execute", "kill", "limits", "code", "trace",
+    ],
+)  # fmt: skip
+def test_the_system_ends_a_process_that_tries_to(act: str) -> None:
+    assert tried(act)[1:] == ("", -signal.SIGSYS)
