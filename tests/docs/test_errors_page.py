@@ -16,7 +16,10 @@ TEXT = (ROOT / "docs/errors.md").read_text("utf-8")
 _DOTTED = re.compile(r"[a-z][a-z_]*(\.[a-z_]+)+")
 _IN_LUA = re.compile(r"""["']((?:script|worker)\.[a-z_]+)["']""")
 # Dotted words that are no codes: files, modules, and the agent that every host has.
-_NAMES = re.compile(r"swarm\..*|(lua_stdlib|lupa|flowir)\..*|.*\.(lark|lua|py|toml|db)")
+_NAMES = re.compile(
+    r"(swarm|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
+    r"|flow\.(array|sleep)|.*\.(lark|lua|py|toml|db)"
+)
 _UNDOTTED = {"malformed", "protocol", "bug"}
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from flowir import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.lua.runner import InlineScripts
+from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Toolbox
 from swarm.workers.lua import LuaFactory
 
@@ -33,6 +35,15 @@ class Diary:
         if agent == "busy":
             raise WorkerFailure("rate.limited", "slow down")
         return {"agent": agent, "input": input}
+
+    async def ask(self, ask: Ask) -> Any:
+        return {"asked": ask.prompt}
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
+        return {"ran": blueprint.id}
+
+    async def sleep(self, seconds: float) -> None:
+        self.said.append(seconds)
 
 
 TOOLS = Toolbox(InlineScripts(), {})
@@ -91,3 +102,9 @@ def test_wrong_settings_are_found() -> None:
     assert problems("return 1") == []
     assert problems("return return") == [("script.syntax", "source")]
     assert problems({"a": 1}) == [("lua.source", "source")]
+
+
+def test_a_source_that_does_not_compile_has_its_line() -> None:
+    agent = AgentSpec("a", "lua", {"source": "local n = 1\nreturn return"})
+    (problem,) = LuaFactory().problems(agent, TOOLS)
+    assert (problem.line, problem.message) == (2, "unexpected symbol near 'return'")
