@@ -15,7 +15,7 @@ __all__ = ("BUILDERS", "SLEEP", "AuthorField", "Builder")
 # The agent that every host has: its input is the seconds to wait.
 SLEEP = "swarm.sleep"
 
-Kind = Literal["expr", "target", "node", "count", "plain"]
+Kind = Literal["expr", "words", "target", "node", "count", "plain"]
 
 
 @dataclass(frozen=True, slots=True)

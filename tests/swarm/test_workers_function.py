@@ -16,8 +16,10 @@ from pydantic import BaseModel, Field
 from flowir import WorkerFailure
 from swarm import StepContext
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.errors import Refused
 from swarm.lua.runner import InlineScripts
+from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Outcome, Toolbox, Usage
 from swarm.workers.function import FunctionFactory, FunctionWorker, Signature, SignatureRefused
 
@@ -51,6 +53,12 @@ class Diary:
 
     async def call(self, agent: str, input: Any) -> Any:
         return [agent, input]
+
+    async def ask(self, ask: Ask) -> Any:
+        return ask.prompt
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
+        return [blueprint.id, input]
 
 
 async def run(function: Callable[..., Any], input: Any = None, link: Diary | None = None) -> Any:

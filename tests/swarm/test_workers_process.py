@@ -13,7 +13,9 @@ import pytest
 
 from flowir import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.lua.runner import InlineScripts
+from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Toolbox
 from swarm.workers.child import ChildLimits
 from swarm.workers.process import ProcessFactory, ProcessWorker, Program
@@ -36,6 +38,10 @@ class NoLink:
     async def part(self, name: str, value: Any) -> None: ...
 
     async def call(self, agent: str, input: Any) -> Any: ...
+
+    async def ask(self, ask: Ask) -> Any: ...
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any: ...
 
 
 async def run(
