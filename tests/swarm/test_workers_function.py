@@ -60,6 +60,9 @@ class Diary:
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
         return [blueprint.id, input]
 
+    async def sleep(self, seconds: float) -> None:
+        self.said.append(seconds)
+
 
 async def run(function: Callable[..., Any], input: Any = None, link: Diary | None = None) -> Any:
     worker = FunctionWorker("f", function)

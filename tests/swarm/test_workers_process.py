@@ -43,6 +43,8 @@ class NoLink:
 
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any: ...
 
+    async def sleep(self, seconds: float) -> None: ...
+
 
 async def run(
     *argv: str, given: Any = None, limits: ChildLimits | None = None, **fields: Any
