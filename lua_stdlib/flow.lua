@@ -340,7 +340,9 @@ function flow.blueprint(spec)
   local blueprint = made("blueprint", fields.checked("flow.blueprint", spec, BLUEPRINT))
   if type(blueprint.flow) == "function" then
     local file, first, last = host.place_of(blueprint.flow)
-    blueprint.flow = { __swarm = "function", __file = file, __line = first, __last = last }
+    local told = host.closures(blueprint.flow, flow, name_of)
+    told.__swarm, told.__file, told.__line, told.__last = "function", file, first, last
+    blueprint.flow = told
   end
   return blueprint
 end

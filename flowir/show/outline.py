@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from flowir.nodes import Assign, Branch, Expr, Fanout, Flow, Loop, Node, Seq, Step, Try, children
 from flowir.path import Path, format_path
+from flowir.show.wording import plainly
 from flowir.text import format_expr
 
 __all__ = ("Item", "Part", "outline")
@@ -134,7 +135,7 @@ def _path(path: Path) -> str:
 
 
 def _expr(expr: Mapping[str, Any]) -> str:
-    return _clean(format_expr(expr))
+    return _clean(format_expr(plainly(expr)))
 
 
 def _clean(text: str) -> str:

@@ -28,6 +28,7 @@ from swarm.ports.worker import Toolbox, Worker
 __all__ = ("compile_document",)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_LANGUAGE_LIMITS = ("fuel", "in_flight", "lanes")
 # Fields that a canonical document has only where the author wrote them.
 _OPTIONAL = ("description", "inputs", "limits")
 
@@ -100,7 +101,8 @@ def _canonical(document: Mapping[str, Any], flow: Any) -> dict[str, Any]:
 
 
 def _loaded(canonical: Mapping[str, Any]) -> Any:
-    given = {k: v for k, v in canonical.get("limits", {}).items() if k != "budget"}
+    limits = canonical.get("limits", {})
+    given = {name: limits[name] for name in _LANGUAGE_LIMITS if name in limits}
     limits = replace(DEFAULT_LIMITS, **given)
     return wire.load(canonical["flow"], limits=limits)
 

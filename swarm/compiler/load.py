@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from anyio import to_thread
 
+from flowir.errors import Problem as Finding
 from swarm.blueprint.author import lower
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import Written, admit_document, read_json, read_yaml
 from swarm.compiler.compile import compile_document
+from swarm.compiler.plain import plain_of
 from swarm.compiler.registry import Registry
 from swarm.compiler.scripts import agent_places
 from swarm.compiler.source import read_source
+from swarm.compiler.subflows import Embedder
 from swarm.errors import BlueprintInvalid, Place, Problem, ScriptFailed
 from swarm.ports.scripts import Script
 from swarm.ports.worker import Toolbox
@@ -32,58 +36,107 @@ async def load_blueprint(
     """Load and compile a blueprint: a `.lua`, `.json`, `.yaml` or `.yml` file, or a document.
 
     Shape: files appear in problems as they were given. The folder of a file stands for
-    the one in *tools*.
+    the one in *tools*. Blueprints that it names as agents are loaded with it.
     Raises: BlueprintInvalid, with every problem; a file that cannot be read is one.
     """
+    loader = _Loader(registry, tools)
     if isinstance(source, Mapping):
         written = admit_document(dict(source))
-        return compile_document(written.document, registry=registry, tools=tools)
-    file = os.fspath(source)
-    text = await to_thread.run_sync(read_source, file)
-    folder = Path(file).parent
-    tools = replace(tools, folder=folder.absolute())
-    if file.endswith(".lua"):
-        return await _load_lua(file, text, folder, registry=registry, tools=tools)
-    read = read_json if file.endswith(".json") else read_yaml
-    written = read(text, file=file)
-    return _compiled(written, file, text, registry=registry, tools=tools)
+        return await loader.compiled(written, tools, ())
+    return await loader.load(os.fspath(source), ())
 
 
-def _compiled(
-    written: Written, file: str, text: str, *, registry: Registry, tools: Toolbox
-) -> CompiledBlueprint:
-    return compile_document(
-        written.document,
-        written.places,
-        registry=registry,
-        tools=tools,
-        sources={file: text},
-        file=file,
-    )
+class _Loader:
+    """Loads one blueprint, and those that it names; *above* are the files on the way."""
+
+    def __init__(self, registry: Registry, tools: Toolbox) -> None:
+        self._registry = registry
+        self._tools = tools
+
+    async def load(self, file: str, above: tuple[Path, ...]) -> CompiledBlueprint:
+        """Load a file."""
+        text = await to_thread.run_sync(read_source, file)
+        folder = Path(file).parent
+        tools = replace(self._tools, folder=folder.absolute())
+        above = (*above, _located(file))
+        if file.endswith(".lua"):
+            return await self._lua(file, text, folder, tools, above)
+        read = read_json if file.endswith(".json") else read_yaml
+        written = read(text, file=file)
+        return await self.compiled(written, tools, above, sources={file: text}, file=file)
+
+    async def compiled(
+        self, written: Written, tools: Toolbox, above: tuple[Path, ...], **more: Any
+    ) -> CompiledBlueprint:
+        """Compile a document as it was read."""
+        document, found = await self._embedded(written.document, tools, above)
+        places = written.places
+        return compile_document(
+            document, places, registry=self._registry, tools=tools, found=found, **more
+        )
+
+    async def _lua(
+        self, file: str, text: str, folder: Path, tools: Toolbox, above: tuple[Path, ...]
+    ) -> CompiledBlueprint:
+        try:
+            authored = await tools.scripts.author(Script(file, text), folder=folder)
+        except ScriptFailed as e:
+            problem = Problem(e.code, e.bare, e.where or Place(file))
+            raise BlueprintInvalid([problem]) from e
+        plain = plain_of(authored)
+        lowered = lower(authored if plain is None else plain.authored, file=file)
+        modules = {place.file for place in lowered.places.values()} - {file}
+        if plain is not None:
+            modules |= plain.files - {file}
+        sources = {file: text, **await to_thread.run_sync(_modules, modules)}
+        refused: list[Problem] = []
+        if plain is not None:
+            flow = await to_thread.run_sync(plain.lowered, sources)
+            lowered, refused = plain.placed(flow, lowered), plain.problems(flow)
+        document, found = await self._embedded(lowered.document, tools, above)
+        with _together(refused):
+            return compile_document(
+                document,
+                agent_places(lowered, sources),
+                registry=self._registry,
+                tools=tools,
+                sources=sources,
+                builders=lowered.builders,
+                found=[*lowered.problems, *found],
+                told=lowered.told,
+                file=file,
+            )
+
+    async def _embedded(
+        self, document: Any, tools: Toolbox, above: tuple[Path, ...]
+    ) -> tuple[Any, list[Finding]]:
+        folder = tools.folder or Path.cwd()
+        return await Embedder(folder, above, self._within).embedded(document)
+
+    async def _within(self, path: Path, above: tuple[Path, ...]) -> CompiledBlueprint:
+        return await self.load(str(path), above)
 
 
-async def _load_lua(
-    file: str, text: str, folder: Path, *, registry: Registry, tools: Toolbox
-) -> CompiledBlueprint:
+def _located(file: str) -> Path:
+    return Path(file).resolve()
+
+
+@contextmanager
+def _together(refused: Sequence[Problem]) -> Generator[None]:
+    """Tell what is wrong with the rest together with what was refused of the flow.
+
+    Agents are not unused where the flow that asks them could not be read.
+    """
     try:
-        authored = await tools.scripts.author(Script(file, text), folder=folder)
-    except ScriptFailed as e:
-        problem = Problem(e.code, e.bare, e.where or Place(file))
-        raise BlueprintInvalid([problem]) from e
-    lowered = lower(authored, file=file)
-    modules = {place.file for place in lowered.places.values()} - {file}
-    sources = {file: text, **await to_thread.run_sync(_modules, modules)}
-    return compile_document(
-        lowered.document,
-        agent_places(lowered, sources),
-        registry=registry,
-        tools=tools,
-        sources=sources,
-        builders=lowered.builders,
-        found=lowered.problems,
-        told=lowered.told,
-        file=file,
-    )
+        yield
+    except BlueprintInvalid as e:
+        if not refused:
+            raise
+        others = [problem for problem in e.problems if problem.code != "agent.unused"]
+        problems = sorted([*refused, *others], key=lambda one: one.where.line or 0)
+        raise BlueprintInvalid(problems) from e
+    if refused:
+        raise BlueprintInvalid(refused)
 
 
 def _modules(files: Iterable[str]) -> dict[str, str]:

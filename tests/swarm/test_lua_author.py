@@ -137,12 +137,39 @@ async def test_a_flow_may_be_a_function() -> None:
     source = """return flow.blueprint { id = "x", flow = function(ctx)
   ctx.a = 1
 end }"""
+    here = {"file": "blueprints/review.lua", "line": 2, "last": 4}
     assert (await author(HEAD + source))["flow"] == {
         "__swarm": "function",
         "__file": "blueprints/review.lua",
         "__line": 2,
         "__last": 4,
+        "root": 1,
+        "functions": [{**here, "parameters": 1, "varargs": False, "names": []}],
+        "tables": [],
+        "globals": [],
     }
+
+
+async def test_a_flow_function_is_told_with_what_it_sees() -> None:
+    source = """local writer, MAX, odd = flow.fn "writer", 3, 0 / 0
+local parts = { writer = writer, names = { "a" } }
+parts.itself = parts
+local function twice(x) return x * 2 end
+GLOBAL = "g"
+local upper = string.upper
+return flow.blueprint { id = "x", agents = { writer }, flow = function(ctx)
+  return { writer, MAX, parts, twice, GLOBAL, upper, odd, flow }
+end }"""
+    told = (await author(HEAD + source))["flow"]
+    names = {one["name"]: one["value"] for one in told["functions"][told["root"] - 1]["names"]}
+    assert names["writer"] == {"is": "agent", "name": "writer"}
+    assert names["MAX"] == {"is": "constant", "value": 3}
+    assert names["odd"] == {"is": "other", "what": "a number that is not finite"}
+    assert names["upper"] == {"is": "library", "name": "string.upper"}
+    assert (names["twice"]["is"], names["twice"]["file"]) == ("function", "blueprints/review.lua")
+    members = {one["key"]: one["value"] for one in told["tables"][names["parts"]["number"] - 1]}
+    assert members["itself"] == names["parts"]
+    assert told["globals"] == [{"name": "GLOBAL", "value": {"is": "constant", "value": "g"}}]
 
 
 @pytest.mark.parametrize(

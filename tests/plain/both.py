@@ -1,0 +1,268 @@
+"""A flow function both ways: lowered, through flowir's machine, and directly in Lua.
+
+Agents are stubs that answer by their name, their input and how many calls went before.
+What is compared: the result, or the error's code; and the sequence of agent calls.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import anyio
+from lupa import lua54  # pyright: ignore[reportMissingTypeStubs]
+
+import flowir
+from flowir.errors import FlowError, WorkerFailure
+from swarm.errors import ScriptFailed
+from swarm.lua.lowering import PlainFlow, lower_plain
+from swarm.lua.runner import InlineScripts
+from swarm.ports.scripts import Script
+
+__all__ = ("FILE", "HEAD", "Batch", "Ended", "Program", "TooLong", "answer", "told_by")
+
+JSON = Any
+T = TypeVar("T")
+FILE = "plain.lua"
+AGENTS = ("echo", "num", "text", "flaky", "rec", "judge", "nilly", "list")
+HEAD = f"""\
+local flow = require "flow"
+local {", ".join(AGENTS)} = {", ".join(f'flow.fn "{name}"' for name in AGENTS)}
+local agents = {{ echo = echo, num = num }}
+local MAX, GREETING = 3, "hello"
+local CFG = {{ limit = 2, names = {{ "x", "y" }}, deep = {{ on = true }} }}
+local function double(n) return n * 2 end
+local function clamp(n, low, high) return math.max(low, math.min(n, high)) end
+local function slug(s) local out = s:lower():gsub("%s+", "-") return out end
+local function fact(n) if n <= 1 then return 1 end return n * fact(n - 1) end
+local function sum(list)
+  local total = 0
+  for _, n in ipairs(list) do total = total + n end
+  return total
+end
+local function classify(n)
+  if n < 0 then return "negative" elseif n == 0 then return "zero" end
+  return "positive"
+end
+local function need(v) if v == nil then error("need.value", "nothing given") end return v end
+local function ask(x)
+  local r = judge(x)
+  if r.verdict == "PASS" then return "yes" end
+  return "no"
+end
+local function prepare(c, n) c.draft = echo {{ topic = c.topic, n = n }} c.ready = true end
+local util = {{ inc = function(n) return n + 1 end, word = "util" }}
+"""
+
+# What Lua raises itself has no code of its own: whatever the flow says of it is the same.
+_RUNTIME = frozenset(
+    ["arith.overflow", "arith.zero_division", "path.missing", "path.not_writable", "type.mismatch"]
+)
+_ORACLE = Path(__file__).with_name("oracle.lua").read_text()
+
+
+# What a stub answers: to whom, with which input, and how many calls went before.
+Answers: TypeAlias = Callable[[str, JSON, int], JSON]
+
+
+class TooLong(Exception):
+    """The program does not end soon; nothing can be compared."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: "ok" and the value, or "error" and the code; and who was asked."""
+
+    status: str
+    value: JSON
+    calls: tuple[JSON, ...]
+
+
+def answer(name: str, given: JSON, call: int) -> JSON:
+    """Answer a step as the stub *name* does.
+
+    Raises: WorkerFailure, as some inputs of `flaky` make it.
+    """
+    mark = zlib.crc32(json.dumps(canonical(given), sort_keys=True).encode()) + 7 * call
+    match name:
+        case "echo":
+            return given
+        case "num":
+            return (0, 1, 2, 3, 2.5, -1, 10)[mark % 7]
+        case "text":
+            return ("", "a", "PASS", "b c", "10")[mark % 5]
+        case "flaky":
+            if given == "fail" or (given != "ok" and mark % 3 == 0):
+                raise WorkerFailure("net.down", "no answer", True, None)
+            return mark % 5
+        case "rec":
+            return ({"ok": True, "n": mark % 4}, {"n": None, "t": "x"}, {"l": [1, 2, 3]})[mark % 3]
+        case "judge":
+            return {"verdict": "PASS" if call >= 4 else "BLOCKED", "notes": f"n{call}"}
+        case "swarm.sleep":
+            return None
+        case "list":
+            return [[1, 2, 3], [], ["a", "b"]][mark % 3]
+        case _:
+            return None if given == 1 else {"a": None, "b": 1}
+
+
+def canonical(value: JSON) -> JSON:
+    """Return a value as Lua knows it: nothing is not there, and empty tables are alike."""
+    if isinstance(value, dict):
+        members: dict[str, JSON] = value
+        if isinstance(members.get("code"), str) and "message" in members:
+            members = {name: members.get(name) for name in ("code", "message", "data")}
+            if members["code"] in _RUNTIME:
+                members["message"] = "<runtime>"
+        kept = {k: canonical(v) for k, v in members.items() if v is not None}
+        return kept or "<empty>"
+    if isinstance(value, list):
+        items: list[JSON] = value
+        while items and items[-1] is None:
+            items = items[:-1]
+        return [canonical(item) for item in items] or "<empty>"
+    if isinstance(value, str):
+        return "<runtime>" if value in _RUNTIME else value
+    if isinstance(value, bool) or value is None:
+        return value
+    # The sign of zero is lost here and there (docs/plain-lua.md).
+    return ("integer" if isinstance(value, int) else "float", repr(value + 0))
+
+
+def _ended(status: str, value: JSON, calls: list[JSON]) -> Ended:
+    return Ended(status, canonical(value), tuple(calls))
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it waits for something")
+
+
+SCRIPTS = InlineScripts()
+
+
+def told_by(source: str) -> list[dict[str, Any]]:
+    """Return what the author runtime tells of the flow, or flows, that a script returns."""
+
+    async def author() -> Any:
+        return await SCRIPTS.author(Script(FILE, source), folder=None)
+
+    made: Any = anyio.run(author)
+    blueprints: list[dict[str, Any]] = made if isinstance(made, list) else [made]
+    return [one["flow"] for one in blueprints]
+
+
+def computed(name: str, source: str, given: JSON) -> JSON:
+    """Do an implicit step, as the host's Lua worker would."""
+    try:
+        return finish(SCRIPTS.run(Script(name, source), given))
+    except ScriptFailed as failed:
+        raise WorkerFailure(failed.code, str(failed), False, failed.value) from failed
+
+
+class Batch:
+    """The flow functions of one script: what they share is read once.
+
+    Shape: the script returns a blueprint, or a list of them; *answers* are the agents'.
+    """
+
+    def __init__(self, source: str, answers: Answers = answer) -> None:
+        self.source = source
+        self.told = told_by(self.source)
+        self.answers = answers
+        self.calls: list[JSON] = []
+        self._oracle: Any = None
+
+    @classmethod
+    def of(cls, bodies: Sequence[str]) -> Batch:
+        """Make one script of functions."""
+        made = [f'flow.blueprint {{ id = "p", flow = {body} }}' for body in bodies]
+        return cls(HEAD + "return {\n" + ",\n".join(made) + "\n}\n")
+
+    def lowered(self, i: int, **options: Any) -> PlainFlow:
+        """Lower one of the functions."""
+        return lower_plain(self.told[i], {FILE: self.source}, **options)
+
+    def program(self, i: int, **options: Any) -> Program:
+        """Return one that is not refused, to be run."""
+        plain = self.lowered(i, **options)
+        assert not plain.problems, plain.problems
+        return Program(self, i, plain)
+
+    def in_lua(self, i: int, ctx: str) -> tuple[str, ...]:
+        """Run one of the functions itself."""
+        if self._oracle is None:
+            lua: Any = lua54.LuaRuntime(unpack_returned_tuples=True)
+            load = lua.execute(_ORACLE)
+            order = partial(self._order, lua)
+            self._oracle = load(self.source, f"@{FILE}", self._call, order)
+        self.calls.clear()
+        return self._oracle(i + 1, ctx)
+
+    def _call(self, name: str, given: str) -> tuple[bool, str, str]:
+        value = json.loads(given)
+        self.calls.append((name, canonical(value)))
+        try:
+            return True, json.dumps(self.answers(name, value, len(self.calls))), ""
+        except WorkerFailure as failure:
+            return False, failure.code, failure.message
+
+    def _order(self, lua: Any, names: Any) -> Any:
+        """Put the names of lanes in the order of the text."""
+        known: list[str] = list(names.values())
+        return lua.table_from(sorted(known, key=lambda name: self.source.find(f"{name} = fun")))
+
+
+class Program:
+    """One flow function, to be run on contexts both ways."""
+
+    def __init__(self, batch: Batch, i: int, plain: PlainFlow) -> None:
+        self._batch = batch
+        self._i = i
+        self.plain = plain
+        self.flow = flowir.load(plain.node)
+        self._agents = {one["name"]: one["source"] for one in plain.agents}
+
+    def through_machine(self, ctx: JSON) -> Ended:
+        """Run the lowered flow."""
+        calls: list[JSON] = []
+
+        def dispatch(ref: str, given: JSON) -> JSON:
+            if ref in self._agents:
+                return computed(ref, self._agents[ref], given)
+            calls.append((ref, canonical(given)))
+            return self._batch.answers(ref, given, len(calls))
+
+        try:
+            return _ended("ok", flowir.run(self.flow, ctx, dispatch), calls)
+        except FlowError as error:
+            if getattr(error, "cause_code", None) == "script.error":
+                return _ended("error", _told("type.mismatch", ""), calls)
+            return _ended("error", _told(error.code, error.message), calls)
+
+    def through_lua(self, ctx: JSON) -> Ended:
+        """Run the function itself.
+
+        Raises: TooLong.
+        """
+        status, *rest = self._batch.in_lua(self._i, json.dumps(ctx))
+        if status == "long":
+            raise TooLong
+        value = json.loads(rest[0]) if status == "ok" else _told(*rest)
+        return _ended(status, value, list(self._batch.calls))
+
+
+def _told(code: str, message: str) -> JSON:
+    """Return an error as it is compared: the machine's own words are not Lua's."""
+    machine = code in _RUNTIME or code.startswith("fanout.")
+    return [code, "" if machine else message]

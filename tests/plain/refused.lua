@@ -1,0 +1,101 @@
+--@ assignment to a global | global
+function(ctx) total = 4 end
+function(ctx) function helper() return 1 end end
+--@ assignment to a name of the script | belongs to the script
+function(ctx) MAX = 4 end
+function(ctx) CFG.limit = 5 end
+function(ctx) double = 1 end | stays the one it is
+--@ `<close>` | <close>
+function(ctx) local x <close> = nil end
+--@ `...` | '...'
+function(ctx) local function f(...) return echo(...) end f(1) end
+--@ several results of an agent | one value
+function(ctx) local a, b = echo(1) end
+function(ctx) return 1, 2 end
+--@ functions as values | function
+function(ctx) ctx.f = function() return 1 end end
+function(ctx) return { f = double } end
+function(ctx) echo(print) end | no output
+--@ agents as values | agent
+function(ctx) ctx.a = echo end
+function(ctx) return { who = echo } end
+--@ calls of what is not known | known only while the flow runs
+function(ctx) agents[ctx.name](1) end
+function(ctx) local f = ctx.f f() end | a value of the flow
+function(ctx) ctx.run() end
+function(ctx) ehco(1) end | no agent and no function
+--@ methods of tables | no method
+function(ctx) ctx.obj:run() end
+function(ctx) echo:call(1) end | an agent has no methods
+--@ `goto` elsewhere | goto
+function(ctx) ::top:: ctx.n = echo(1) if ctx.n then goto top end end
+--@ other iterators | ipairs or pairs
+function(ctx) for w in ctx.s:gmatch("%a+") do echo(w) end end
+function(ctx) for k in next, ctx do echo(k) end end
+--@ tables with items and names | items or names
+function(ctx) return { 1, a = 2 } end
+--@ other keys | positions
+function(ctx) local t = { [true] = 1 } end | boolean
+function(ctx) local t = {} t[0] = 1 end
+function(ctx) local t = { 1 } return t[true] end
+--@ metatables | plain values
+function(ctx) ctx.t = setmetatable({}, {}) end
+function(ctx) return getmetatable(ctx) end
+--@ `io`, `os`, `print` |
+function(ctx) print("x") end | no output
+function(ctx) ctx.t = os.time() end | no clock
+function(ctx) io.write("x") end | no files
+--@ chance | go the same way again
+function(ctx) return math.random(6) end
+--@ code made at run time | all code of a flow
+function(ctx) return load("return 1")() end
+--@ `require` inside the function | modules
+function(ctx) local m = require("m") end
+--@ coroutines | the machine schedules
+function(ctx) coroutine.yield(1) end
+--@ `select`, `next`, `rawget` and the like |
+function(ctx) return select("#", 1) end | one value
+function(ctx) return next(ctx) end | pairs
+function(ctx) return rawget(ctx, "a") end | metatables
+--@ `xpcall` | use pcall
+function(ctx) xpcall(function() end, print) end
+--@ functions handed to the library | with a function
+function(ctx) return ("a"):gsub("a", function() return "b" end) end
+function(ctx) local l = { 1 } table.sort(l, function(a, b) return a > b end) end | order of its own
+--@ `table.unpack`, `table.pack`, `table.move` |
+function(ctx) return math.max(table.unpack({ 1, 2 })) end | one by one
+function(ctx) return table.pack(1, 2) end | write { a, b }
+--@ infinity and NaN | finite
+function(ctx) return 1e999 end
+function(ctx) return 1 / 0 end | by zero
+--@ bytes that are no UTF-8 | UTF-8
+function(ctx) return "\xff" end
+--@ errors that are sure to come |
+function(ctx) return {} + 1 end | only numbers
+function(ctx) return "x" .. {} end | joins
+function(ctx) return {} < 1 end | compares
+function(ctx) for i = 1, 2, 0 do end end | zero
+--@ a write under another name | may reach too
+function(ctx) local d = ctx.draft d.title = "x" return ctx end
+function(ctx) ctx.a = ctx.b ctx.a.x = 1 end
+function(ctx) local o = {} local t = { n = 1 } o[1] = t t.n = 2 return o end
+function(ctx) ctx.l[2] = ctx.l[1] ctx.l[1].x = 5 end
+function(ctx) ctx.o.x = ctx.o end | inside itself
+function(ctx) ctx.all = { c = ctx } end | inside itself
+--@ changing the table that a loop goes over | goes over
+function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i].done = true end end
+function(ctx) for _, f in ipairs(ctx.files) do table.insert(ctx.files, f) end end
+--@ writing outside of a lane | a lane of parallel cannot write
+function(ctx) parallel(ctx.l, function(x) ctx.n = x end) end
+function(ctx) local n = 0 parallel(ctx.l, function(x) n = n + x end) end
+--@ recursion that calls agents | calls itself
+function(ctx) local function f(n) if n > 0 then return echo(f(n - 1)) end return 0 end return f(3) end
+--@ options that are not constant | constants
+function(ctx) echo(1, { timeout_s = ctx.n }) end
+function(ctx) echo(1, { timeuot_s = 5 }) end | did you mean 'timeout_s'
+--@ replacing the context | the context
+function(ctx) ctx = {} end
+function(ctx) ctx[ctx.name] = 1 end | by its name
+function(ctx) ctx.__ = 1 end | locals of a flow live
+--@ helpers that are not pure |
+function(ctx) local function now() return os.time() end return now() end | no clock
