@@ -6,6 +6,7 @@ from anyio import CancelScope
 
 from flowir.effects import Dispatch, Failure
 from swarm.core.gates import Ticket
+from swarm.core.terms import Terms
 
 __all__ = ("Attempt",)
 
@@ -13,12 +14,13 @@ __all__ = ("Attempt",)
 class Attempt:
     """What the driver knows of one dispatch.
 
-    Shape: `wanted` until it is answered or cancelled; `started` once its `step.started`
-    is written; `open` while its worker may say something; `scope` while something is
-    awaited for it; `resting` counts its waits for people and the clock; `refused` is how it
-    fails at once, where the run's budget has nothing left for it; `children` counts the
-    runs that it has begun; `ticket` is what it needs of the gates. Units: `due_s` and
-    `began_s` in seconds of the Clock port, `delay_s` what is left to wait before it starts.
+    Shape: `terms` are its agent's; `wanted` until it is answered or cancelled; `started`
+    once its `step.started` is written; `open` while its worker may say something; `scope`
+    while something is awaited for it; `resting` counts its waits for people and the clock;
+    `refused` is how it fails at once, where the run's budget has nothing left for it;
+    `children` counts the runs that it has begun; `ticket` is what it needs of the gates.
+    Units: `due_s` and `began_s` in seconds of the Clock port, `delay_s` what is left to wait
+    before it starts.
     """
 
     __slots__ = (
@@ -32,12 +34,14 @@ class Attempt:
         "resting",
         "scope",
         "started",
+        "terms",
         "ticket",
         "wanted",
     )
 
-    def __init__(self, dispatch: Dispatch, now_s: float, delay_s: float) -> None:
+    def __init__(self, dispatch: Dispatch, terms: Terms, now_s: float, delay_s: float) -> None:
         self.dispatch = dispatch
+        self.terms = terms
         self.delay_s = delay_s
         self.due_s = now_s + delay_s
         self.began_s = self.due_s

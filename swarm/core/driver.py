@@ -32,6 +32,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import anyio
+from anyio import CancelScope
 from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
@@ -45,17 +46,18 @@ from swarm.core import rows
 from swarm.core.answers import Answer, ask, timed_out
 from swarm.core.attempt import Attempt
 from swarm.core.children import Child, ChildHost, Children
-from swarm.core.gates import Gates, Ticket, ticket_of
+from swarm.core.gates import Gates, Ticket
 from swarm.core.link import Called, Link
 from swarm.core.log import RunLog
 from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import RunOutcome
+from swarm.core.terms import TermsBook
 from swarm.core.waits import Waits
 from swarm.errors import Bug, SwarmError
 from swarm.ports.clock import Clock
-from swarm.ports.worker import Call, Usage, Worker
+from swarm.ports.worker import Call, Usage
 
 __all__ = ("MAX_TASKS", "Driver")
 
@@ -111,6 +113,7 @@ class Driver:
         self._children = Children(log, self._meter, self._waits, children, lambda: self._parked)
         self._max_tasks = max_tasks
         self._gates = Gates() if gates is None else gates
+        self._terms = TermsBook(blueprint, self._gates.most)
         self._asked: dict[str, Attempt] = {}
         self._waiting: deque[Attempt] = deque()
         self._tasks: TaskGroup | None = None
@@ -150,7 +153,8 @@ class Driver:
         self._log.append(past.closing_rows())
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
         for asked in past.asked():
-            attempt = Attempt(asked.dispatch, now_s, asked.delay_s(wall_s))
+            terms = self._terms.of(asked.dispatch.ref)
+            attempt = Attempt(asked.dispatch, terms, now_s, asked.delay_s(wall_s))
             self._asked[asked.dispatch.key] = attempt
             self._waiting.append(attempt)
         for row in past.waits():
@@ -256,9 +260,24 @@ class Driver:
             self._tasks = None
 
     async def _follow(self, first: Attempt) -> None:
+        """Do an attempt, take its answer in, go on with what follows, until nothing does.
+
+        What stops one attempt is a scope of its lane, which is left once it was used: to
+        make one costs as much as to write a row.
+        """
         attempt: Attempt | None = first
         while attempt is not None:
-            answer = await self._attempt(attempt)
+            answer: Answer | None = None
+            with self._clock.deadline(None) as scope:
+                while True:
+                    answer = None
+                    answer = await self._attempt(attempt, scope)
+                    if scope.cancel_called:
+                        break
+                    follows = await self._advance(attempt, answer)
+                    if follows is None:
+                        return
+                    attempt = follows
             attempt = await self._advance(attempt, answer)
 
     async def _advance(self, attempt: Attempt, answer: Answer | None) -> Attempt | None:
@@ -344,8 +363,9 @@ class Driver:
         self._settle(attempt, answer.usage)
         del self._asked[dispatch.key]
         # Appended before the machine is told: should that fail, the answer is not lost.
-        parts = [rows.part(attempt, name, value) for name, value in answer.parts.items()]
-        self._log.append([*parts, rows.ended(attempt, answer, self._since(attempt.began_s))])
+        told = [rows.part(attempt, name, value) for name, value in answer.parts.items()]
+        told.append(rows.ended(attempt, answer, self._since(attempt.began_s)))
+        self._log.append(told)
         return self._take(
             self._machine.resolve(dispatch.key, answer.outcome, dispatch.attempt), ahead=True
         )
@@ -381,7 +401,8 @@ class Driver:
     def _ask(self, dispatch: Dispatch) -> Attempt:
         if dispatch.attempt > 1:
             self._log.append([rows.retrying(dispatch)])
-        attempt = Attempt(dispatch, self._clock.monotonic(), dispatch.delay_s)
+        terms = self._terms.of(dispatch.ref)
+        attempt = Attempt(dispatch, terms, self._clock.monotonic(), dispatch.delay_s)
         self._asked[dispatch.key] = attempt
         return attempt
 
@@ -413,39 +434,34 @@ class Driver:
         return ticket is None or self._gates.enter(ticket)
 
     def _ticket(self, attempt: Attempt) -> Ticket | None:
-        agent = attempt.dispatch.ref
-        ticket = ticket_of(self._log.run_id, self._blueprint, agent, self._gates.most)
-        attempt.ticket = ticket
-        return ticket
+        needs = attempt.terms.needs
+        if needs:
+            attempt.ticket = Ticket(self._log.run_id, needs)
+        return attempt.ticket
 
     def _start(self, attempt: Attempt) -> None:
         attempt.started = attempt.open = True
         attempt.began_s = self._clock.monotonic()
         self._log.append([rows.started(attempt)])
-        attempt.refused = self._meter.reserve(
-            attempt.dispatch.attempt,
-            self._most(attempt.dispatch.ref),
-            self._since(self._began_s),
-        )
+        number, most = attempt.dispatch.attempt, attempt.terms.most
+        attempt.refused = self._meter.reserve(number, most, self._used_s())
         self._warn()
 
     def _settle(self, attempt: Attempt, used: Usage) -> None:
         """Count what an attempt used."""
         if attempt.refused is None:
-            self._meter.settle(self._most(attempt.dispatch.ref), used)
+            self._meter.settle(attempt.terms.most, used)
             self._warn()
 
     def _warn(self) -> None:
-        used_s = self._since(self._began_s)
-        due = self._meter.warnings(used_s, self._machine.fuel_left)
-        if due:
-            self._log.append(due)
+        if self._meter.limited:
+            due = self._meter.warnings(self._used_s(), self._machine.fuel_left)
+            if due:
+                self._log.append(due)
 
-    def _most(self, agent: str) -> Usage:
-        """Return what an attempt of *agent* may use at most, as far as it says."""
-        spec = self._blueprint.agents.get(agent)
-        most = None if spec is None else spec.settings.get("reserve")
-        return _NOTHING if most is None else Usage(most.get("tokens", 0), most.get("cost", 0.0))
+    def _used_s(self) -> float:
+        """Return how long the run has gone on, where its budget asks for that; else 0."""
+        return self._since(self._began_s) if self._meter.limited else 0.0
 
     def _close(self) -> None:
         """Write the end of the run down, once the machine is done."""
@@ -489,15 +505,17 @@ class Driver:
 
     # -- one attempt -------------------------------------------------------------------
 
-    async def _attempt(self, attempt: Attempt) -> Answer | None:
+    async def _attempt(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
         """Do one attempt, and give its places back; None: nobody wants an answer now."""
         try:
-            return await self._tried(attempt)
+            return await self._tried(attempt, scope)
         finally:
+            attempt.scope = None
+            attempt.open = False
             if attempt.ticket is not None:
                 self._gates.leave(attempt.ticket)
 
-    async def _tried(self, attempt: Attempt) -> Answer | None:
+    async def _tried(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
         if attempt.wanted and not attempt.started:
             await self._wait(attempt)
         if not attempt.wanted or not attempt.started:
@@ -505,19 +523,22 @@ class Driver:
         if attempt.refused is not None:
             return Answer(attempt.refused)
         dispatch = attempt.dispatch
-        timeout_s = self._timeout(dispatch.ref, dispatch.timeout_s)
-        left_s = self._meter.wall_left_s(self._since(self._began_s))
+        timeout_s = dispatch.timeout_s
+        if timeout_s is None:
+            timeout_s = attempt.terms.timeout_s
+        left_s = self._meter.wall_left_s(self._used_s())
+        limit_s = _sooner(timeout_s, left_s)
         link = Link(attempt, self._log, self._delegate, self._waits, self._children)
+        attempt.scope = scope
+        if limit_s is None:
+            return await self._asked_of(dispatch.ref, dispatch.input, attempt, link, None)
         answer: Answer | None = None
-        with self._clock.deadline(_sooner(timeout_s, left_s)) as scope:
-            attempt.scope = scope
+        with self._clock.deadline(limit_s):
             answer = await self._asked_of(dispatch.ref, dispatch.input, attempt, link, timeout_s)
-        attempt.scope = None
-        attempt.open = False
         if answer is not None or not attempt.wanted:
             return answer
-        if left_s is not None and left_s == _sooner(timeout_s, left_s):
-            return Answer(self._meter.exhausted("wall_s", self._since(self._began_s)))
+        if limit_s == left_s:
+            return Answer(self._meter.exhausted("wall_s", self._used_s()))
         return None if timeout_s is None else timed_out(dispatch.ref, timeout_s)
 
     async def _wait(self, attempt: Attempt) -> None:
@@ -525,7 +546,7 @@ class Driver:
         with self._clock.deadline(None) as scope:
             attempt.scope = scope
             # A run out of time is not waited for: the attempt is refused then.
-            left_s = self._meter.wall_left_s(self._since(self._began_s))
+            left_s = self._meter.wall_left_s(self._used_s())
             await self._clock.sleep(_sooner(attempt.due_s - self._clock.monotonic(), left_s) or 0.0)
             ticket = attempt.ticket or self._ticket(attempt)
             if ticket is not None:
@@ -538,7 +559,7 @@ class Driver:
     async def _asked_of(
         self, agent: str, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
     ) -> Answer:
-        worker = self._blueprint.workers.get(agent)
+        worker = self._terms.of(agent).worker
         if worker is None:
             said = f"expected an agent of blueprint {self._blueprint.id!r}, got {agent!r}"
             return Answer(Failure("agent.unknown", said, True))
@@ -552,12 +573,12 @@ class Driver:
             dispatch.node_id,
             timeout_s,
         )
-        return await ask(cast("Worker", worker), call, link, self._blueprint.flow.limits)
+        return await ask(worker, call, link, self._blueprint.flow.limits)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt."""
         began_s = self._clock.monotonic()
-        timeout_s = self._timeout(agent, None)
+        timeout_s = self._terms.of(agent).timeout_s
         link = Link(attempt, self._log, self._delegate, self._waits, self._children, depth)
         answer: Answer | None = None
         with self._clock.deadline(timeout_s):
@@ -566,13 +587,6 @@ class Driver:
             answer = timed_out(agent, timeout_s or 0.0)
         self._meter.settle(_NOTHING, answer.usage)
         return Called(answer, self._since(began_s))
-
-    def _timeout(self, agent: str, timeout_s: float | None) -> float | None:
-        """Return the step's own limit, or else its agent's."""
-        if timeout_s is not None:
-            return timeout_s
-        spec = self._blueprint.agents.get(agent)
-        return None if spec is None else spec.settings.get("timeout_s")
 
     def _since(self, began_s: float) -> float:
         return round(self._clock.monotonic() - began_s, 6)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.ids import RunId
 
-__all__ = ("Gates", "Ticket", "ticket_of")
+__all__ = ("Gates", "Needs", "Ticket", "needs_of")
+
+# The gates, and how many each lets in.
+Needs: TypeAlias = tuple[tuple[str, int], ...]
 
 # Those who wait for people, for time, or for runs of their own do not take a place of the
 # host or the blueprint: a run within the run would wait for it for ever.
@@ -28,7 +31,7 @@ class Ticket:
 
     __slots__ = ("called", "inside", "needs", "run_id")
 
-    def __init__(self, run_id: RunId, needs: tuple[tuple[str, int], ...]) -> None:
+    def __init__(self, run_id: RunId, needs: Needs) -> None:
         self.run_id = run_id
         self.needs = needs
         self.inside = False
@@ -43,7 +46,7 @@ class Gates:
         self._taken: Counter[str] = Counter()
         self._wanted: Counter[str] = Counter()
         # Each run's tickets by what they need; the runs in the order of their turns.
-        self._waiting: dict[RunId, dict[tuple[tuple[str, int], ...], deque[Ticket]]] = {}
+        self._waiting: dict[RunId, dict[Needs, deque[Ticket]]] = {}
 
     def enter(self, ticket: Ticket) -> bool:
         """Take the places now, if they are free and nobody waits for one of them."""
@@ -114,10 +117,8 @@ class Gates:
             self._wanted[name] += by
 
 
-def ticket_of(
-    run_id: RunId, blueprint: CompiledBlueprint, agent: str, most: int | None
-) -> Ticket | None:
-    """Return what an attempt of *agent* needs; None: nothing is limited."""
+def needs_of(blueprint: CompiledBlueprint, agent: str, most: int | None) -> Needs:
+    """Return what an attempt of *agent* needs; `()`: nothing is limited."""
     spec = blueprint.agents.get(agent)
     limits: Mapping[str, int] = blueprint.document.get("limits", {})
     needs: list[tuple[str, int]] = []
@@ -128,4 +129,4 @@ def ticket_of(
     own = None if spec is None else spec.settings.get("concurrency")
     if own is not None:
         needs.append((f"{blueprint.id}/{agent}", own))
-    return Ticket(run_id, tuple(needs)) if needs else None
+    return tuple(needs)

@@ -20,7 +20,7 @@ from swarm.ports.worker import Usage
 
 __all__ = ("Meter", "Spent")
 
-_NOTHING: Final = Usage()
+_UNLIMITED: Final = Budget()
 _WORDS: Final = {
     "steps": "steps",
     "attempts": "attempts",
@@ -49,15 +49,19 @@ class Meter:
     """
 
     def __init__(self, budget: Budget | None = None) -> None:
-        self.budget = Budget() if budget is None else budget
+        self.budget = _UNLIMITED if budget is None else budget
         self.spent = Spent()
-        self._limits = {
-            name: limit for name in _WORDS if (limit := getattr(self.budget, name)) is not None
-        }
+        limits = {name: getattr(budget, name) for name in _WORDS} if budget else {}
+        self._limits = {name: limit for name, limit in limits.items() if limit is not None}
         self._parent: Meter | None = None
         self._held_tokens = 0
         self._held_cost = 0.0
         self._warned: set[str] = set()
+
+    @property
+    def limited(self) -> bool:
+        """Whether the run's own budget limits anything; else the time is nobody's concern."""
+        return bool(self._limits)
 
     def join(self, parent: Meter) -> None:
         """Count for *parent* too, from here on, and what was used before."""
@@ -72,15 +76,15 @@ class Meter:
         """
         self.count(int(attempt == 1), 1)
         failure = self._lacking(most, wall_s)
-        if failure is None and most != _NOTHING:
+        if failure is None and (most.tokens or most.cost):
             self._hold(most.tokens, most.cost)
         return failure
 
     def settle(self, most: Usage, used: Usage) -> None:
         """Count what an attempt used, instead of what was held back for it."""
-        if most != _NOTHING:
+        if most.tokens or most.cost:
             self._hold(-most.tokens, -most.cost)
-        if used != _NOTHING:
+        if used.tokens or used.cost:
             self.count(0, 0, used.tokens, used.cost)
 
     def count(self, steps: int, attempts: int, tokens: int = 0, cost: float = 0.0) -> None:

@@ -106,10 +106,14 @@ def _of(kind: str, dispatch: Dispatch) -> EventRow:
 def started(attempt: Attempt) -> EventRow:
     """Write that an attempt begins."""
     dispatch = attempt.dispatch
-    row = _of("step.started", dispatch)
-    row["node"] = dispatch.node_id
-    row["input"] = digest_of(dispatch.input)
-    return row
+    return {
+        "kind": "step.started",
+        "key": dispatch.key,
+        "attempt": dispatch.attempt,
+        "step": dispatch.ref,
+        "node": dispatch.node_id,
+        "input": digest_of(dispatch.input),
+    }
 
 
 def progress(attempt: Attempt, text: str) -> EventRow:

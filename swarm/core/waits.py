@@ -92,12 +92,14 @@ class Waits:
 
     def note(self) -> None:
         """Write down that the run begins or ceases to wait for people, where it does."""
-        status, in_flight = self._log.ahead, self._shift.in_flight
-        if in_flight is None or status not in ("running", "waiting"):
-            return
-        askers = self.questions.askers()
+        status, askers = self._log.ahead, self.questions.askers()
         if self._elsewhere:
             askers = askers | self._elsewhere
+        if status == "running" and not askers:
+            return
+        in_flight = self._shift.in_flight
+        if in_flight is None or status not in ("running", "waiting"):
+            return
         waiting = 0 < in_flight == len(askers)
         if waiting != (status == "waiting"):
             self._log.append([{"kind": "run.waiting" if waiting else "run.woken"}])

@@ -56,7 +56,7 @@ class Run:
         self._outcome: RunOutcome | None = None
         self._meter = Meter()
         self._begun = anyio.Event()
-        self._rested = anyio.Event()
+        self._rested: anyio.Event | None = None
         self.lock = anyio.Lock()
 
     @property
@@ -95,6 +95,8 @@ class Run:
         the outcome's `status` says so, and its `error` why.
         """
         while self._driver is not None:
+            if self._rested is None:
+                self._rested = anyio.Event()
             await self._rested.wait()
         if self._outcome is None:
             self._outcome = await self._keeper.outcome(self)
@@ -167,7 +169,6 @@ class Run:
         """Let *driver* make the run exist, or go on."""
         self._driver, self._outcome = driver, None
         self._meter = driver.meter
-        self._rested = anyio.Event()
         try:
             await driver.begin(cancelling=cancelling)
         except BaseException:
@@ -199,7 +200,9 @@ class Run:
     def _rest(self) -> None:
         self._driver = None
         self._log.rest()
-        self._rested.set()
+        if self._rested is not None:
+            self._rested.set()
+            self._rested = None
         self._keeper.rested(self)
 
 

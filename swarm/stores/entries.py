@@ -109,7 +109,8 @@ def extend(
             body = _large(run.run_id, row, body, limits, spill)
         before = link(before, body)
         entries.append(Entry(seq, before, body))
-        run = follow(run, row)
+        if kind.startswith("run."):
+            run = follow(run, row)
     head.seq, head.hash, head.run = seq, before, run
     return entries
 

@@ -60,11 +60,12 @@ class SqliteJournal:
         before = head.run
         entries = extend(head, rows, self._limits, lambda body: self._put(head, body))
         batch, number = self._group.open, head.number
-        batch.events.extend((number, seq, hash_, body) for seq, hash_, body in entries)
+        for seq, hash_, body in entries:
+            batch.events.append((number, seq, hash_, body))
         if head.run is not before or head.seq == len(rows):
             batch.runs[number] = head.run
-        if has_ended(head.run):
-            batch.ended[run_id] = head.seq
+            if has_ended(head.run):
+                batch.ended[run_id] = head.seq
         self._group.grown()
 
     async def commit(self) -> None:

@@ -1,0 +1,57 @@
+"""What a blueprint says of an agent's attempts, read once for a run and not for each.
+
+An agent that the blueprint does not have, has no terms but the limits of all.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, cast
+
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.gates import Needs, needs_of
+from swarm.ports.worker import Usage, Worker
+
+__all__ = ("Terms", "TermsBook")
+
+_NOTHING: Final = Usage()
+
+
+class Terms(NamedTuple):
+    """Who does an agent's attempts, and what each of them may take.
+
+    Shape: `most` is what one may use, as far as it is said; `needs` its places at the
+    gates. Units: `timeout_s` in seconds, where the step itself does not say.
+    """
+
+    worker: Worker | None
+    most: Usage
+    timeout_s: float | None
+    needs: Needs
+
+
+class TermsBook:
+    """The terms of one blueprint's agents, where *most* attempts go on in the host."""
+
+    def __init__(self, blueprint: CompiledBlueprint, most: int | None) -> None:
+        self._blueprint = blueprint
+        self._most = most
+        self._known: dict[str, Terms] = {}
+
+    def of(self, agent: str) -> Terms:
+        """Return the terms of an agent."""
+        terms = self._known.get(agent)
+        if terms is None:
+            terms = self._known[agent] = self._read(agent)
+        return terms
+
+    def _read(self, agent: str) -> Terms:
+        blueprint = self._blueprint
+        spec = blueprint.agents.get(agent)
+        settings = {} if spec is None else spec.settings
+        most = settings.get("reserve")
+        return Terms(
+            cast("Worker | None", blueprint.workers.get(agent)),
+            _NOTHING if most is None else Usage(most.get("tokens", 0), most.get("cost", 0.0)),
+            settings.get("timeout_s"),
+            needs_of(blueprint, agent, self._most),
+        )
