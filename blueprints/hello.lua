@@ -6,8 +6,8 @@ local shouter = flow.process "shouter" { argv = { "tr", "a-z", "A-Z" } }
 return flow.blueprint {
   id = "hello",
   agents = { greeter, shouter },
-  flow = flow.seq {
-    flow.step { agent = greeter, input = { name = 'default(ctx.name, "world")' }, out = "ctx.greeting" },
-    flow.step { agent = shouter, input = "ctx.greeting", out = "ctx.loud" },
-  },
+  flow = function(ctx)
+    ctx.greeting = greeter { name = ctx.name or "world" }
+    ctx.loud = shouter(ctx.greeting)
+  end,
 }

@@ -1,6 +1,7 @@
 -- Reviews a letter until it reads well, then checks the pages of a site side by side.
--- Steps are done by Lua (reviser), a Python function (readability) and a program
--- (checker, which works in this folder).
+-- Steps are done by Lua (reviser), a Python function (readability) and a program (checker,
+-- which works in this folder). The flow is an ordinary function that is not run but lowered:
+-- `swarm graph blueprints/review.lua` shows what becomes of it.
 local flow = require "flow"
 
 local readability = flow.fn "readability" -- tools/readability.py, named in swarm.toml
@@ -12,79 +13,59 @@ local checker = flow.process "checker" {
   timeout_s = 20,
 }
 
--- Mends one kind of finding a round: the worst first, as an editor would.
+-- Mends one finding of the worst kind; the text comes back with one blank between words.
 local reviser = flow.lua "reviser" [[
-  local text, worst = input.text, input.findings[1].kind
-  for _, finding in ipairs(input.findings) do
-    local what = finding.what
-    if finding.kind == worst then
-      local from, to = text:lower():find(what:lower(), 1, true)
-      local mended
-      if worst == "doubled" then
-        mended = what:match("^%S+")
-      elseif worst == "filler" then
-        mended = what == "in order to" and "to" or ""
-      else
-        mended = what:gsub("; (%l)", function(c) return ". " .. c:upper() end, 1)
-      end
-      text = text:sub(1, from - 1) .. mended .. text:sub(to + 1)
-    end
+  local text, finding = input.text, input.finding
+  local what = finding.what
+  local from, to = text:lower():find(what:lower(), 1, true)
+  local mended = ""
+  if finding.kind == "doubled" then
+    mended = what:match("^%S+")
+  elseif finding.kind == "filler" then
+    mended = what == "in order to" and "to" or ""
+  else
+    mended = what:gsub("; (%l)", function(c) return ". " .. c:upper() end, 1)
   end
+  text = text:sub(1, from - 1) .. mended .. text:sub(to + 1)
   return (text:gsub("  +", " "))
 ]]
-
-local revise_until_it_passes = flow.loop {
-  counter = "ctx.round",
-  max = 5,
-  when = 'default(ctx.review.verdict, "") ~= "PASS"',
-  exhausted_at = "ctx.gave_up",
-  run = flow.seq {
-    flow.step { agent = readability, input = "ctx.letter", out = "ctx.review" },
-    flow.branch {
-      when = 'ctx.review.verdict == "REVISE"',
-      run = flow.step {
-        agent = reviser,
-        input = { text = "ctx.letter", findings = "ctx.review.findings" },
-        out = "ctx.letter",
-      },
-    },
-  },
-}
-
--- A page that cannot be checked is a finding, not the end of the run.
-local check_pages = flow.fanout {
-  over = "ctx.pages",
-  as = "ctx.page",
-  join = "all",
-  limit = 4,
-  run = flow.try {
-    run = flow.step { agent = checker, input = { page = "ctx.page" }, out = "ctx.report" },
-    error_at = "ctx.error",
-    catch = flow.assign {
-      at = "ctx.report",
-      value = { page = "ctx.page", failed = "ctx.error.message" },
-    },
-  },
-  collect = "ctx.report",
-  out = "ctx.reports",
-}
 
 return flow.blueprint {
   id = "review",
   description = "Reviews a letter until it reads well, and checks pages in parallel.",
   agents = { readability, reviser, checker },
-  flow = flow.seq {
-    revise_until_it_passes,
-    check_pages,
-    flow.assign {
-      at = "ctx",
-      value = {
-        verdict = "ctx.review.verdict",
-        rounds = "ctx.round",
-        letter = "ctx.letter",
-        pages = "ctx.reports",
-        broken = "filter(ctx.reports, function(r) return exists(r.failed) end)",
-      },
-    },
-  },
+  flow = function(ctx)
+    local rounds = 0
+    for round = 1, 5 do
+      rounds = round
+      ctx.review = readability(ctx.letter)
+      if ctx.review.verdict == "PASS" then break end
+      local worst = ctx.review.findings[1].kind
+      for _, finding in ipairs(ctx.review.findings) do
+        if finding.kind == worst then
+          ctx.letter = reviser { text = ctx.letter, finding = finding }
+        end
+      end
+    end
+
+    -- A page that cannot be checked is a finding, not the end of the run.
+    local reports = parallel(ctx.pages, { limit = 4 }, function(page)
+      local ok, report = pcall(checker, { page = page })
+      if ok then return report end
+      return { page = page, failed = report.message }
+    end)
+
+    local broken = {}
+    for _, report in ipairs(reports) do
+      if report.failed then broken[#broken + 1] = report end
+    end
+
+    return {
+      verdict = ctx.review.verdict,
+      rounds = rounds,
+      letter = ctx.letter,
+      pages = reports,
+      broken = broken,
+    }
+  end,
 }

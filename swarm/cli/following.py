@@ -50,15 +50,17 @@ async def follow(
     since: int = 0,
     patience: Patience = "leave",
 ) -> Ended:
-    """Show what happens until the end; the first signal cancels the run, and only it.
+    """Show what happens until the end; the first signal ends the run here, and only it.
 
+    A run of a store on disk is interrupted, for `swarm runs resume` to go on with; one
+    that nobody could go on with is cancelled.
     *patience*: what to do while the run waits for people; who leaves, leaves it waiting.
     Raises: click.Abort, after a second signal: nobody is waited for.
     """
     interrupts: list[int] = []
     ended: list[RunOutcome] = []
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_on_signal, received, run, interrupts, tasks.cancel_scope)
+        tasks.start_soon(_end_on_signal, received, host, run, interrupts, tasks.cancel_scope)
         if await _shown(host, run, since, patience):
             ended.append(await run.wait())
         else:
@@ -86,16 +88,24 @@ async def _shown(host: Host, run: Run, since: int, patience: Patience) -> bool:
             return False
 
 
-async def _cancel_on_signal(
-    signals: AsyncIterator[int], run: Run, interrupts: list[int], everything: CancelScope
+async def _end_on_signal(
+    signals: AsyncIterator[int],
+    host: Host,
+    run: Run,
+    interrupts: list[int],
+    everything: CancelScope,
 ) -> None:
     async for number in signals:
         interrupts.append(number)
         if len(interrupts) > 1:
             everything.cancel()
             return
-        say("interrupted: cancelling the run")
-        await run.cancel("interrupted")
+        if host.durable:
+            say(f"interrupted — swarm runs resume {run.id} goes on with it")
+            await run.interrupt()
+        else:
+            say("interrupted: cancelling the run")
+            await run.cancel("interrupted")
 
 
 def report(ended: Ended, as_json: bool) -> Exit:

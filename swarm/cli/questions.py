@@ -46,8 +46,15 @@ def questions(run: str | None, store: str | None, as_json: bool) -> int:
 @click.option("--by", metavar="NAME", help="Who answers, for the journal.")
 @store_option
 def answer(question: str, value: str, by: str | None, store: str | None) -> int:
-    """Answer QUESTION; its run finds the answer when it goes on."""
+    """Answer QUESTION (RUN:NUMBER, as `swarm runs questions` prints it) with JSON.
+
+    Its run finds the answer when it goes on.
+    """
     run_id, _, _ = question.rpartition(":")
+    if not run_id:
+        raise WrongUse(
+            f"expected the id of a question, such as RUN:1, got {question!r} — swarm runs questions"
+        )
     given = _parsed(value)
 
     async def main() -> None:

@@ -161,6 +161,11 @@ class Host:
             parts.close()
             await self._scripts.aclose()
 
+    @property
+    def durable(self) -> bool:
+        """Whether a run that has not ended can be gone on with after this host."""
+        return self._opened().parts.durable
+
     def _opened(self) -> _Open:
         if self._open is None:
             raise closed()

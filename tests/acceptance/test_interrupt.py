@@ -1,4 +1,4 @@
-"""Ctrl-C: the run is cancelled, and what it started is gone."""
+"""Ctrl-C: the run rests, or is cancelled where it cannot rest, and its processes are gone."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_the_run_and_its_process_and_exits_130(
-    tmp_path: Path, number: signal.Signals
+@pytest.mark.parametrize(("store", "status"), [("state", "interrupted"), (":memory:", "cancelled")])
+def test_a_signal_ends_the_run_here_and_its_process_and_exits_130(
+    tmp_path: Path, number: signal.Signals, store: str, status: str
 ) -> None:
     (tmp_path / "sleeper.json").write_text(json.dumps(SLEEPER))
     run = subprocess.Popen(
@@ -54,6 +55,8 @@ def test_a_signal_cancels_the_run_and_its_process_and_exits_130(
             "run",
             "sleeper.json",
             "--json",
+            "--store",
+            store,
         ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -68,6 +71,6 @@ def test_a_signal_cancels_the_run_and_its_process_and_exits_130(
     finally:
         run.kill()
     assert run.returncode == 130, err
-    assert json.loads(out)["status"] == "cancelled"
+    assert json.loads(out)["status"] == status
     assert "Traceback" not in err
     assert not _alive(child)

@@ -278,6 +278,8 @@ def _is_temp(access: _Access) -> bool:
 def _shown(access: _Access) -> str:
     name = access[0].removeprefix(f"{CORNER}.")
     base = f"ctx.{name}" if name == access[0] else name
+    if access[:1] == _WHOLE:
+        base = "ctx"
     return base + "".join("[…]" if key == "*" else f".{key}" for key in access[1:])
 
 

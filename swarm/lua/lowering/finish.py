@@ -17,7 +17,6 @@ class Written:
 
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
-        self.corner = False
 
     def node(self, node: Drafted, at: str) -> dict[str, Any]:
         """Write one node."""

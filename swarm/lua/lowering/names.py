@@ -10,7 +10,7 @@ from flowir.syntax import Function
 from swarm.lua.lowering.known import Agent, Closure, Constant, Known, Library, Members, Opaque
 from swarm.lua.lowering.values import Kind, Value
 
-__all__ = ("Binding", "Callee", "Context", "Scope", "Slot", "Through")
+__all__ = ("Binding", "Callee", "Context", "Outside", "Scope", "Slot", "Through")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from swarm.lua.lowering.work import Lowers
 
 __all__ = ("LOOP_LIMIT", "asserted", "protect", "raise_again", "raised")
 
-PLAIN = "error"
+_PLAIN = "error"
 LOOP_LIMIT = "loop.limit"
 # What the machine raises: the codes that a handler may meet beside the script's own.
 _MACHINE = (
@@ -80,13 +80,13 @@ def _of_table(low: Lowers, table: Table, scope: Scope) -> Op:
 
 def _of_value(low: Lowers, value: Value, line: int) -> Op:
     if value.kind not in ("any", "object"):
-        return ops.fail(PLAIN, _text(value))
+        return ops.fail(_PLAIN, _text(value))
     kept = value if value.ir["op"] == "path" else low.work.keep(value, line)
     if value.kind == "object":
         return raise_again(low, kept, line)
     code, message, data = _parts(kept)
     is_text = ops.is_text(kept.ir)
-    code = ops.iif(is_text, ops.lit(PLAIN), code)
+    code = ops.iif(is_text, ops.lit(_PLAIN), code)
     message = ops.iif(is_text, kept.ir, message)
     return _looked_up(low, code, message, ops.iif(is_text, ops.NULL, data), line)
 
@@ -107,7 +107,7 @@ def _looked_up(low: Lowers, code: Op, message: Op, data: Op | None, line: int) -
         code = low.work.keep(Value(code), line).ir
     codes = sorted({*low.work.codes, *_MACHINE, LOOP_LIMIT})
     found = {"op": "in", "needle": code, "haystack": ops.lit(codes)}
-    return ops.iif(found, _among(codes, code, message, data), ops.fail(PLAIN, message, data))
+    return ops.iif(found, _among(codes, code, message, data), ops.fail(_PLAIN, message, data))
 
 
 def _among(codes: list[str], code: Op, message: Op, data: Op | None) -> Op:
@@ -134,7 +134,7 @@ def asserted(low: Lowers, e: Call, scope: Scope) -> Value:
     if messages:
         fail = _of_value(low, messages[0], e.line)
     else:
-        fail = ops.fail(PLAIN, ops.lit("assertion failed!"))
+        fail = ops.fail(_PLAIN, ops.lit("assertion failed!"))
     return Value(ops.iif(value.ir, value.ir, fail), value.kind)
 
 
