@@ -47,7 +47,7 @@ def test_a_signal_ends_the_run_here_and_its_process_and_exits_130(
     tmp_path: Path, number: signal.Signals, store: str, status: str
 ) -> None:
     (tmp_path / "sleeper.json").write_text(json.dumps(SLEEPER))
-    run = subprocess.Popen(
+    run = subprocess.Popen(  # noqa: S603 - our own command line
         [
             sys.executable,
             "-c",
