@@ -33,6 +33,8 @@ class Bench:
         self.kept: list[int] = []
         self.threads: set[int] = set()
         self.flown = threading.Event()
+        self.may_land = threading.Event()
+        self.may_land.set()
         self.landed = 0
         self.last = 0
         self.group = GroupCommit(self.write, self.land, seconds)
@@ -42,6 +44,7 @@ class Bench:
         self.flown.set()
         if self.cost_s:
             time.sleep(self.cost_s)
+        self.may_land.wait(10)
         if self.refuses:
             self.refuses -= 1
             raise SwarmError("journal.degraded", "no")
@@ -166,10 +169,11 @@ async def test_who_commits_what_another_has_in_the_air_waits_for_it() -> None:
         order.append(name)
 
     async with anyio.create_task_group() as tasks:
+        bench.may_land.clear()
         tasks.start_soon(said, "first", bench.append)
         await to_thread.run_sync(bench.flown.wait)
         assert bench.kept == []
-        tasks.start_soon(said, "second", lambda: None)
+        tasks.start_soon(said, "second", bench.may_land.set)
     assert sorted(order) == ["first", "second"]
     assert bench.kept == [1]
 
