@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from flowir.errors import FlowError, Malformed, Problem, shorten
+from flowir.errors import FlowError, Malformed, Problem, a_python, shorten
 from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN, Limits
 from flowir.path import Path, format_path
 
@@ -244,7 +244,7 @@ def _scalar(value: Any) -> int:
     elif value is not None and kind is not bool:
         hint = "write a list" if kind in (tuple, set, frozenset) else None
         # by its type: what derives from dict or str would be shown as a JSON value
-        raise _RefusedError(f"expected a JSON value, got a {kind.__name__}", hint)
+        raise _RefusedError(f"expected a JSON value, got {a_python(value)}", hint)
     return _SCALAR_SIZE
 
 

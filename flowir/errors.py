@@ -20,6 +20,7 @@ __all__ = (
     "Problem",
     "ProtocolError",
     "WorkerFailure",
+    "a_python",
     "shorten",
 )
 
@@ -50,7 +51,17 @@ def _scalar(value: object) -> str:
         return f"an integer of {value.bit_length()} bits"
     if isinstance(value, (int, float)):
         return repr(value)
-    return f"a {type(value).__name__}"
+    return a_python(value)
+
+
+def a_python(value: object) -> str:
+    """Name the Python type of *value*, with its article.
+
+    >>> a_python(()), a_python(object())
+    ('a tuple', 'an object')
+    """
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
 
 
 def _opened(left: str, value: Any, right: str, limit: int) -> str:

@@ -17,6 +17,7 @@ from math import isfinite
 from struct import Struct
 from typing import Any
 
+from flowir.errors import a_python
 from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN
 
 __all__ = ("CannotEnter", "decode", "encode")
@@ -70,7 +71,7 @@ def _put(value: object, out: Out, depth: int) -> None:
     kind = type(value)
     writer = _WRITERS.get(kind)
     if writer is None:
-        raise CannotEnter(f"expected JSON, got a {kind.__name__}")
+        raise CannotEnter(f"expected JSON, got {a_python(value)}")
     writer(value, out, depth)
 
 

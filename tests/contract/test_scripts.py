@@ -180,7 +180,7 @@ async def test_an_error_has_its_frames_and_value(bench: Bench) -> None:
 
 async def test_an_input_that_is_no_json_is_refused(bench: Bench) -> None:
     failed = await bench.fail("return 1", object())
-    assert str(failed) == "$ cannot enter Lua: expected JSON, got a object"
+    assert str(failed) == "$ cannot enter Lua: expected JSON, got an object"
 
 
 async def test_syntax_is_checked_without_running(scripts: ScriptRunner) -> None:
