@@ -18,7 +18,11 @@ SLEEPER = {
     "swarm": 1,
     "id": "sleeper",
     "agents": [
-        {"name": "sleeper", "kind": "process", "argv": ["sh", "-c", "echo $$ > pid; sleep 300"]}
+        {
+            "name": "sleeper",
+            "kind": "process",
+            "argv": ["sh", "-c", "[ -e pid ] || { echo $$ > pid; sleep 300; }"],
+        }
     ],
     "flow": {"kind": "step", "ref": "sleeper", "in": {"op": "lit", "value": ""}},
 }
@@ -54,6 +58,8 @@ def test_a_signal_ends_the_run_here_and_its_process_and_exits_130(
             "from swarm.cli.main import main; main()",
             "run",
             "sleeper.json",
+            "--run-id",
+            "nap",
             "--json",
             "--store",
             store,
@@ -74,3 +80,15 @@ def test_a_signal_ends_the_run_here_and_its_process_and_exits_130(
     assert json.loads(out)["status"] == status
     assert "Traceback" not in err
     assert not _alive(child)
+    if status == "interrupted":
+        command = [sys.executable, "-c", "from swarm.cli.main import main; main()"]
+        resumed = subprocess.run(  # noqa: S603 - our own command line
+            [*command, "runs", "resume", "nap", "--store", store],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert resumed.returncode == 0, resumed.stderr

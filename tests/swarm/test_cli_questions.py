@@ -159,3 +159,8 @@ def test_a_timer_survives_the_death_of_its_host(folder: Path, swarm: Any) -> Non
     [due_at] = [event["due_at"] for event in events if event["kind"] == "timer.set"]
     at = {event["kind"]: event["time_s"] for event in events}
     assert due_at <= at["step.finished"] <= max(due_at, at["run.resumed"]) + 1
+
+
+def test_what_is_no_question_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "answer", "nosuch", "5"]) == 2
+    assert "expected the id of a question, such as RUN:1, got 'nosuch'" in capsys.readouterr().err
