@@ -92,8 +92,10 @@ class AgentModel(_Strict):
     timeout_s: _Positive | None = None
     verdict: Annotated[list[_Text], Field(min_length=1)] = []
     tags: list[_Text] = []
+    tools: list[_Text] = []
     model: _Text = ""
     instructions: str = ""
+    extra: dict[str, Any] = {}
     reserve: ReserveModel = ReserveModel()
     concurrency: Annotated[int, Field(ge=1)] | None = None
 

@@ -559,8 +559,8 @@ class Driver:
     async def _asked_of(
         self, agent: str, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
     ) -> Answer:
-        worker = self._terms.of(agent).worker
-        if worker is None:
+        terms = self._terms.of(agent)
+        if terms.worker is None:
             said = f"expected an agent of blueprint {self._blueprint.id!r}, got {agent!r}"
             return Answer(Failure("agent.unknown", said, True))
         dispatch = attempt.dispatch
@@ -572,8 +572,9 @@ class Driver:
             dispatch.attempt,
             dispatch.node_id,
             timeout_s,
+            terms.spec,
         )
-        return await ask(worker, call, link, self._blueprint.flow.limits)
+        return await ask(terms.worker, call, link, self._blueprint.flow.limits)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt."""

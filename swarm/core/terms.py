@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, cast
 
+from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.gates import Needs, needs_of
 from swarm.ports.worker import Usage, Worker
@@ -20,13 +21,15 @@ class Terms(NamedTuple):
     """Who does an agent's attempts, and what each of them may take.
 
     Shape: `most` is what one may use, as far as it is said; `needs` its places at the
-    gates. Units: `timeout_s` in seconds, where the step itself does not say.
+    gates; `spec` is the agent as the blueprint has it.
+    Units: `timeout_s` in seconds, where the step itself does not say.
     """
 
     worker: Worker | None
     most: Usage
     timeout_s: float | None
     needs: Needs
+    spec: AgentSpec | None = None
 
 
 class TermsBook:
@@ -54,4 +57,5 @@ class TermsBook:
             _NOTHING if most is None else Usage(most.get("tokens", 0), most.get("cost", 0.0)),
             settings.get("timeout_s"),
             needs_of(blueprint, agent, self._most),
+            spec,
         )

@@ -28,8 +28,8 @@ __all__ = (
 class Call:
     """One attempt of one step, as a worker sees it.
 
-    Shape: `input` is a private copy. Units: `attempt` counts from 1, `timeout_s` in
-    seconds of the Clock port (None: no limit).
+    Shape: `input` is a private copy; `spec` is the agent as its blueprint has it.
+    Units: `attempt` counts from 1, `timeout_s` in seconds of the Clock port (None: no limit).
     """
 
     run_id: str
@@ -39,6 +39,7 @@ class Call:
     attempt: int = 1
     node_id: str | None = None
     timeout_s: float | None = None
+    spec: AgentSpec | None = None
 
     @property
     def idempotency_key(self) -> str:

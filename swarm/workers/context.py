@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from anyio import from_thread
 
+from swarm.blueprint.agent import AgentSpec
 from swarm.ports.questions import Ask, OnDeadline
 from swarm.ports.worker import Call, StepLink
 
@@ -63,6 +64,11 @@ class StepContext:
     def idempotency_key(self) -> str:
         """The name of this attempt for the outside world."""
         return self._call.idempotency_key
+
+    @property
+    def agent(self) -> AgentSpec:
+        """The agent as its blueprint has it: `.model`, `.instructions`, `.tools`, `.settings`."""
+        return self._call.spec or AgentSpec(self._call.agent, "function")
 
     @property
     def cancelled(self) -> bool:

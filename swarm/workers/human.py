@@ -78,7 +78,8 @@ def _ask(agent: AgentSpec, input: Any) -> Ask:
     verdicts = agent.settings.get("verdict")
     if verdicts and "schema" not in settings:
         settings["schema"] = {"enum": verdicts}
-    prompt = agent.settings.get("prompt") or agent.settings.get("description") or agent.name
+    words = (agent.settings.get("prompt"), agent.instructions, agent.description, agent.name)
+    prompt = next(word for word in words if word)
     return Ask(prompt, **{**settings, "input": input})
 
 

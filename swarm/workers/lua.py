@@ -25,9 +25,10 @@ _PERMANENT = frozenset({"script.syntax"})
 class LuaWorker:
     """Runs one script for each attempt."""
 
-    def __init__(self, script: Script, scripts: ScriptRunner) -> None:
+    def __init__(self, script: Script, scripts: ScriptRunner, agent: AgentSpec) -> None:
         self._script = script
         self._scripts = scripts
+        self._told = agent.told()
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
         """Do the attempt and return its outcome."""
@@ -37,7 +38,7 @@ class LuaWorker:
             "call": link.call,
             "ask": partial(_ask, link),
         }
-        facts: dict[str, Any] = {"key": call.key, "attempt": call.attempt}
+        facts: dict[str, Any] = {"key": call.key, "attempt": call.attempt, "agent": self._told}
         try:
             value = await self._scripts.run(self._script, call.input, host=host, facts=facts)
         except ScriptFailed as failed:
@@ -74,7 +75,7 @@ class LuaFactory:
 
     def build(self, agent: AgentSpec, tools: Toolbox) -> LuaWorker:
         """Make the worker of an agent without problems."""
-        return LuaWorker(_script(agent), tools.scripts)
+        return LuaWorker(_script(agent), tools.scripts, agent)
 
 
 def _script(agent: AgentSpec) -> Script:
