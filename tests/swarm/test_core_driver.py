@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from flowir import Success, WorkerFailure
 from flowir.errors import FlowError
 from flowir.machine import Machine
+from swarm.core.agenda import Agenda
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.events import RUN_ENDS, STEP_ENDS, Event
 from swarm.core.log import EventStream, RunLog
@@ -646,7 +647,7 @@ async def test_what_breaks_after_the_end_is_logged_and_changes_nothing(
             await bench.clock.sleep(call.input)
         finally:
             if call.input:
-                monkeypatch.setattr(Driver, "_admit", broken)
+                monkeypatch.setattr(Agenda, "admit", broken)
         return Outcome(None)
 
     def broken(*_: Any, **__: Any) -> Any:

@@ -1,0 +1,296 @@
+"""What one run has to do: the attempts that its machine wants, and which may begin.
+
+Told of an answer, it writes that down and asks the machine what follows; asked who may
+begin, it looks at task slots, gates and the budget, and writes that down too. All of it
+happens at once and in memory: rows are appended and wait for the driver to commit them,
+and nobody is touched before. Knows nothing of tasks or workers.
+
+    asked     what the machine wants and has no answer for, begun or not
+    waiting   what of that nobody has taken up yet
+    busy      task slots that are taken
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from flowir.effects import Cancel, Dispatch, Effect
+from flowir.errors import FlowError
+from flowir.machine import Machine
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core import rows
+from swarm.core.answers import Answer
+from swarm.core.attempt import Attempt
+from swarm.core.gates import Gates, Ticket
+from swarm.core.log import RunLog
+from swarm.core.meter import Meter
+from swarm.core.replay import Replay
+from swarm.core.run import RunOutcome
+from swarm.core.terms import TermsBook
+from swarm.core.waits import Waits
+from swarm.ports.clock import Clock
+from swarm.ports.worker import Usage
+
+__all__ = ("Agenda",)
+
+
+class Agenda:
+    """The work of one run.
+
+    `outcome` is how the run ended, once its end is appended; `parked` whether it rests:
+    then nothing begins and no answer is wanted; `pausing` whether nothing new begins.
+    """
+
+    def __init__(
+        self,
+        blueprint: CompiledBlueprint,
+        machine: Machine,
+        meter: Meter,
+        *,
+        log: RunLog,
+        clock: Clock,
+        waits: Waits,
+        gates: Gates,
+        max_tasks: int,
+        elapsed_s: float = 0.0,
+    ) -> None:
+        self.outcome: RunOutcome | None = None
+        self.pausing = False
+        self.parked = False
+        self.meter = meter
+        self.terms = TermsBook(blueprint, gates.most)
+        self._machine = machine
+        self._log = log
+        self._clock = clock
+        self._waits = waits
+        self._gates = gates
+        self._max_tasks = max_tasks
+        self._asked: dict[str, Attempt] = {}
+        self._waiting: deque[Attempt] = deque()
+        self._busy = 0
+        self._began_s = clock.monotonic() - elapsed_s
+
+    # -- what the machine says ---------------------------------------------------------
+
+    def start(self) -> None:
+        """Ask a machine that is new what it wants."""
+        self._take(self._machine.start())
+
+    def go_on(self, past: Replay) -> None:
+        """Ask again for what has no answer yet; what had begun is begun anew."""
+        self._log.append(past.closing_rows())
+        now_s, wall_s = self._clock.monotonic(), self._clock.wall()
+        for asked in past.asked():
+            terms = self.terms.of(asked.dispatch.ref)
+            attempt = Attempt(asked.dispatch, terms, now_s, asked.delay_s(wall_s))
+            self._asked[asked.dispatch.key] = attempt
+            self._waiting.append(attempt)
+        for row in past.waits():
+            self._waits.recall(row)
+        for question in self._waits.questions.open():
+            known = self._asked.get(question.key)
+            if known is None or known.dispatch.attempt != question.attempt:
+                self._waits.questions.withdraw(question.key, question.attempt)
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether somebody asked for the end of the run."""
+        return self._machine.cancelling
+
+    def cancel(self, reason: str) -> list[Attempt]:
+        """Tell the machine that the run is to end; return the attempts it stopped."""
+        self.pausing = False
+        self._log.append([rows.cancelling(reason)])
+        return self._take(self._machine.cancel(reason))
+
+    def resolve(self, attempt: Attempt, answer: Answer) -> list[Attempt]:
+        """Write an answer down and tell the machine; return the attempts it stopped."""
+        dispatch = attempt.dispatch
+        attempt.drop()
+        self._waits.over(attempt)
+        self._settle(attempt, answer.usage)
+        del self._asked[dispatch.key]
+        # Appended before the machine is told: should that fail, the answer is not lost.
+        told = [rows.part(attempt, name, value) for name, value in answer.parts.items()]
+        told.append(rows.ended(attempt, answer, self.since(attempt.began_s)))
+        self._log.append(told)
+        return self._take(
+            self._machine.resolve(dispatch.key, answer.outcome, dispatch.attempt), ahead=True
+        )
+
+    def _take(self, effects: Iterable[Effect], *, ahead: bool = False) -> list[Attempt]:
+        """Note what the machine wants; return the attempts that it wants no more.
+
+        *ahead*: what is new goes before what waits already, so that lanes are finished
+        rather than begun.
+        """
+        stopped: list[Attempt] = []
+        new: list[Attempt] = []
+        for effect in effects:
+            if isinstance(effect, Cancel):
+                stopped.append(self._drop(effect))
+            else:
+                new.append(self._ask(effect))
+        if ahead:
+            self._waiting.extendleft(reversed(new))
+        else:
+            self._waiting.extend(new)
+        return stopped
+
+    def _drop(self, cancel: Cancel) -> Attempt:
+        attempt = self._asked.pop(cancel.key)
+        attempt.drop()
+        self._waits.over(attempt)
+        if attempt.started:
+            self._settle(attempt, Usage())
+            self._log.append([rows.cancelled(attempt.dispatch, self.since(attempt.began_s))])
+        return attempt
+
+    def _ask(self, dispatch: Dispatch) -> Attempt:
+        if dispatch.attempt > 1:
+            self._log.append([rows.retrying(dispatch)])
+        terms = self.terms.of(dispatch.ref)
+        attempt = Attempt(dispatch, terms, self._clock.monotonic(), dispatch.delay_s)
+        self._asked[dispatch.key] = attempt
+        return attempt
+
+    # -- who may begin -----------------------------------------------------------------
+
+    def admit(self, *, own: bool) -> list[Attempt]:
+        """Decide who may start now, and write that down where it starts at once.
+
+        *own*: the caller's own task is free for the first of them.
+        """
+        admitted: list[Attempt] = []
+        waiting = self._waiting
+        if self.pausing:
+            return admitted
+        while waiting and (own or self._busy < self._max_tasks):
+            attempt = waiting.popleft()
+            if not attempt.wanted:
+                continue
+            if attempt.delay_s <= 0 and self._enter(attempt):
+                self.begin(attempt)
+            admitted.append(attempt)
+            if own:
+                own = False
+            else:
+                self._busy += 1
+        return admitted
+
+    def ticket(self, attempt: Attempt) -> Ticket | None:
+        """Return what *attempt* needs of the gates; None: nothing."""
+        needs = attempt.terms.needs
+        if needs and attempt.ticket is None:
+            attempt.ticket = Ticket(self._log.run_id, needs)
+        return attempt.ticket
+
+    def _enter(self, attempt: Attempt) -> bool:
+        """Pass the gates, if that is possible now."""
+        ticket = self.ticket(attempt)
+        return ticket is None or self._gates.enter(ticket)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Write down that *attempt* starts, and count it."""
+        attempt.started = attempt.open = True
+        attempt.began_s = self._clock.monotonic()
+        self._log.append([rows.started(attempt)])
+        number, most = attempt.dispatch.attempt, attempt.terms.most
+        attempt.refused = self.meter.reserve(number, most, self.used_s())
+        self._warn()
+
+    def take_slot(self) -> None:
+        """Take a task slot, even if that is one too many for a moment."""
+        self._busy += 1
+
+    def free_slot(self) -> None:
+        """Give a task slot back."""
+        self._busy -= 1
+
+    # -- the budget --------------------------------------------------------------------
+
+    def _settle(self, attempt: Attempt, used: Usage) -> None:
+        """Count what an attempt used."""
+        if attempt.refused is None:
+            self.meter.settle(attempt.terms.most, used)
+            self._warn()
+
+    def _warn(self) -> None:
+        if self.meter.limited:
+            due = self.meter.warnings(self.used_s(), self._machine.fuel_left)
+            if due:
+                self._log.append(due)
+
+    def used_s(self) -> float:
+        """Return how long the run has gone on, where its budget asks for that; else 0."""
+        return self.since(self._began_s) if self.meter.limited else 0.0
+
+    def since(self, began_s: float) -> float:
+        """Return how long something has taken that began at *began_s* of the clock."""
+        return round(self._clock.monotonic() - began_s, 6)
+
+    # -- rest --------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int | None:
+        """How many dispatches have no answer yet, begun or not; None where the run rests."""
+        return None if self.parked else len(self._asked)
+
+    def asleep(self) -> list[Attempt]:
+        """Return the attempts that wait before they begin, or that nobody wants any more."""
+        return [a for a in self._asked.values() if not a.started or not a.wanted]
+
+    def pause_if_waiting(self) -> list[Attempt]:
+        """Let a run that is to pause rest where it only waits for people."""
+        if self.pausing and not self.parked and self._log.ahead == "waiting":
+            return self.park("run.paused")
+        return []
+
+    def park(self, kind: str | None) -> list[Attempt]:
+        """Begin nothing any more and want no answers; write *kind* down as the reason.
+
+        Shape: the attempts that are to be stopped.
+        """
+        self.parked = True
+        stopped = [attempt for attempt in self._asked.values() if attempt.started]
+        for attempt in self._asked.values():
+            attempt.drop()
+        self._asked.clear()
+        self._waiting.clear()
+        if kind is not None:
+            self._log.append([rows.interrupted(attempt.dispatch) for attempt in stopped])
+            cause = {"cause": "closed"} if kind == "run.interrupted" else {}
+            self._log.append([{**rows.run(kind), **cause}])
+        return stopped
+
+    # -- the end -----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write the end of the run down, once the machine is done."""
+        if not self._machine.done or self.outcome is not None or self.parked:
+            return
+        error = self._machine.error
+        self._end(None if error is not None else self._machine.result, error)
+
+    def fail(self, error: FlowError) -> None:
+        """End a run that the host itself broke: no step stays open, the reason is told."""
+        for attempt in self._asked.values():
+            if attempt.started:
+                duration_s = self.since(attempt.began_s)
+                self._log.append([rows.cancelled(attempt.dispatch, duration_s)])
+        self._end(None, error)
+
+    def _end(self, ctx: Any, error: FlowError | None) -> None:
+        row = rows.run_ended(ctx, error, self.since(self._began_s))
+        if error is not None and error.code == "budget.exhausted":
+            row["partial"] = self._machine.main.ctx
+        self._log.append([row])
+        if error is None:
+            self.outcome = RunOutcome(self._log.run_id, "succeeded", ctx)
+        else:
+            status = "cancelled" if row["kind"] == "run.cancelled" else "failed"
+            self.outcome = RunOutcome(
+                self._log.run_id, status, None, row["error"], row.get("partial")
+            )

@@ -1,0 +1,141 @@
+"""Where attempts are made: each waits for its time and its turn, and meets its worker.
+
+What an attempt may take is bounded here, by its step, its agent and the run's budget; who
+is asked for an answer gives one, in time or not at all. Knows nothing of what follows
+from an answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import CancelScope
+
+from flowir.effects import Failure
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.agenda import Agenda
+from swarm.core.answers import Answer, ask, timed_out
+from swarm.core.attempt import Attempt
+from swarm.core.children import Children
+from swarm.core.gates import Gates
+from swarm.core.link import Called, Link
+from swarm.core.log import RunLog
+from swarm.core.waits import Waits
+from swarm.ports.clock import Clock
+from swarm.ports.worker import Call, Usage
+
+__all__ = ("Workshop",)
+
+_NOTHING = Usage()
+
+
+class Workshop:
+    """Makes the attempts of one run."""
+
+    def __init__(
+        self,
+        blueprint: CompiledBlueprint,
+        agenda: Agenda,
+        *,
+        log: RunLog,
+        clock: Clock,
+        gates: Gates,
+        waits: Waits,
+        children: Children,
+    ) -> None:
+        self._blueprint = blueprint
+        self._agenda = agenda
+        self._log = log
+        self._clock = clock
+        self._gates = gates
+        self._waits = waits
+        self._children = children
+
+    async def attempt(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
+        """Make one attempt, and give its places back; None: nobody wants an answer now."""
+        try:
+            return await self._tried(attempt, scope)
+        finally:
+            attempt.scope = None
+            attempt.open = False
+            if attempt.ticket is not None:
+                self._gates.leave(attempt.ticket)
+
+    async def _tried(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
+        if attempt.wanted and not attempt.started:
+            await self._wait(attempt)
+        if not attempt.wanted or not attempt.started:
+            return None
+        if attempt.refused is not None:
+            return Answer(attempt.refused)
+        dispatch, agenda = attempt.dispatch, self._agenda
+        timeout_s = dispatch.timeout_s
+        if timeout_s is None:
+            timeout_s = attempt.terms.timeout_s
+        left_s = agenda.meter.wall_left_s(agenda.used_s())
+        limit_s = _sooner(timeout_s, left_s)
+        link = Link(attempt, self._log, self._delegate, self._waits, self._children)
+        attempt.scope = scope
+        if limit_s is None:
+            return await self._asked_of(dispatch.ref, dispatch.input, attempt, link, None)
+        answer: Answer | None = None
+        with self._clock.deadline(limit_s):
+            answer = await self._asked_of(dispatch.ref, dispatch.input, attempt, link, timeout_s)
+        if answer is not None or not attempt.wanted:
+            return answer
+        if limit_s == left_s:
+            return Answer(agenda.meter.exhausted("wall_s", agenda.used_s()))
+        return None if timeout_s is None else timed_out(dispatch.ref, timeout_s)
+
+    async def _wait(self, attempt: Attempt) -> None:
+        """Let the delay before another attempt pass, and its turn at the gates come."""
+        agenda = self._agenda
+        with self._clock.deadline(None) as scope:
+            attempt.scope = scope
+            # A run out of time is not waited for: the attempt is refused then.
+            left_s = agenda.meter.wall_left_s(agenda.used_s())
+            await self._clock.sleep(_sooner(attempt.due_s - self._clock.monotonic(), left_s) or 0.0)
+            ticket = agenda.ticket(attempt)
+            if ticket is not None:
+                await self._gates.wait(ticket)
+        attempt.scope = None
+        if attempt.wanted and not agenda.pausing:
+            agenda.begin(attempt)
+            await self._log.commit()
+
+    async def _asked_of(
+        self, agent: str, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
+    ) -> Answer:
+        terms = self._agenda.terms.of(agent)
+        if terms.worker is None:
+            said = f"expected an agent of blueprint {self._blueprint.id!r}, got {agent!r}"
+            return Answer(Failure("agent.unknown", said, True))
+        dispatch = attempt.dispatch
+        call = Call(
+            self._log.run_id,
+            dispatch.key,
+            agent,
+            input,
+            dispatch.attempt,
+            dispatch.node_id,
+            timeout_s,
+            terms.spec,
+        )
+        return await ask(terms.worker, call, link, self._blueprint.flow.limits)
+
+    async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
+        """Let another agent do something for a worker, within that worker's attempt."""
+        agenda, began_s = self._agenda, self._clock.monotonic()
+        timeout_s = agenda.terms.of(agent).timeout_s
+        link = Link(attempt, self._log, self._delegate, self._waits, self._children, depth)
+        answer: Answer | None = None
+        with self._clock.deadline(timeout_s):
+            answer = await self._asked_of(agent, input, attempt, link, timeout_s)
+        if answer is None:
+            answer = timed_out(agent, timeout_s or 0.0)
+        agenda.meter.settle(_NOTHING, answer.usage)
+        return Called(answer, agenda.since(began_s))
+
+
+def _sooner(one_s: float | None, other_s: float | None) -> float | None:
+    return one_s if other_s is None or (one_s is not None and one_s < other_s) else other_s
