@@ -14,6 +14,7 @@ from flowir.nodes import Flow
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.inputs import first_context
+from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
 from swarm.errors import Place
 
@@ -56,6 +57,11 @@ class CompiledBlueprint:
         """Return what a run of it may use, where its starter gave a budget as well."""
         own = self.document.get("limits", {}).get("budget")
         return given if own is None else Budget.of(own).within(given)
+
+    @property
+    def events(self) -> int:
+        """How many events a run of it may have."""
+        return self.document.get("limits", {}).get("events", EVENTS)
 
     def place_of(self, at: str) -> Place | None:
         """Return the author's line of a place in the flow, as its machine names it.

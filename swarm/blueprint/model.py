@@ -17,7 +17,13 @@ from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.sentences import problems_of
 
-__all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "VERSION", "model_problems")
+__all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "EVENTS", "VERSION", "model_problems")
+
+# How many events a run may have, where its blueprint does not say; half of what a store
+# takes may be said, so that there is room for the end.
+EVENTS = 51_200
+_MOST_EVENTS = 500_000
+
 
 VERSION = 1
 # An id may name files and refs elsewhere, so its alphabet is closed.
@@ -72,6 +78,7 @@ class LimitsModel(_Strict):
     in_flight: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.in_flight)] = DEFAULT_LIMITS.in_flight
     budget: Budget = Budget()
     concurrency: Annotated[int, Field(ge=1)] | None = None
+    events: Annotated[int, Field(ge=10, le=_MOST_EVENTS)] = EVENTS
 
 
 class ReserveModel(_Strict):

@@ -71,6 +71,8 @@ class Agenda:
         self._waiting: deque[Attempt] = deque()
         self._busy = 0
         self._began_s = clock.monotonic() - elapsed_s
+        self._ending: FlowError | None = None
+        log.bound(blueprint.events)
 
     # -- what the machine says ---------------------------------------------------------
 
@@ -80,6 +82,7 @@ class Agenda:
 
     def go_on(self, past: Replay) -> None:
         """Ask again for what has no answer yet; what had begun is begun anew."""
+        self._ending = past.ending
         self._log.append(past.closing_rows())
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
         for asked in past.asked():
@@ -96,7 +99,7 @@ class Agenda:
 
     @property
     def cancelling(self) -> bool:
-        """Whether somebody asked for the end of the run."""
+        """Whether the run is to end before its time."""
         return self._machine.cancelling
 
     def cancel(self, reason: str) -> list[Attempt]:
@@ -104,6 +107,21 @@ class Agenda:
         self.pausing = False
         self._log.append([rows.cancelling(reason)])
         return self._take(self._machine.cancel(reason))
+
+    def end_if_long(self, *, begins: bool = False) -> list[Attempt]:
+        """Let the run fail where more would begin than its log may hold.
+
+        It ends as a cancelled one does: `finally` bodies run, and what is in flight is
+        stopped. *begins*: an attempt that is not among those who wait is about to.
+        Shape: the attempts that are to be stopped.
+        """
+        if not self._log.full or self._machine.cancelling or self.pausing:
+            return []
+        if not begins and not any(attempt.wanted for attempt in self._waiting):
+            return []
+        self._ending = error = self._log.too_long()
+        self._log.append([rows.cancelling(error.message, error.code)])
+        return self._take(self._machine.cancel(error.message))
 
     def resolve(self, attempt: Attempt, answer: Answer) -> list[Attempt]:
         """Write an answer down and tell the machine; return the attempts it stopped."""
@@ -168,6 +186,8 @@ class Agenda:
         if self.pausing:
             return admitted
         while waiting and (own or self._busy < self._max_tasks):
+            if self._log.full and not self._machine.cancelling:
+                break
             attempt = waiting.popleft()
             if not attempt.wanted:
                 continue
@@ -194,9 +214,10 @@ class Agenda:
 
     def begin(self, attempt: Attempt) -> None:
         """Write down that *attempt* starts, and count it."""
+        # Appended first: a start that was refused needs no end.
+        self._log.append([rows.started(attempt)])
         attempt.started = attempt.open = True
         attempt.began_s = self._clock.monotonic()
-        self._log.append([rows.started(attempt)])
         number, most = attempt.dispatch.attempt, attempt.terms.most
         attempt.refused = self.meter.reserve(number, most, self.used_s())
         self._warn()
@@ -272,6 +293,8 @@ class Agenda:
         if not self._machine.done or self.outcome is not None or self.parked:
             return
         error = self._machine.error
+        if error is not None and error.code == "run.cancelled" and self._ending is not None:
+            error = self._ending
         self._end(None if error is not None else self._machine.result, error)
 
     def fail(self, error: FlowError) -> None:

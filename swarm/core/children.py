@@ -24,6 +24,9 @@ from swarm.ids import RunId
 
 __all__ = ("Child", "ChildEnd", "ChildHost", "Children", "child_id")
 
+# Ends of a child that no other attempt could better.
+_FINAL = frozenset({"budget.exhausted", "journal.too_long"})
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -139,5 +142,5 @@ def _value(outcome: RunOutcome) -> Any:
     said = f"run {outcome.run_id} {outcome.status} at {error['at'] or '$'}: {error['message']}"
     code = error.get("cause_code") or error["code"]
     # What rests has no end that another attempt could better.
-    permanent = outcome.status not in ENDED or code == "budget.exhausted"
+    permanent = outcome.status not in ENDED or code in _FINAL
     raise WorkerFailure(code, said, permanent, {"run": outcome.run_id, "error": dict(error)})

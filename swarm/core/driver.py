@@ -157,6 +157,7 @@ class Driver:
         if cancelling is not None and not agenda.cancelling:
             agenda.cancel(cancelling)
         agenda.take_slot()
+        agenda.end_if_long()
         self._first = agenda.admit(own=True)
         agenda.close()
         await self._log.commit()
@@ -270,6 +271,7 @@ class Driver:
         stopped: list[Attempt] = []
         if attempt.wanted and answer is not None:
             stopped = agenda.resolve(attempt, answer)
+        stopped += agenda.end_if_long()
         admitted = agenda.admit(own=True)
         self._waits.note()
         agenda.close()
@@ -309,13 +311,17 @@ class Driver:
         """Let others have the task slot of an attempt that waits for a person or the clock."""
         agenda = self._agenda
         admitted: list[Attempt] = []
+        stopped: list[Attempt] = []
         if attempt.resting == 1:
             agenda.free_slot()
             if attempt.ticket is not None:
                 self._gates.leave(attempt.ticket)
             # Without a group this is the only lane: nobody waits for its slot.
-            admitted = agenda.admit(own=False) if self._tasks is not None else []
-        await self._stop(agenda.pause_if_waiting())
+            if self._tasks is not None:
+                stopped = agenda.end_if_long()
+                admitted = agenda.admit(own=False)
+        stopped += agenda.pause_if_waiting()
+        await self._stop(stopped)
         self._spawn(admitted)
 
     def wake(self, attempt: Attempt) -> None:

@@ -159,10 +159,15 @@ class RunBlocked(_Row):
 
 
 class RunCancelling(_Row):
-    """Somebody asked for the end of the run; what is in flight is being cancelled."""
+    """The run is to end before its time; what is in flight is being cancelled.
+
+    Shape: `code` is `run.cancelled` where somebody asked for it, else that of the error
+    which the run will end with.
+    """
 
     kind: Literal["run.cancelling"]
     reason: str
+    code: str
 
 
 class RunFinished(_Row):

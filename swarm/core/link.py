@@ -62,16 +62,18 @@ class Link:
 
     async def progress(self, text: str) -> None:
         """Tell the run's watchers how far this attempt is."""
+        self._check_room()
         await self._record(rows.progress(self._attempt, admit(str(text), at="progress")))
 
     async def part(self, name: str, value: Any) -> None:
         """Hand over a named artifact beside the answer."""
+        self._check_room()
         name = admit(str(name), at="part")
         await self._record(rows.part(self._attempt, name, admit(value, at=f"part {name!r}")))
 
     async def call(self, agent: str, input: Any) -> Any:
         """Let another agent of this blueprint do something, and return its answer."""
-        self._check_open()
+        self._check_room()
         if self._depth >= _CALLS:
             raise WorkerFailure(
                 "call.depth",
@@ -89,23 +91,30 @@ class Link:
 
     async def ask(self, ask: Ask) -> Any:
         """Ask a person, and return the answer; the question outlives the host."""
-        self._check_open()
+        self._check_room()
         return await self._waits.ask(self._attempt, ask)
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* pass; when they are over is written down, and outlives the host."""
-        self._check_open()
+        self._check_room()
         await self._waits.sleep(self._attempt, seconds)
 
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
         """Run another blueprint as a child of this run, and return its final context."""
-        self._check_open()
+        self._check_room()
         return await self._children.run(self._attempt, blueprint, input)
 
     async def _record(self, *events: dict[str, Any]) -> None:
         self._check_open()
         self._log.append(list(events))
         await self._log.commit()
+
+    def _check_room(self) -> None:
+        """Refuse what would make the log of the run longer than it may be."""
+        self._check_open()
+        if self._log.full:
+            error = self._log.too_long()
+            raise WorkerFailure(error.code, error.message, True)
 
     def _check_open(self) -> None:
         if not self._attempt.open:

@@ -7,12 +7,14 @@ nothing is kept for him.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
 import anyio
 
+from flowir.errors import FlowError
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, RunStatus, next_status
 from swarm.errors import SwarmError
@@ -22,6 +24,11 @@ from swarm.ports.journal import Journal
 
 __all__ = ("EventStream", "RunLog")
 
+_LOGGER = logging.getLogger(__name__)
+
+# The share of its length at which a log says that it grows long.
+_WARN_AT = 0.2
+_NEVER = float("inf")
 # How long to wait before a journal that could not write is asked again.
 _AGAIN_S = 1.0
 
@@ -42,6 +49,7 @@ class RunLog:
         self._seq = 0
         self._ahead: RunStatus = "pending"
         self._shown = 0
+        self._most = self._warn_at = _NEVER
         self._news: anyio.Event | None = None
 
     @classmethod
@@ -56,6 +64,11 @@ class RunLog:
         self.live = True
         self._seq = self._shown = seq
         self.status = self._ahead = status
+
+    def bound(self, most: int) -> None:
+        """Say how many events the run may have, but for those that end it."""
+        warn_at = most * _WARN_AT
+        self._most, self._warn_at = most, _NEVER if self._seq >= warn_at else warn_at
 
     def rest(self) -> None:
         """Note that nobody carries the run on; who watches has seen all there is."""
@@ -74,6 +87,27 @@ class RunLog:
                 ahead = next_status(ahead, row["kind"])
         self._journal.append(self.run_id, rows)
         self._seq, self._ahead = seq, ahead
+        if seq >= self._warn_at and ahead in ("running", "waiting"):
+            self._warn()
+
+    def _warn(self) -> None:
+        self._warn_at = _NEVER
+        used, most = self._seq, self._most
+        _LOGGER.warning("run %s has %d events of the %d that it may have", self.run_id, used, most)
+        self.append([{"kind": "budget.warning", "of": "events", "used": used, "limit": most}])
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing may begin any more."""
+        return self._seq >= self._most
+
+    def too_long(self) -> FlowError:
+        """Say that the run has as many events as it may have."""
+        return FlowError(
+            "journal.too_long",
+            f"expected a run of at most {self._most} events, got one more — split the work, or "
+            "raise 'limits.events' of the blueprint",
+        )
 
     @property
     def ahead(self) -> RunStatus:

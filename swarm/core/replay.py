@@ -70,7 +70,8 @@ class Replay:
     """The past of one run, from its `run.started` on.
 
     `seq` and `status` are those of the last row; `deaths` counts the hosts that died on
-    the run since a step last ended; `elapsed_s` is the time from the first row to the last.
+    the run since a step last ended; `elapsed_s` is the time from the first row to the last;
+    `ending` is what the run is being cancelled for, where nobody asked for it.
     """
 
     def __init__(self, flow: Flow, started: Row) -> None:
@@ -84,6 +85,7 @@ class Replay:
         self.status: RunStatus = "running"
         self.pausing = False
         self.deaths = 0
+        self.ending: FlowError | None = None
         self._began_at = self._last_at = float(started["time_s"])
         self._asked: dict[str, Asked] = {}
         self._owed: dict[_Owed, Dispatch] = {}
@@ -132,6 +134,8 @@ class Replay:
         if kind == "run.cancelling":
             self.pausing = False
             self._settle()
+            if row["code"] != "run.cancelled":
+                self.ending = FlowError(row["code"], row["reason"])
             self._take(self._told(self.machine.cancel, row["reason"]))
         elif kind == "run.pausing":
             self.pausing = True

@@ -81,9 +81,9 @@ def blocked(code: str, message: str) -> EventRow:
     return {"kind": "run.blocked", "code": code, "message": message}
 
 
-def cancelling(reason: str) -> EventRow:
-    """Write that somebody asked for the end of the run."""
-    return {"kind": "run.cancelling", "reason": reason}
+def cancelling(reason: str, code: str = "run.cancelled") -> EventRow:
+    """Write that the run is to end before its time, and with which code."""
+    return {"kind": "run.cancelling", "reason": reason, "code": code}
 
 
 def run_ended(ctx: Any, error: FlowError | None, duration_s: float) -> EventRow:

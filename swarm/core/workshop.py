@@ -100,8 +100,12 @@ class Workshop:
                 await self._gates.wait(ticket)
         attempt.scope = None
         if attempt.wanted and not agenda.pausing:
-            agenda.begin(attempt)
+            stopped = agenda.end_if_long(begins=True)
+            if attempt.wanted:
+                agenda.begin(attempt)
             await self._log.commit()
+            for other in stopped:
+                other.stop()
 
     async def _asked_of(
         self, agent: str, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
