@@ -16,6 +16,8 @@ COMMON_FIELDS = frozenset(
         "description",
         "timeout_s",
         "verdict",
+        "input_schema",
+        "output_schema",
         "tags",
         "tools",
         "model",

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from flowir.nodes import Flow
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget
+from swarm.blueprint.contract import Contract
 from swarm.blueprint.inputs import first_context
 from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
@@ -31,9 +32,10 @@ class CompiledBlueprint:
     Shape: `digest` is the SHA-256 of the document's canonical bytes; equal digests mean
     equal documents, whatever form they were written in. `agents` and `workers` have one
     entry for each agent a step may name, the built-in ones that the flow uses among
-    them. `places` maps places in the document (`$.flow.children[0]`, `$.agents[1]`) to
-    the author's lines, and `sources` files to their text; neither counts for equality.
-    `folder` is where its processes work: that of the file it was loaded from.
+    them; `contracts` has those of agents that promise something. `places` maps places in
+    the document (`$.flow.children[0]`, `$.agents[1]`) to the author's lines, and `sources`
+    files to their text; neither counts for equality. `folder` is where its processes work:
+    that of the file it was loaded from.
     """
 
     id: str
@@ -42,6 +44,7 @@ class CompiledBlueprint:
     flow: Flow = field(compare=False, repr=False)
     agents: Mapping[str, AgentSpec] = field(compare=False, repr=False)
     workers: Mapping[str, Doer] = field(compare=False, repr=False)
+    contracts: Mapping[str, Contract] = field(compare=False, repr=False)
     places: Mapping[str, Place] = field(compare=False, repr=False)
     sources: Mapping[str, str] = field(compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)

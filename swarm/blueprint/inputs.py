@@ -14,8 +14,9 @@ from flowir.door import admit
 from flowir.errors import FlowError, Problem
 from flowir.limits import Limits
 from flowir.values import private_copy
+from swarm.blueprint.fitting import misfit
 from swarm.blueprint.places import inside
-from swarm.blueprint.schemas import misfit, schema_problems, target_of
+from swarm.blueprint.schemas import schema_problems, target_of
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.errors import Refused
 

@@ -98,6 +98,9 @@ class AgentModel(_Strict):
     description: str = ""
     timeout_s: _Positive | None = None
     verdict: Annotated[list[_Text], Field(min_length=1)] = []
+    # Any: `swarm.blueprint.schemas` judges them.
+    input_schema: Any = None
+    output_schema: Any = None
     tags: list[_Text] = []
     tools: list[_Text] = []
     model: _Text = ""

@@ -1,30 +1,28 @@
-"""JSON Schemas, as blueprints and questions use them: judged, and held against a value.
+"""JSON Schemas, as blueprints and questions use them: judged before anything runs.
 
-Draft 2020-12. Nothing is fetched: a `$ref` leads to another place of the same schema. No
-regular expressions, which a hostile value can keep busy for ever, and as much following of
-references as is fair. The validator is loaded by the first schema that there is.
+Draft 2020-12. Nothing is fetched: a `$ref` leads to another schema within the same one, and
+never back to where it stands without looking further into the value. No regular
+expressions, which a hostile value can keep busy for ever. `swarm.blueprint.fitting` holds
+values against schemas without problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from flowir.errors import Problem, shorten
 from flowir.values import measure
+from swarm.blueprint.fitting import told_by
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.words import allowed, near, suggest
 
-__all__ = ("misfit", "mismatch", "schema_fault", "schema_problems", "target_of")
+__all__ = ("schema_fault", "schema_problems", "target_of")
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _DEPTH = 32
 _SIZE = 64 * 1024
-# References that one value may make a validator follow: two of them at each level would
-# double its work with every level of the value.
-_FOLLOWED = 10_000
-_MESSAGE = 300
 
 # Where a schema holds schemas: by name, in a list, or one.
 _BY_NAME = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
@@ -32,7 +30,7 @@ _LISTED = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _SINGLE = frozenset(
     {
         *("additionalProperties", "contains", "contentSchema", "else", "if", "items", "not"),
-        *("propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"),
+        *("propertyNames", "then"),
     }
 )
 _OTHER = frozenset(
@@ -53,12 +51,13 @@ _REFUSED: Mapping[str, str] = {
     "$dynamicAnchor": "lead to it by its place: #/$defs/name",
     "$dynamicRef": "use $ref",
     "$recursiveRef": "use $ref",
+    # What they look through grows with every reference, unbounded.
+    "unevaluatedItems": "use 'items' beside 'prefixItems'",
+    "unevaluatedProperties": "use 'additionalProperties' beside 'properties'",
 }
+# Where a schema holds schemas for the very value that it is for itself.
+_SAME_VALUE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else"})
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
-
-
-class _Followed(Exception):
-    """More references than a value may make us follow."""
 
 
 def schema_problems(schema: Any, at: str = "$", code: str = "schema") -> list[Problem]:
@@ -75,7 +74,7 @@ def schema_problems(schema: Any, at: str = "$", code: str = "schema") -> list[Pr
     if size > _SIZE or depth > _DEPTH:
         sentence = f"expected a schema of at most {_DEPTH} levels and {_SIZE} bytes, got more"
         return [Problem(code, at, sentence)]
-    own = list(_Judge(schema, at, code).problems(schema, at))
+    own = list(_Judge(schema, at, code).problems())
     told = {problem.at for problem in own}
     return own + [found for found in _against_draft(schema, at, code) if found.at not in told]
 
@@ -83,36 +82,6 @@ def schema_problems(schema: Any, at: str = "$", code: str = "schema") -> list[Pr
 def schema_fault(schema: Any) -> str | None:
     """Return what is wrong with a schema, if anything is: the first of its problems."""
     return next((str(problem) for problem in schema_problems(schema)), None)
-
-
-def misfit(schema: Mapping[str, Any] | bool, value: Any, *, part: Any = None) -> Problem | None:
-    """Return why *value* does not fit a schema without problems, if it does not.
-
-    Shape: with *part*, a schema that *schema* holds, *value* need fit that alone.
-
-    >>> schema = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    >>> str(misfit(schema, {"n": "1"}))
-    "$.n: expected an integer, got '1'"
-    >>> str(misfit(schema, {"N": 1}))
-    "$: expected a field 'n', got none"
-    """
-    from jsonschema.exceptions import best_match
-
-    try:
-        errors = _validator(schema).descend(value, schema if part is None else part)
-        error = best_match(errors)
-    except (_Followed, RecursionError):
-        sentence = "expected a value that can be held against its schema, got one that leads on"
-        return Problem("schema", "$", sentence, "the schema's references go round in a circle")
-    except ArithmeticError:
-        return Problem("schema", "$", "expected smaller numbers, or no 'multipleOf' for them")
-    return None if error is None else _problem(error)
-
-
-def mismatch(schema: Mapping[str, Any] | bool, value: Any) -> str | None:
-    """Return why *value* does not fit a schema without problems, as a sentence."""
-    found = misfit(schema, value)
-    return None if found is None else str(found)
 
 
 def target_of(root: Any, ref: str) -> Any:
@@ -131,6 +100,18 @@ def target_of(root: Any, ref: str) -> Any:
     return here
 
 
+def _within(schema: Any, at: str) -> Iterator[tuple[str, Any]]:
+    """Yield the schemas directly inside one, each with its place; what is malformed is not."""
+    for name, member in schema.items() if is_object(schema) else ():
+        place = inside(at, name)
+        if name in _SINGLE:
+            yield place, member
+        elif name in _BY_NAME and is_object(member):
+            yield from ((inside(place, key), inner) for key, inner in member.items())
+        elif name in _LISTED and is_array(member):
+            yield from ((inside(place, i), inner) for i, inner in enumerate(member))
+
+
 class _Judge:
     """Finds what the draft allows and we do not, keyword by keyword."""
 
@@ -138,24 +119,25 @@ class _Judge:
         self._root = root
         self._at = at
         self._code = code
+        # Every place where a schema stands; what only looks like one is never judged.
+        self._schemas: dict[str, Any] = {}
+        todo = [(at, root)]
+        while todo:
+            place, schema = todo.pop()
+            self._schemas[place] = schema
+            todo += reversed(list(_within(schema, place)))
+        self._known = {id(schema) for schema in self._schemas.values() if is_object(schema)}
 
-    def problems(self, schema: Any, at: str) -> Iterator[Problem]:
-        for name, member in schema.items() if is_object(schema) else ():
-            place = inside(at, name)
-            yield from self._keyword(name, member, place, at == self._at)
-            if name in _SINGLE:
-                yield from self.problems(member, place)
-            elif name in _BY_NAME and is_object(member):
-                for key, inner in member.items():
-                    yield from self.problems(inner, inside(place, key))
-            elif name in _LISTED and is_array(member):
-                for i, inner in enumerate(member):
-                    yield from self.problems(inner, inside(place, i))
+    def problems(self) -> Iterator[Problem]:
+        for place, schema in self._schemas.items():
+            for name, member in schema.items() if is_object(schema) else ():
+                yield from self._keyword(name, member, inside(place, name), place == self._at)
+        yield from self._circles()
 
     def _keyword(self, name: str, member: Any, at: str, is_top: bool) -> Iterator[Problem]:
         if name in _REFUSED:
             yield Problem(self._code, at, f"expected no {name!r}, got one", _REFUSED[name])
-        elif name == "$ref" and isinstance(member, str) and target_of(self._root, member) is None:
+        elif name == "$ref" and isinstance(member, str) and not self._leads(member):
             sentence = f"expected a place of this schema (#/…), got {shorten(member)}"
             yield Problem(self._code, at, sentence)
         elif name == "$id" and not is_top:
@@ -168,6 +150,49 @@ class _Judge:
         elif name not in _KNOWN and name != "example" and near(name, _KNOWN) is not None:
             sentence = f"expected a keyword of JSON Schema, got {name!r}"
             yield Problem(self._code, at, sentence, suggest(name, _KNOWN))
+
+    def _leads(self, ref: str) -> bool:
+        """Tell whether a reference leads to a schema that is judged, in one spelling only."""
+        target = target_of(self._root, ref)
+        return "%" not in ref and (isinstance(target, bool) or id(target) in self._known)
+
+    def _circles(self) -> Iterator[Problem]:
+        """Find the references that lead back without looking further into the value."""
+        open_, done = set[int](), set[int]()
+        for start, schema in self._schemas.items():
+            trail = [(id(schema), iter(self._same_value(schema, start)))]
+            if id(schema) in done:
+                continue
+            open_.add(id(schema))
+            while trail:
+                key, rest = trail[-1]
+                at, inner = next(rest, ("", None))
+                if inner is None:
+                    trail.pop()
+                    open_.discard(key)
+                    done.add(key)
+                elif id(inner) in open_:
+                    sentence = "expected a reference that leads on, got one that goes in a circle"
+                    hint = "lead through 'properties' or 'items', which look further in"
+                    yield Problem(self._code, at, sentence, hint)
+                elif id(inner) not in done:
+                    open_.add(id(inner))
+                    trail.append((id(inner), iter(self._same_value(inner, at))))
+
+    def _same_value(self, schema: Any, at: str) -> list[tuple[str, Any]]:
+        if not is_object(schema):
+            return []
+        found: list[tuple[str, Any]] = []
+        for name, member in schema.items():
+            place = inside(at, name)
+            if name == "$ref" and isinstance(member, str):
+                found.append((place, target_of(self._root, member)))
+            elif name == "dependentSchemas" and is_object(member):
+                found += [(inside(place, key), inner) for key, inner in member.items()]
+            elif name in _SAME_VALUE:
+                listed = enumerate(member) if is_array(member) else ()
+                found += [(inside(place, i), inner) for i, inner in listed] or [(place, member)]
+        return [(place, inner) for place, inner in found if is_object(inner)]
 
     def _types(self, member: Any, at: str) -> Iterator[Problem]:
         for word in member if is_array(member) else [member]:
@@ -184,81 +209,8 @@ def _against_draft(schema: Any, at: str, code: str) -> Iterator[Problem]:
     told: set[str] = set()
     judge: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     for error in judge.iter_errors(schema):
-        found = _problem(error)
+        found = told_by(error)
         place = at + found.at[1:]
         if place not in told:
             told.add(place)
             yield Problem(code, place, found.message, found.hint)
-
-
-def _validator(schema: Any) -> Any:
-    """Make a validator that counts the references it follows, and fetches nothing."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
-    from referencing import Registry
-
-    draft: Any = Draft202012Validator
-    follow: Callable[..., Iterator[Any]] = draft.VALIDATORS["$ref"]
-    left = [_FOLLOWED]
-
-    def counted(judge: Any, ref: Any, value: Any, around: Any) -> Iterator[Any]:
-        left[0] -= 1
-        if left[0] < 0:
-            raise _Followed
-        yield from follow(judge, ref, value, around) or ()
-
-    nothing: Any = Registry()  # the library's own would fetch over the network
-    return extend(draft, {"$ref": counted})(schema, registry=nothing)
-
-
-# What was expected, by the keyword that was not met, from the keyword's value.
-_EXPECTED: Mapping[str, Callable[[Any], str]] = {
-    "enum": lambda words: f"one of {', '.join(map(shorten, words))}",
-    "const": shorten,
-    "minimum": lambda least: f"a number of at least {least}",
-    "maximum": lambda most: f"a number of at most {most}",
-    "exclusiveMinimum": lambda least: f"a number above {least}",
-    "exclusiveMaximum": lambda most: f"a number below {most}",
-    "multipleOf": lambda unit: f"a multiple of {unit}",
-    "minLength": lambda least: f"a string of at least {least} characters",
-    "maxLength": lambda most: f"a string of at most {most} characters",
-    "minItems": lambda least: f"an array of at least {least}",
-    "maxItems": lambda most: f"an array of at most {most}",
-    "uniqueItems": lambda _: "each item once",
-    "type": lambda words: " or ".join(map(_a, words if is_array(words) else [words])),
-}
-
-
-def _problem(error: Any) -> Problem:
-    """Say what a validator found: *place: expected, got — hint*."""
-    at = "$"
-    for segment in error.absolute_path:
-        at = inside(at, segment)
-    keyword, meant, got = error.validator, error.validator_value, error.instance
-    if keyword == "required":
-        name = next((name for name in meant if name not in got), "?")
-        other = near(name, got)
-        hint = None if other is None else f"was {other!r} meant for it?"
-        return Problem("schema", at, f"expected a field {name!r}, got none", hint)
-    if keyword == "additionalProperties" and meant is False:
-        return _unknown(at, got, error.schema)
-    if keyword in _EXPECTED:
-        sentence = f"expected {_EXPECTED[keyword](meant)}, got {shorten(got)}"
-        return Problem("schema", at, _cut(sentence))
-    return Problem("schema", at, _cut(f"expected what the schema says: {error.message}"))
-
-
-def _unknown(at: str, got: Mapping[str, Any], schema: Mapping[str, Any]) -> Problem:
-    known: Mapping[str, Any] = schema.get("properties", {})
-    name = next((name for name in got if name not in known), "?")
-    sentence = f"expected no field {shorten(name)}, got one"
-    return Problem("schema", at, sentence, suggest(name, known))
-
-
-def _a(word: Any) -> str:
-    article = "an" if str(word)[:1] in "aio" else "a"
-    return "null" if word == "null" else f"{article} {word}"
-
-
-def _cut(sentence: str) -> str:
-    return sentence if len(sentence) <= _MESSAGE else sentence[: _MESSAGE - 1] + "…"

@@ -14,7 +14,9 @@ from flowir.errors import Problem
 from swarm.blueprint.agent import COMMON_FIELDS, AgentSpec
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.places import inside
+from swarm.blueprint.schemas import schema_problems
 from swarm.blueprint.shapes import is_array, is_object
+from swarm.blueprint.verdicts import verdict_problems
 from swarm.blueprint.words import allowed, near, suggest
 from swarm.compiler.blame import LineFinding
 from swarm.compiler.registry import Registry
@@ -130,9 +132,18 @@ def _kind_problems(
         yield _unknown_kind(at, spec, registry)
         return
     yield from _field_problems(at, spec, factory, told)
+    yield from _promise_problems(at, spec.settings)
     if factory.required <= spec.settings.keys():
         for problem in _asked(factory, spec, tools):
             yield _setting(at, spec, problem)
+
+
+def _promise_problems(at: str, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find what is wrong with what an agent promises."""
+    for name in ("input_schema", "output_schema"):
+        if name in settings:
+            yield from schema_problems(settings[name], inside(at, name), "agent.schema")
+    yield from verdict_problems(settings, at)
 
 
 def _field_problems(

@@ -14,6 +14,7 @@ from flowir.values import private_copy
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.contract import contracts_of
 from swarm.blueprint.inputs import inputs_problems
 from swarm.blueprint.model import VERSION, model_problems
 from swarm.blueprint.shapes import is_object
@@ -81,6 +82,7 @@ def compile_document(
         flow=_loaded(canonical),
         agents=MappingProxyType(agents),
         workers=MappingProxyType(_workers(agents, registry, tools)),
+        contracts=MappingProxyType(contracts_of(agents)),
         places=MappingProxyType(dict(places)),
         sources=MappingProxyType(dict(sources)),
         folder=tools.folder,

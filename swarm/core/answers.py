@@ -1,23 +1,30 @@
 """What a worker did, as the machine is told: every way to answer or to fail, in one form.
 
-The strict door stands here: no value of a worker gets past it unchecked.
+The strict door stands here, and behind it the agent's contract: no value of a worker gets
+past them unchecked, whatever kind of worker it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from anyio import to_thread
 
 from flowir.door import admit
 from flowir.effects import Failure, Success
 from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
+from flowir.values import measure
+from swarm.blueprint.contract import Breach, Contract
 from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
 
 __all__ = ("Answer", "ask", "timed_out")
 
 # A message goes into the context and on one line; the rest of a long one is `data`'s.
 _MESSAGE = 2000
+# A schema takes some microseconds for every value within a value.
+_IN_PLACE = 16 * 1024
 
 
 class Answer(NamedTuple):
@@ -28,15 +35,35 @@ class Answer(NamedTuple):
     usage: Usage = Usage()
 
 
-async def ask(worker: Worker, call: Call, link: StepLink, limits: Limits) -> Answer:
+async def ask(
+    worker: Worker, call: Call, link: StepLink, limits: Limits, contract: Contract | None = None
+) -> Answer:
     """Let *worker* do an attempt; its exceptions are failures, its cancellation is not."""
+    breach = None if contract is None else await _held(contract.input, call.input)
+    if breach is not None:
+        return Answer(_broken(breach))
     try:
         outcome = await worker(call, link)
     except WorkerFailure as failure:
         return Answer(_failed(failure, limits))
     except Exception as error:  # noqa: BLE001 - whatever a worker raises is a failed step
         return Answer(Failure("worker.error", _line(f"{type(error).__name__}: {error}")))
-    return _admitted(outcome, call.agent, limits)
+    answer = _admitted(outcome, call.agent, limits)
+    if contract is None or isinstance(answer.outcome, Failure):
+        return answer
+    breach = await _held(contract.answer, answer.outcome.value)
+    return answer if breach is None else Answer(_broken(breach), usage=answer.usage)
+
+
+async def _held(check: Callable[[Any], Breach | None], value: Any) -> Breach | None:
+    """Hold a value against a contract; what takes long lets the others go on meanwhile."""
+    if measure(value)[0] <= _IN_PLACE:
+        return check(value)
+    return await to_thread.run_sync(check, value, abandon_on_cancel=True)
+
+
+def _broken(breach: Breach) -> Failure:
+    return Failure(breach.code, _line(breach.message), breach.permanent, {"at": breach.at})
 
 
 def timed_out(agent: str, timeout_s: float) -> Answer:

@@ -22,7 +22,8 @@ from flowir.door import admit
 from flowir.effects import Dispatch
 from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.values import same
-from swarm.blueprint.schemas import mismatch, schema_fault
+from swarm.blueprint.fitting import mismatch
+from swarm.blueprint.schemas import schema_fault
 from swarm.core.log import RunLog
 from swarm.core.timers import remaining_s
 from swarm.errors import Refused

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, cast
 
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.contract import Contract
 from swarm.core.gates import Needs, needs_of
 from swarm.ports.worker import Usage, Worker
 
@@ -21,7 +22,7 @@ class Terms(NamedTuple):
     """Who does an agent's attempts, and what each of them may take.
 
     Shape: `most` is what one may use, as far as it is said; `needs` its places at the
-    gates; `spec` is the agent as the blueprint has it.
+    gates; `spec` is the agent as the blueprint has it, `contract` what it promises.
     Units: `timeout_s` in seconds, where the step itself does not say.
     """
 
@@ -30,6 +31,7 @@ class Terms(NamedTuple):
     timeout_s: float | None
     needs: Needs
     spec: AgentSpec | None = None
+    contract: Contract | None = None
 
 
 class TermsBook:
@@ -58,4 +60,5 @@ class TermsBook:
             settings.get("timeout_s"),
             needs_of(blueprint, agent, self._most),
             spec,
+            blueprint.contracts.get(agent),
         )

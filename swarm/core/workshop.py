@@ -125,7 +125,8 @@ class Workshop:
             timeout_s,
             terms.spec,
         )
-        return await ask(terms.worker, call, link, self._blueprint.flow.limits)
+        limits = self._blueprint.flow.limits
+        return await ask(terms.worker, call, link, limits, terms.contract)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt."""

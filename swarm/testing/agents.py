@@ -12,6 +12,7 @@ from flowir.wire import dump, load
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.contract import contracts_of
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
 __all__ = ("Script", "ScriptedWorker", "scripted_blueprint")
@@ -63,7 +64,7 @@ def scripted_blueprint(
 ) -> CompiledBlueprint:
     """Make a blueprint of a flow in wire form whose agents are workers, or scripts of some.
 
-    Shape: *settings* by agent, for those that the host itself reads (`timeout_s`).
+    Shape: *settings* by agent, for those that the host itself reads (`timeout_s`, `verdict`).
     """
     loaded = load(dict(flow))
     given = settings or {}
@@ -76,6 +77,7 @@ def scripted_blueprint(
         digest=digest_of(document),
         flow=loaded,
         agents=specs,
+        contracts=contracts_of(specs),
         workers={name: _worker(agent) for name, agent in agents.items()},
         places={},
         sources={},

@@ -63,6 +63,15 @@ def test_a_schema_with_everything_in_it_has_no_problem() -> None:
         ({"not": {"$ref": "other.json#/a"}}, "expected a place of this schema (#/…), got"),
         ({"$ref": "#/$defs/none"}, "expected a place of this schema (#/…), got"),
         ({"items": {"$id": "x"}}, "expected no '$id' further in, got one"),
+        ({"$ref": "#"}, '$.inputs["$ref"]: expected a reference that leads on, got one that'),
+        ({"unevaluatedProperties": False}, "expected no 'unevaluatedProperties', got one"),
+        # What is no schema where it stands is not judged, so nothing may lead there.
+        ({"$ref": "#/default", "default": {"pattern": "(a+)+$"}}, "expected a place of this"),
+        ({"$ref": "#/x-own", "x-own": {"pattern": "(a+)+$"}}, "expected a place of this schema"),
+        (
+            {"$ref": "#/$defs/a%2Fb", "$defs": {"a%2Fb": True, "a": {"b": {"pattern": "x"}}}},
+            "expected a place of this schema",
+        ),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "expected 'https://json-schema"),
         ({"enum": ["x" * 70_000]}, "expected a schema of at most 32 levels and 65536 bytes"),
         (
@@ -186,10 +195,9 @@ def test_a_schema_that_doubles_its_work_is_given_up() -> None:
     deep: Any = {}
     for _ in range(50):
         deep = {"x": deep}
-    with pytest.raises(Refused, match="go round in a circle"):
+    assert problems(schema) == []
+    with pytest.raises(Refused, match="takes too long"):
         given(deep, schema)
-    with pytest.raises(Refused, match="go round in a circle"):
-        given({}, {"$ref": "#"})
 
 
 LUA = """local flow = require "flow"
