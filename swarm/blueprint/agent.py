@@ -25,6 +25,8 @@ COMMON_FIELDS = frozenset(
         "extra",
         "reserve",
         "concurrency",
+        "skills",
+        "layers",
     }
 )
 # What whoever does the agent's steps is told of it.

@@ -33,7 +33,9 @@ _MARKS = MARKS | {_BUILDER, "__file", "__line", "__last"}
 # What makes a try handle errors; one with `finally` alone does not.
 _HANDLING = frozenset({"catch", "on", "err_at", "error_at"})
 # Fields of documents and agents that hold lists: in Lua an empty one looks like an object.
-_LISTS = frozenset({"agents", "argv", "files", "layers", "on", "tags", "tools", "verdict"})
+_LISTS = frozenset(
+    {"agents", "argv", "files", "layers", "on", "skills", "tags", "tools", "verdict"}
+)
 # A node that may write anything, for one that cannot be read.
 _ANY_NODE: Mapping[str, Any] = {
     "kind": "assign",

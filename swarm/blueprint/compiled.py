@@ -15,6 +15,7 @@ from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.contract import Contract
 from swarm.blueprint.inputs import first_context
+from swarm.blueprint.layers import LayerUse
 from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
 from swarm.errors import Place
@@ -35,7 +36,8 @@ class CompiledBlueprint:
     them; `contracts` has those of agents that promise something. `places` maps places in
     the document (`$.flow.children[0]`, `$.agents[1]`) to the author's lines, and `sources`
     files to their text; neither counts for equality. `folder` is where its processes work:
-    that of the file it was loaded from.
+    that of the file it was loaded from. `layers` are those around
+    each agent, outermost first; they are part of its worker already.
     """
 
     id: str
@@ -48,6 +50,9 @@ class CompiledBlueprint:
     places: Mapping[str, Place] = field(compare=False, repr=False)
     sources: Mapping[str, str] = field(compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
+    layers: Mapping[str, tuple[LayerUse, ...]] = field(
+        default_factory=dict[str, tuple[LayerUse, ...]], compare=False, repr=False
+    )
 
     def first_context(self, input: Any) -> Any:
         """Return the first context of a run that is given *input*, a copy with defaults.

@@ -108,10 +108,15 @@ class AgentModel(_Strict):
     extra: dict[str, Any] = {}
     reserve: ReserveModel = ReserveModel()
     concurrency: Annotated[int, Field(ge=1)] | None = None
+    skills: list[_Text] = []
+    layers: list[Any] = []
 
 
 class DocumentModel(_Strict):
-    """A whole blueprint; `files` and `layers` have no model yet, and are refused."""
+    """A whole blueprint; `files` have no model yet, and are refused.
+
+    What is in `layers` is judged by `swarm.blueprint.layers`.
+    """
 
     swarm: Annotated[int, AfterValidator(_check_version)]
     id: Annotated[str, AfterValidator(_check_id)]
@@ -119,6 +124,7 @@ class DocumentModel(_Strict):
     flow: dict[str, Any]
     inputs: dict[str, Any] = {}
     limits: LimitsModel = LimitsModel()
+    layers: list[Any] = []
     description: str = ""
 
 

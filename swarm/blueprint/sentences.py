@@ -14,7 +14,7 @@ from swarm.blueprint.words import suggest
 __all__ = ("problems_of",)
 
 # Fields of the document that other versions of the host know.
-_UNSUPPORTED = frozenset({"files", "layers"})
+_UNSUPPORTED = frozenset({"files"})
 
 _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "a string",
@@ -29,6 +29,8 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "too_short": lambda ctx: f"an array of at least {ctx['min_length']}",
     "dict_type": lambda _: "an object",
     "model_type": lambda _: "an object",
+    "bool_type": lambda _: "true or false",
+    "literal_error": lambda ctx: f"one of {ctx['expected']}",
 }
 
 
@@ -36,21 +38,30 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
 _OWN = frozenset({"id", "name", "version"})
 
 
-def problems_of(error: ValidationError, models: Mapping[str, type[BaseModel]]) -> list[Problem]:
-    """Translate the errors of validating a document, in their order.
+def problems_of(
+    error: ValidationError,
+    models: Mapping[str, type[BaseModel]],
+    *,
+    at: str = "$",
+    of: str | None = None,
+) -> list[Problem]:
+    """Translate the errors of validating what stands at *at*, in their order.
 
-    Shape: *models* has the model of each place whose fields are known.
+    Shape: *models* has the model of each place whose fields are known; *of* is what was
+    validated, the first word of the codes (None: the document, or one of its agents).
     """
     fields = {at: tuple(model.model_fields) for at, model in models.items()}
-    return [_problem(detail, fields) for detail in error.errors(include_url=False)]
+    return [_problem(detail, fields, at, of) for detail in error.errors(include_url=False)]
 
 
-def _problem(detail: Mapping[str, Any], fields: Mapping[str, Iterable[str]]) -> Problem:
+def _problem(
+    detail: Mapping[str, Any], fields: Mapping[str, Iterable[str]], root: str, owner: str | None
+) -> Problem:
     steps: tuple[str | int, ...] = detail["loc"]
     kind: str = detail["type"]
-    at, around = _place(steps), _place(steps[:-1])
+    at, around = _place(root, steps), _place(root, steps[:-1])
     last = str(steps[-1]) if steps else ""
-    of = "agent" if steps[:1] == ("agents",) and len(steps) > 1 else "blueprint"
+    of = owner or ("agent" if steps[:1] == ("agents",) and len(steps) > 1 else "blueprint")
     if kind == "missing":
         return Problem(f"{of}.field_missing", around, f"expected a field {last!r}, got none")
     if kind == "extra_forbidden":
@@ -64,12 +75,12 @@ def _unknown(of: str, at: str, name: str, fields: Iterable[str]) -> Problem:
     if at == f"$.{name}" and name in _UNSUPPORTED:
         sentence = f"expected no field {name!r}, which this version does not support"
         return Problem("blueprint.field_unsupported", at, sentence)
-    sentence = f"expected a field of the document, got {name!r}"
+    owner = "the layer" if of == "layer" else "the document"
+    sentence = f"expected a field of {owner}, got {name!r}"
     return Problem(f"{of}.field_unknown", at, sentence, suggest(name, fields))
 
 
-def _place(steps: Iterable[str | int]) -> str:
-    at = "$"
+def _place(at: str, steps: Iterable[str | int]) -> str:
     for step in steps:
         at = inside(at, step)
     return at

@@ -56,7 +56,9 @@ async def opened_host(
     Raises: WrongUse; Refused, when the store cannot be opened.
     """
     host = Host.in_memory() if store is None else opened_store(store)
-    for name, function in import_functions(find_project(Path(blueprint)), functions).items():
+    project = find_project(Path(blueprint))
+    host.surround(project.layers)
+    for name, function in import_functions(project, functions).items():
         host.function(name)(function)
     async with host:
         yield host
@@ -92,7 +94,8 @@ async def look_at(name: str) -> CompiledBlueprint:
     scripts = PooledScripts(warm=1)
     tools = Toolbox(scripts, _AnyFunction(), Path.cwd())
     try:
-        return await load_blueprint(name, registry=Host.in_memory().registry, tools=tools)
+        host = Host.in_memory(layers=find_project(Path(name)).layers)
+        return await load_blueprint(name, registry=host.registry, tools=tools)
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None
     finally:

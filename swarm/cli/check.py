@@ -7,6 +7,7 @@ import json
 import anyio
 import click
 
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.blueprints import InvalidBlueprint, look_at
 from swarm.cli.exits import Exit, print_result
 from swarm.errors import Problem
@@ -16,24 +17,48 @@ __all__ = ("command",)
 
 @click.command("check")
 @click.argument("blueprints", metavar="BLUEPRINT…", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a problem.")
-def command(blueprints: tuple[str, ...], as_json: bool) -> int:
+@click.option("--layers", is_flag=True, help="Print which layers stand around which agent.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, or a layer.")
+def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
     """Print every problem of each BLUEPRINT, one a line: `path:line: code: sentence`.
 
     Exits with 2 if there is any.
     """
-    found = [p for name in blueprints for p in anyio.run(_problems, name)]
+    looked = [anyio.run(_looked, name) for name in blueprints]
+    found = [problem for problems, _ in looked for problem in problems]
     for problem in found:
         print_result(json.dumps(_as_json(problem), ensure_ascii=False) if as_json else str(problem))
+    if layers:
+        for _, blueprint in looked:
+            for line in () if blueprint is None else _layers(blueprint, as_json):
+                print_result(line)
     return Exit.WRONG if found else Exit.OK
 
 
-async def _problems(name: str) -> tuple[Problem, ...]:
+async def _looked(name: str) -> tuple[tuple[Problem, ...], CompiledBlueprint | None]:
     try:
-        await look_at(name)
+        return (), await look_at(name)
     except InvalidBlueprint as e:
-        return e.problems
-    return ()
+        return e.problems, None
+
+
+def _layers(blueprint: CompiledBlueprint, as_json: bool) -> list[str]:
+    """Return a line for each layer of each agent, outermost first."""
+    rows = [
+        (blueprint.id, agent, str(use.shelf), use.key, use.origin, dict(use.params))
+        for agent, uses in blueprint.layers.items()
+        for use in uses
+    ]
+    if as_json:
+        names = ("blueprint", "agent", "shelf", "layer", "origin", "params")
+        return [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
+    head = ("BLUEPRINT", "AGENT", "SHELF", "LAYER", "FROM", "PARAMETERS")
+    shown = [head, *((*row[:5], json.dumps(row[5], ensure_ascii=False)) for row in rows)]
+    wide = [max(len(row[i]) for row in shown) for i in range(5)]
+    return [
+        "  ".join((*(cell.ljust(n) for cell, n in zip(row[:5], wide, strict=True)), row[5]))
+        for row in shown
+    ]
 
 
 def _as_json(problem: Problem) -> dict[str, object]:

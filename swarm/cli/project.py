@@ -6,6 +6,10 @@
     readability = "tools/readability.py:grade"   # a file beside swarm.toml, or
     translate = "acme.text:translate"            # a module, and the function in it
 
+    [layers]                                     # around every agent: key and parameters
+    audit = {}
+    senior = [{ to = "ada", blueprints = ["review"] }]
+
 Knows how to find the file and to import what it names; knows no blueprint.
 """
 
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -37,15 +41,21 @@ class _Settings(BaseModel):
 
     functions: dict[str, str] = {}
     store: str | None = None
+    layers: dict[str, dict[str, Any] | list[dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's folder, its functions as written (`name -> module:function`), its store."""
+    """A project's folder, and what it says.
+
+    Shape: functions as written (`name -> module:function`); layers as `Host(layers=…)` has
+    them.
+    """
 
     folder: Path
     functions: Mapping[str, str] = field(default_factory=dict[str, str])
     store: Path | None = None
+    layers: tuple[Mapping[str, Any], ...] = ()
 
 
 def find_project(blueprint: Path | None) -> Project:
@@ -72,7 +82,13 @@ def _read(folder: Path) -> Project:
     except (OSError, ValueError) as e:
         raise WrongUse(f"{file}: expected TOML, got {e}") from None
     store = None if settings.store is None else folder / settings.store
-    return Project(folder, settings.functions, store)
+    return Project(folder, settings.functions, store, tuple(_layers(settings.layers)))
+
+
+def _layers(written: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for key, params in written.items():
+        for one in params if isinstance(params, list) else [params]:
+            yield {"use": key, **one}
 
 
 def import_functions(

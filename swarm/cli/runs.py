@@ -248,10 +248,11 @@ class _Act:
                 return await follow(host, acted, received, since=since, patience=self._patience)
 
     def _register(self, host: Host, past: Sequence[Event]) -> None:
-        """Give the host the functions of the project that the run came from."""
+        """Give the host the functions and layers of the project that the run came from."""
         first = past[0]
         folder = first["folder"] if first["kind"] == "run.started" else None
         project = find_project(None if folder is None else Path(folder) / "any")
+        host.surround(project.layers)
         for name, function in import_functions(project, self._functions).items():
             host.function(name)(function)
 

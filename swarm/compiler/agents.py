@@ -43,6 +43,8 @@ class Roster:
             if spec is not None:
                 self.declared[inside("$.agents", i)] = spec
         self.names = {spec.name for spec in self.declared.values()}
+        # Names that somebody else asks; agents whose scripts name them are found here.
+        self.called: set[str] = set()
 
     def problems(
         self,
@@ -106,7 +108,7 @@ class Roster:
 
     def _called(self) -> set[str]:
         """Return the agents whose name another agent's script has as a string: it may call them."""
-        called: set[str] = set()
+        called = set(self.called)
         for spec in self.declared.values():
             source = spec.settings.get("source")
             words = _STRING.findall(source) if isinstance(source, str) else ()

@@ -22,7 +22,7 @@ from swarm.lua.syntax import field_line
 __all__ = ("Blame", "LineFinding")
 
 # Fields that hold plain data, whose members have the author's own names.
-_PLAIN = frozenset({"inputs", "limits", "retry"})
+_PLAIN = frozenset({"inputs", "layers", "limits", "retry"})
 _NODE = re.compile(r"\$((?:\.[a-z]+(?:\[[0-9]+\])?)+)(?= has it too)")
 _FIELD = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)")
 

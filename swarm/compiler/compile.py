@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from flowir import wire
 from flowir.errors import Problem as Finding
-from flowir.limits import DEFAULT_LIMITS
+from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.values import private_copy
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
-from swarm.blueprint.contract import contracts_of
+from swarm.blueprint.contract import Contract, contracts_of
 from swarm.blueprint.inputs import inputs_problems
 from swarm.blueprint.model import VERSION, model_problems
 from swarm.blueprint.shapes import is_object
@@ -22,8 +22,11 @@ from swarm.blueprint.texts import expand_texts
 from swarm.compiler.agents import Roster
 from swarm.compiler.blame import Blame
 from swarm.compiler.flow import ROOT, flow_problems, refs_of
+from swarm.compiler.layering import Placed, plan_layers
 from swarm.compiler.registry import Registry
+from swarm.compiler.stack import Stack
 from swarm.errors import BlueprintInvalid, Place
+from swarm.ports.layer import Layer
 from swarm.ports.worker import Toolbox, Worker
 
 __all__ = ("compile_document",)
@@ -31,7 +34,7 @@ __all__ = ("compile_document",)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LANGUAGE_LIMITS = ("fuel", "in_flight", "lanes")
 # Fields that a canonical document has only where the author wrote them.
-_OPTIONAL = ("description", "inputs", "limits")
+_OPTIONAL = ("description", "inputs", "layers", "limits")
 
 
 def compile_document(
@@ -66,7 +69,10 @@ def compile_document(
     refs = dict(refs_of(flow))
     # A step whose agent is nil by mistake may have meant any of them.
     is_unsure = any(at in told and blame.is_written(at) for at in refs)
+    plan = plan_layers(document, roster.declared, registry.layers, tools)
+    roster.called |= plan.called
     findings += roster.problems(refs, registry, tools, told=told, is_unsure=is_unsure)
+    findings += plan.problems
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
@@ -75,17 +81,24 @@ def compile_document(
         raise BlueprintInvalid(blame.problems(findings))
     canonical = _canonical(document, flow)
     agents = roster.asked(refs)
+    loaded = _loaded(canonical)
+    workers, contracts = _workers(agents, registry, tools), contracts_of(agents)
+    for name, placed in plan.placed.items():
+        if placed and name in workers:
+            inner = workers[name], loaded.limits, contracts.get(name)
+            workers[name] = _layered(inner, placed, blame)
     return CompiledBlueprint(
         id=canonical["id"],
         document=canonical,
         digest=digest_of(canonical),
-        flow=_loaded(canonical),
+        flow=loaded,
         agents=MappingProxyType(agents),
-        workers=MappingProxyType(_workers(agents, registry, tools)),
-        contracts=MappingProxyType(contracts_of(agents)),
+        workers=MappingProxyType(workers),
+        contracts=MappingProxyType(contracts),
         places=MappingProxyType(dict(places)),
         sources=MappingProxyType(dict(sources)),
         folder=tools.folder,
+        layers={name: tuple(one.use() for one in placed) for name, placed in plan.placed.items()},
     )
 
 
@@ -119,3 +132,21 @@ def _workers(
         if factory is not None:
             workers[name] = factory.build(spec, tools)
     return workers
+
+
+def _layered(
+    inner: tuple[Worker, Limits, Contract | None], placed: Sequence[Placed], blame: Blame
+) -> Worker:
+    """Put its layers around a worker.
+
+    Raises: BlueprintInvalid (layer.broken), where a stranger's cannot be built.
+    """
+    layers: list[tuple[str, Layer]] = []
+    for one in placed:
+        try:
+            layers.append((one.factory.key, one.factory.build(one.params, one.site)))
+        except Exception as e:
+            sentence = f"layer {one.factory.key!r} cannot be built: {type(e).__name__}: {e}"
+            found = Finding("layer.broken", one.ask.at, sentence)
+            raise BlueprintInvalid(blame.problems([found])) from e
+    return Stack(layers, *inner)

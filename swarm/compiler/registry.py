@@ -1,6 +1,6 @@
-"""Which factory makes workers of which kind.
+"""Which factory makes workers of which kind, and which layers there are.
 
-The host registers its own; other distributions add theirs as entry points of the group
+The host registers its own; other distributions add workers as entry points of the group
 `swarm.workers` (name = kind, value = a factory or a class of one). They are loaded when
 their kind is first asked for, and one that cannot be loaded harms nobody else.
 """
@@ -8,9 +8,9 @@ their kind is first asked for, and one that cannot be loaded harms nobody else.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
+from swarm.compiler.layering import Layering
+from swarm.compiler.plugins import Plugins
 from swarm.errors import Refused
 from swarm.ports.worker import WorkerFactory
 
@@ -20,12 +20,17 @@ GROUP = "swarm.workers"
 
 
 class Registry:
-    """Worker factories by kind."""
+    """Worker factories by kind; `layers` are what may stand around them (None: nothing)."""
 
-    def __init__(self, factories: Iterable[WorkerFactory] = (), *, plugins: bool = True) -> None:
-        self._factories: dict[str, WorkerFactory] = {}
-        self._plugins: dict[str, EntryPoint] | None = None if plugins else {}
-        self._failures: dict[str, str] = {}
+    def __init__(
+        self,
+        factories: Iterable[WorkerFactory] = (),
+        *,
+        layers: Layering | None = None,
+        plugins: bool = True,
+    ) -> None:
+        self.layers = layers
+        self._plugins = Plugins[WorkerFactory](GROUP if plugins else None, lambda f: f.kind)
         for factory in factories:
             self.register(factory)
 
@@ -34,44 +39,21 @@ class Registry:
 
         Raises: Refused (kind.taken), when one of that kind was registered before.
         """
-        if factory.kind in self._factories:
+        if not self._plugins.add(factory):
             raise Refused(
                 "kind.taken",
                 f"expected a new kind of worker, got {factory.kind!r} again",
                 kind=factory.kind,
             )
-        self._factories[factory.kind] = factory
 
     def get(self, kind: str) -> WorkerFactory | None:
         """Return the factory of a kind, or None; `failure` tells if it could not be loaded."""
-        found = self._factories.get(kind)
-        if found is None and kind in self._found():
-            found = self._load(kind)
-        return found
+        return self._plugins.get(kind)
 
     def failure(self, kind: str) -> str | None:
         """Return why the entry point of a kind could not be loaded."""
-        return self._failures.get(kind)
+        return self._plugins.failure(kind)
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds an agent may have, sorted, without loading any."""
-        return tuple(sorted({*self._factories, *self._found()}))
-
-    def _found(self) -> dict[str, EntryPoint]:
-        if self._plugins is None:
-            self._plugins = {point.name: point for point in entry_points(group=GROUP)}
-        return self._plugins
-
-    def _load(self, kind: str) -> WorkerFactory | None:
-        point = self._found()[kind]
-        try:
-            loaded: Any = point.load()
-            factory: WorkerFactory = loaded() if isinstance(loaded, type) else loaded
-            if factory.kind != kind:
-                raise TypeError(f"its kind is {factory.kind!r}")
-        except Exception as e:  # noqa: BLE001  # a stranger's code may raise anything
-            self._failures[kind] = f"{point.value}: {type(e).__name__}: {e}"
-            del self._found()[kind]
-            return None
-        self._factories[kind] = factory
-        return factory
+        return self._plugins.names()

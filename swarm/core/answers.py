@@ -17,9 +17,9 @@ from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
 from flowir.values import measure
 from swarm.blueprint.contract import Breach, Contract
-from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
+from swarm.ports.worker import Call, CostlyFailure, Outcome, StepLink, Usage, Worker
 
-__all__ = ("Answer", "ask", "timed_out")
+__all__ = ("Answer", "ask", "kept", "timed_out", "worker_error")
 
 # A message goes into the context and on one line; the rest of a long one is `data`'s.
 _MESSAGE = 2000
@@ -43,16 +43,27 @@ async def ask(
     if breach is not None:
         return Answer(_broken(breach))
     try:
-        outcome = await worker(call, link)
+        outcome = await kept(await worker(call, link), call.agent, limits, contract)
+    except CostlyFailure as failure:
+        return Answer(_failed(failure, limits), usage=failure.usage)
     except WorkerFailure as failure:
         return Answer(_failed(failure, limits))
     except Exception as error:  # noqa: BLE001 - whatever a worker raises is a failed step
-        return Answer(Failure("worker.error", _line(f"{type(error).__name__}: {error}")))
-    answer = _admitted(outcome, call.agent, limits)
-    if contract is None or isinstance(answer.outcome, Failure):
-        return answer
-    breach = await _held(contract.answer, answer.outcome.value)
-    return answer if breach is None else Answer(_broken(breach), usage=answer.usage)
+        return Answer(_failed(worker_error(error), limits))
+    return Answer(Success(outcome.value), outcome.parts, outcome.usage)
+
+
+async def kept(outcome: Any, agent: str, limits: Limits, contract: Contract | None) -> Outcome:
+    """Take what a worker returned through the door, and hold it against the contract.
+
+    Raises: WorkerFailure (permanent), where it is no Outcome, or not of JSON;
+    CostlyFailure, where it is not what the agent promised.
+    """
+    outcome = _admitted(outcome, agent, limits)
+    breach = None if contract is None else await _held(contract.answer, outcome.value)
+    if breach is not None:
+        raise CostlyFailure(*_broken(breach), usage=outcome.usage)
+    return outcome
 
 
 async def _held(check: Callable[[Any], Breach | None], value: Any) -> Breach | None:
@@ -71,18 +82,15 @@ def timed_out(agent: str, timeout_s: float) -> Answer:
     return Answer(Failure("step.timeout", f"{agent!r}: no answer within {timeout_s:g} s"))
 
 
-def _failed(failure: WorkerFailure, limits: Limits) -> Failure:
-    try:
-        data, more = admit(failure.data, limits=limits), ""
-    except FlowError as refused:
-        data, more = None, f" (its data was refused: {refused})"
-    return Failure(failure.code, _line(failure.message + more), failure.permanent, data)
+def worker_error(error: Exception) -> WorkerFailure:
+    """Say as a failure what a worker raised that says less than one."""
+    return WorkerFailure("worker.error", _line(f"{type(error).__name__}: {error}"))
 
 
-def _admitted(outcome: Any, agent: str, limits: Limits) -> Answer:
+def _admitted(outcome: Any, agent: str, limits: Limits) -> Outcome:
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
-        return Answer(Failure("worker.error", said, True))
+        raise WorkerFailure("worker.error", said, True)
     try:
         value = admit(outcome.value, limits=limits, at="")
         parts: Mapping[str, Any] = outcome.parts
@@ -92,8 +100,16 @@ def _admitted(outcome: Any, agent: str, limits: Limits) -> Answer:
         # Code and sentence are those of the machine, which refuses such an answer too.
         place = f" at {refused.at}" if refused.at else ""
         said = f"the answer of {agent!r}{place}: {refused.message}"
-        return Answer(Failure(refused.code, said, True))
-    return Answer(Success(value), parts, outcome.usage)
+        raise WorkerFailure(refused.code, said, True) from refused
+    return Outcome(value, parts, outcome.usage)
+
+
+def _failed(failure: WorkerFailure, limits: Limits) -> Failure:
+    try:
+        data, more = admit(failure.data, limits=limits), ""
+    except FlowError as refused:
+        data, more = None, f" (its data was refused: {refused})"
+    return Failure(failure.code, _line(failure.message + more), failure.permanent, data)
 
 
 def _line(text: str) -> str:

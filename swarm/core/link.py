@@ -17,6 +17,7 @@ from swarm.core.log import RunLog
 from swarm.core.waits import Waits
 from swarm.errors import Refused
 from swarm.ports.questions import Ask
+from swarm.ports.worker import Holding
 
 __all__ = ("Called", "Delegate", "Link")
 
@@ -98,6 +99,11 @@ class Link:
         """Let *seconds* pass; when they are over is written down, and outlives the host."""
         self._check_room()
         await self._waits.sleep(self._attempt, seconds)
+
+    def held(self) -> Holding:
+        """Wait for people who are asked elsewhere, without holding a place."""
+        self._check_open()
+        return self._waits.held(self._attempt)
 
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
         """Run another blueprint as a child of this run, and return its final context."""

@@ -77,6 +77,16 @@ class Waits:
         async with self._resting(attempt):
             await self._clock.sleep(left_s)
 
+    @asynccontextmanager
+    async def held(self, attempt: Attempt) -> AsyncGenerator[None]:
+        """Let an attempt wait for people that are asked by somebody else."""
+        self.elsewhere(attempt, True)
+        try:
+            async with self._resting(attempt):
+                yield
+        finally:
+            self.elsewhere(attempt, False)
+
     def elsewhere(self, attempt: Attempt, begins: bool) -> None:
         """Note that the run which does an attempt begins, or ceases, to wait for people."""
         at = (attempt.dispatch.key, attempt.dispatch.attempt)

@@ -11,7 +11,7 @@ logging: that is the app's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -21,17 +21,21 @@ from anyio.abc import TaskGroup
 
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.compiler.layering import Layering
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
-from swarm.host.parts import Parts
+from swarm.host.parts import Parts, SystemClock
 from swarm.host.past import Past
 from swarm.host.run import Run
 from swarm.host.runs import Runs, closed
 from swarm.ids import parse_run_id
 from swarm.lua.choice import ChosenScripts, Trust
+from swarm.middleware.shipped import SHIPPED
+from swarm.ports.layer import LayerFactory, LayerHost
+from swarm.ports.operators import OperatorLink
 from swarm.ports.worker import Toolbox
 from swarm.stores.sqlite import Durability
 from swarm.workers.flow import FlowFactory
@@ -64,7 +68,8 @@ class Host:
     *durability* is what an acknowledged event survives: a loss of power (`full`), or the
     death of the process (`normal`). *scripts* says where Lua runs: in locked-down children
     (`pool`), but for scripts whose `script_digest` is in *inline_scripts*, or all of it in
-    this process (`inline`).
+    this process (`inline`). *layers* stand around every agent: keys, or objects with `use`
+    and parameters (`docs/layers.md`); *operators* is the way to those who are asked.
     Units: *max_tasks* bounds the steps of one run that are in flight at a time;
     *concurrency* the attempts of all runs that go on at a time (None: any number);
     *max_deaths* the hosts in a row that may die on a run before it is set aside;
@@ -83,6 +88,8 @@ class Host:
         shutdown_s: float = 10.0,
         scripts: Trust = "pool",
         inline_scripts: Collection[str] = (),
+        layers: Sequence[str | Mapping[str, Any]] = (),
+        operators: OperatorLink | None = None,
     ) -> None:
         self._parts: Callable[[], Parts] = (
             (lambda: store) if isinstance(store, Parts) else (lambda: Parts.at(store, durability))
@@ -96,8 +103,12 @@ class Host:
         self._scripts = ChosenScripts(scripts, inline_scripts)
         self._tools = Toolbox(self._scripts, self._functions, Path.cwd())
         self._open: _Open | None = None
+        clock = store.clock if isinstance(store, Parts) else SystemClock()
+        self._around = LayerHost(clock, operators=operators)
+        self._layering = Layering(self._around, SHIPPED, layers)
         self.registry = Registry(
-            (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(), HumanFactory())
+            (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(), HumanFactory()),
+            layers=self._layering,
         )
         self.registry.register(FlowFactory(self.registry))
 
@@ -109,6 +120,8 @@ class Host:
         shutdown_s: float = 10.0,
         scripts: Trust = "pool",
         inline_scripts: Collection[str] = (),
+        layers: Sequence[str | Mapping[str, Any]] = (),
+        operators: OperatorLink | None = None,
     ) -> Host:
         """Make a host that remembers nothing beyond itself."""
         return cls(
@@ -117,6 +130,8 @@ class Host:
             shutdown_s=shutdown_s,
             scripts=scripts,
             inline_scripts=inline_scripts,
+            layers=layers,
+            operators=operators,
         )
 
     # -- open and close ----------------------------------------------------------------
@@ -125,6 +140,7 @@ class Host:
         if self._open is not None:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
         parts = self._parts()
+        self._around.audit = parts.audit
         past = Past(parts.journal, self.registry, self._tools)
         runs = Runs(
             parts,
@@ -193,6 +209,20 @@ class Host:
             return function
 
         return register
+
+    def layer(self, factory: LayerFactory[Any]) -> None:
+        """Register a layer, for this host and its blueprints to ask for by its key.
+
+        Raises: Refused (layer.taken).
+        """
+        self._layering.register(factory)
+
+    def surround(self, layers: Sequence[str | Mapping[str, Any]]) -> None:
+        """Put these layers, instead of those it has, around what is loaded from now on.
+
+        Raises: Refused (layer.malformed).
+        """
+        self._layering.surround(layers)
 
     async def load(self, source: Source) -> CompiledBlueprint:
         """Compile a blueprint: the path of a Lua, JSON or YAML file, or a document.

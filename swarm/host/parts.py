@@ -12,10 +12,12 @@ from anyio import CancelScope
 from uuid_utils import uuid7
 
 from swarm.ids import RunId
+from swarm.ports.audit import AuditLog
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
 from swarm.ports.journal import Journal
 from swarm.stores.memory import MemoryJournal
+from swarm.stores.memory_audit import MemoryAudit
 from swarm.stores.sqlite import Durability, open_store
 
 __all__ = ("Parts", "SystemClock", "TimedIds")
@@ -60,7 +62,8 @@ class Parts:
     """What a host stands on; each is a port, and may be somebody else's.
 
     Shape: `durable`: the journal outlives the host, so runs that have not ended can be
-    gone on with; `close` is called when the host is done with them.
+    gone on with; `close` is called when the host is done with them. `audit` is where the
+    layer `audit` writes.
     """
 
     journal: Journal
@@ -68,11 +71,12 @@ class Parts:
     ids: Ids
     durable: bool = False
     close: Callable[[], None] = _nothing
+    audit: AuditLog | None = None
 
     @classmethod
     def in_memory(cls) -> Parts:
         """Make parts that remember nothing beyond this process."""
-        return cls(MemoryJournal(), SystemClock(), TimedIds())
+        return cls(MemoryJournal(), SystemClock(), TimedIds(), audit=MemoryAudit())
 
     @classmethod
     def at(cls, folder: str | os.PathLike[str], durability: Durability = "full") -> Parts:

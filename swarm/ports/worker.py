@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from flowir.errors import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.ports.questions import Ask
@@ -14,7 +16,9 @@ from swarm.ports.scripts import ScriptRunner
 
 __all__ = (
     "Call",
+    "CostlyFailure",
     "FieldProblem",
+    "Holding",
     "Outcome",
     "StepLink",
     "Toolbox",
@@ -54,6 +58,10 @@ class Usage:
     tokens: int = 0
     cost: float = 0.0
 
+    def plus(self, other: Usage) -> Usage:
+        """Return what both used together."""
+        return Usage(self.tokens + other.tokens, self.cost + other.cost)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -62,6 +70,26 @@ class Outcome:
     value: Any
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = Usage()
+
+
+Holding: TypeAlias = AbstractAsyncContextManager[None]
+
+
+class CostlyFailure(WorkerFailure):
+    """A failure that cost something, such as an answer that is not what the agent promised."""
+
+    def __init__(
+        self, code: str, message: str, permanent: bool, data: Any, *, usage: Usage
+    ) -> None:
+        super().__init__(code, message, permanent, data)
+        self.usage = usage
+
+    @classmethod
+    def of(cls, failure: WorkerFailure, usage: Usage) -> CostlyFailure:
+        """Return a failure that cost *usage* besides."""
+        own = failure.usage if isinstance(failure, CostlyFailure) else Usage()
+        said = (failure.code, failure.message, failure.permanent, failure.data)
+        return cls(*said, usage=own.plus(usage))
 
 
 class StepLink(Protocol):
@@ -106,6 +134,13 @@ class StepLink(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* of the Clock port pass, never less, over restarts too."""
+        ...
+
+    def held(self) -> Holding:
+        """While inside, the attempt waits for people who are asked elsewhere.
+
+        It holds no place that others could have, and a run that only waits is `waiting`.
+        """
         ...
 
 

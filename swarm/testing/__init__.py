@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from swarm.host.parts import Parts
 from swarm.stores.memory import MemoryJournal
+from swarm.stores.memory_audit import MemoryAudit
 from swarm.testing.agents import ScriptedWorker, scripted_blueprint
 from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds
+from swarm.testing.layers import RecordedLink, built_layer, call_through
 
 __all__ = (
     "CountedIds",
     "FakeClock",
+    "MemoryAudit",
     "MemoryJournal",
     "Parts",
+    "RecordedLink",
     "ScriptedWorker",
+    "built_layer",
+    "call_through",
     "scripted_blueprint",
 )

@@ -15,7 +15,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.contract import contracts_of
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
-__all__ = ("Script", "ScriptedWorker", "scripted_blueprint")
+__all__ = ("Script", "ScriptedWorker", "scripted_blueprint", "worker_of")
 
 Script: TypeAlias = Iterable[Any] | Callable[[Any], Any]
 
@@ -78,13 +78,13 @@ def scripted_blueprint(
         flow=loaded,
         agents=specs,
         contracts=contracts_of(specs),
-        workers={name: _worker(agent) for name, agent in agents.items()},
+        workers={name: worker_of(agent) for name, agent in agents.items()},
         places={},
         sources={},
     )
 
 
-def _worker(agent: Any) -> Any:
-    """Tell a worker from a script: it takes a call and a link, not an input."""
+def worker_of(agent: Any) -> Any:
+    """Return a worker as it is, and a script as one: a worker takes a call and a link."""
     takes_link = callable(agent) and len(inspect.signature(agent).parameters) == 2
     return agent if takes_link else ScriptedWorker(agent)

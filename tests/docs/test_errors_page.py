@@ -17,7 +17,7 @@ _DOTTED = re.compile(r"[a-z][a-z_]*(\.[a-z_]+)+")
 _IN_LUA = re.compile(r"""["']((?:script|worker)\.[a-z_]+)["']""")
 # Dotted words that are no codes: files, modules, and the agent that every host has.
 _NAMES = re.compile(
-    r"(swarm|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
+    r"(swarm|host|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
     r"|flow\.(array|fail|sleep)|.*\.(lark|lua|py|toml|db)"
 )
 _UNDOTTED = {"malformed", "protocol", "bug"}

@@ -164,7 +164,7 @@ def test_the_problems_of_every_part_come_together() -> None:
         "id": "NO",
         "agents": [{"name": "x", "kind": "nope"}, 3],
         "flow": seq(step("y", out=3), {"kind": "assign", "at": "$.a", "value": "ctx.a +"}),
-        "layers": [],
+        "files": [],
     }
     assert sorted(problem.partition(":")[0] for problem in problems(broken)) == [
         "agent.field_wrong",

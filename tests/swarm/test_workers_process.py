@@ -45,6 +45,8 @@ class NoLink:
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def held(self) -> Any: ...
+
 
 async def run(
     *argv: str, given: Any = None, limits: ChildLimits | None = None, **fields: Any

@@ -1,0 +1,87 @@
+"""Layers folded around a worker, once: what comes out is a worker again.
+
+Layers are promised that `next` returns an Outcome whose values came through the strict
+door, or raises WorkerFailure. So the worker's answer is admitted at the bottom, and held against
+the agent's contract: a layer can ask again where an answer is not what was promised. What
+else a layer of somebody's raises is a failure that names it. What comes out of the stack is
+held against the contract again, by whoever asked: a layer is bound by it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flowir.errors import WorkerFailure, shorten
+from flowir.limits import Limits
+from swarm.blueprint.contract import Contract
+from swarm.core.answers import kept, worker_error
+from swarm.ports.layer import Layer, LayerCall, Next
+from swarm.ports.worker import Call, Outcome, StepLink, Worker
+
+__all__ = ("Stack",)
+
+
+class Stack:
+    """A worker inside its layers; *layers* are keys and layers, outermost first."""
+
+    __slots__ = ("_outermost",)
+
+    def __init__(
+        self,
+        layers: Iterable[tuple[str, Layer]],
+        worker: Worker,
+        limits: Limits,
+        contract: Contract | None = None,
+    ) -> None:
+        way = _bottom(worker, limits, contract)
+        for key, layer in reversed(list(layers)):
+            way = _around(key, layer, way)
+        self._outermost = way
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        """Do the attempt and return its outcome."""
+        return await self._outermost(
+            LayerCall(
+                call.run_id,
+                call.key,
+                call.agent,
+                call.input,
+                call.attempt,
+                call.node_id,
+                call.timeout_s,
+                link=link,
+            )
+        )
+
+
+def _bottom(worker: Worker, limits: Limits, contract: Contract | None) -> Next:
+    async def bottom(call: LayerCall) -> Outcome:
+        try:
+            outcome = await worker(call, call.link)
+        except WorkerFailure:
+            raise
+        except Exception as error:
+            raise worker_error(error) from error
+        return await kept(outcome, call.agent, limits, contract)
+
+    return bottom
+
+
+def _around(key: str, layer: Layer, next: Next) -> Next:
+    async def around(call: LayerCall) -> Outcome:
+        try:
+            outcome: Any = await layer(call, next)
+        except WorkerFailure:
+            raise
+        except Exception as error:
+            said = f"layer {key!r} around {call.agent!r}: {type(error).__name__}: {error}"
+            raise WorkerFailure("layer.failed", said) from error
+        if not isinstance(outcome, Outcome):
+            said = (
+                f"layer {key!r} around {call.agent!r} returned {shorten(outcome)}, not an Outcome"
+            )
+            raise WorkerFailure("layer.failed", said, True)
+        return outcome
+
+    return around

@@ -1,0 +1,1 @@
+"""Layers that every host has, one a file; `shipped` lists them."""

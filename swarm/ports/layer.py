@@ -1,0 +1,192 @@
+"""What stands between the host and a worker: layers, one around the other.
+
+A layer sees every attempt of the agents it is put around. It may change what goes in, look
+at what comes out, ask again, answer itself, or refuse; the rest is `next`'s affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from weakref import WeakValueDictionary
+
+from pydantic import BaseModel, ConfigDict
+
+from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.ports.audit import AuditLog
+from swarm.ports.clock import Clock
+from swarm.ports.operators import OperatorLink
+from swarm.ports.questions import Ask
+from swarm.ports.worker import Call, FieldProblem, Holding, Outcome, StepLink, Toolbox
+
+__all__ = (
+    "Layer",
+    "LayerCall",
+    "LayerFactory",
+    "LayerHost",
+    "LayerParams",
+    "Next",
+    "PassingLink",
+    "Site",
+)
+
+_P = TypeVar("_P", bound=BaseModel)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCall(Call):
+    """One attempt on its way to the worker, and what may be used meanwhile.
+
+    Shape: `input` is JSON; change it by handing `with_input(…)` to `next`, not in place.
+    """
+
+    link: StepLink = field(kw_only=True, repr=False, compare=False)
+
+    def with_input(self, input: Any) -> LayerCall:
+        """Return the same attempt with another input."""
+        return replace(self, input=input)
+
+    def with_link(self, link: StepLink) -> LayerCall:
+        """Return the same attempt with another link."""
+        return replace(self, link=link)
+
+
+# What is left of the way: an Outcome, or a flowir.WorkerFailure and nothing else.
+Next: TypeAlias = Callable[[LayerCall], Coroutine[Any, Any, Outcome]]
+
+
+class Layer(Protocol):
+    """Stands around a worker, or around another layer.
+
+    `next(call)` returns an Outcome or raises flowir.WorkerFailure, and nothing else; so
+    does a layer. It may be awaited several times, or not at all. Cancellation passes
+    through: what a layer must put in order then, it does in `finally`, without waiting.
+    """
+
+    async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+        """Carry *call* on, and return what came of it."""
+        ...
+
+
+class LayerParams(BaseModel):
+    """Parameters of a layer: a class of these says which there are."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+@dataclass
+class LayerHost:
+    """What layers may lean on: filled by the host, and by what it opens."""
+
+    clock: Clock
+    audit: AuditLog | None = None
+    operators: OperatorLink | None = None
+    _shared: WeakValueDictionary[Hashable, Any] = field(
+        default_factory=cast("Any", WeakValueDictionary), repr=False
+    )
+
+    def shared(self, scope: Hashable, make: Callable[[], _T]) -> _T:
+        """Return what layers of one *scope* have in common, made by the first of them.
+
+        It is there as long as one of them is: a blueprint that is loaded again, or brought
+        back with a run, meets the counts of the one that runs already.
+        """
+        found = self._shared.get(scope)
+        if found is None:
+            found = self._shared[scope] = make()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a layer stands: around which agent of which blueprint, in which host.
+
+    `trusted`: the host asked for it, not the blueprint.
+    """
+
+    blueprint: str
+    agent: AgentSpec
+    agents: Mapping[str, AgentSpec]
+    toolbox: Toolbox
+    host: LayerHost
+    trusted: bool = False
+
+    def shared(self, key: str, scope: str, params: BaseModel, make: Callable[[], _T]) -> _T:
+        """Return what the layers of one *scope* have in common.
+
+        Shape: *scope* is `agent`, `blueprint` or `host`. Layers with other parameters have
+        nothing in common.
+        """
+        where = {"agent": (self.blueprint, self.agent.name), "blueprint": (self.blueprint,)}
+        at = (key, where.get(scope, ()), params.model_dump_json())
+        return self.host.shared(at, make)
+
+
+def _nothing(params: Any, site: Any) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFactory(Generic[_P]):
+    """Makes layers of one kind; a registry finds it by `key`.
+
+    Shape: `shelf` is its place in the order, the lowest outermost; equal ones stand as they
+    were asked for. `again` says what becomes of the host's layer where the blueprint asks
+    for one of the same key: both stand (`adds`), or the blueprint's alone (`replaces`).
+    `calls` names agents that the layer may call itself. `for_work`: it is not put around
+    agents that only wait (kinds flow, human and sleep), unless those ask for it by name.
+    """
+
+    key: str
+    shelf: int
+    params: type[_P]
+    build: Callable[[_P, Site], Layer]
+    again: Literal["adds", "replaces"] = "replaces"
+    problems: Callable[[_P, Site], Iterable[FieldProblem]] = _nothing
+    calls: Callable[[_P, Site], Collection[str]] = _nothing
+    for_work: bool = False
+
+
+class PassingLink:
+    """A link that passes everything on; a layer overrides what it wants to see."""
+
+    __slots__ = ("link",)
+
+    def __init__(self, link: StepLink) -> None:
+        self.link = link
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the host has given this attempt up."""
+        return self.link.cancelled
+
+    async def progress(self, text: str) -> None:
+        """Tell the run's watchers how far this attempt is."""
+        await self.link.progress(text)
+
+    async def part(self, name: str, value: Any) -> None:
+        """Hand over a named artifact beside the answer."""
+        await self.link.part(name, value)
+
+    async def call(self, agent: str, input: Any) -> Any:
+        """Let another agent of this blueprint do something."""
+        return await self.link.call(agent, input)
+
+    async def ask(self, ask: Ask) -> Any:
+        """Ask a person."""
+        return await self.link.ask(ask)
+
+    async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
+        """Run another blueprint as a child of this run."""
+        return await self.link.run(blueprint, input)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        await self.link.sleep(seconds)
+
+    def held(self) -> Holding:
+        """Wait for people without holding a place."""
+        return self.link.held()

@@ -1,0 +1,122 @@
+"""The layer that records: what it writes, and what happens where it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from flowir import WorkerFailure
+from swarm.blueprint.canonical import digest_of
+from swarm.middleware.audit import AUDIT
+from swarm.ports.audit import AuditEntry
+from swarm.testing import FakeClock, MemoryAudit, built_layer, call_through
+from tests.swarm.layered import Bench, Flaky, document, step
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class FullDisk(MemoryAudit):
+    """Keeps so many entries, and then none."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    async def append(self, entry: AuditEntry) -> None:
+        if len(self.entries) >= self.room:
+            raise OSError("no space left")
+        await super().append(entry)
+
+
+async def test_each_attempt_is_recorded_before_and_behind() -> None:
+    bench = Bench(functions={"work": Flaky(0)})
+    await bench.run(["audit"], input={"n": 1})
+    begun, done = bench.audit.entries
+    assert (begun.actor, begun.verb, begun.decision) == ("agent:work", "do", "begun")
+    assert (begun.run, begun.step, begun.attempt) == ("r_1", "$", 1)
+    assert (begun.input, begun.output) == (digest_of({"n": 1}), None)
+    assert (done.decision, done.output) == ("done", digest_of({"n": 1}))
+
+
+async def test_without_the_layer_nothing_is_recorded() -> None:
+    bench = Bench(functions={"work": Flaky(0)})
+    await bench.run()
+    assert bench.audit.entries == []
+
+
+async def test_a_failure_is_recorded_without_its_secrets() -> None:
+    leaked = RuntimeError("refused for sk-0123456789abcdefghij")
+    bench = Bench(functions={"work": Flaky(1, leaked)})
+    await bench.run(["audit"])
+    last = bench.audit.entries[-1]
+    assert last.decision == "failed"
+    assert last.detail == {
+        "code": "worker.error",
+        "message": "RuntimeError: refused for [redacted]",
+    }
+
+
+@pytest.mark.parametrize(("room", "asked"), [(0, 0), (1, 1)])
+async def test_in_strict_mode_a_failing_write_stops_the_step(room: int, asked: int) -> None:
+    work = Flaky(0)
+    bench = Bench(functions={"work": work}, audit=FullDisk(room))
+    outcome = await bench.run(["audit"])
+    assert outcome.error is not None
+    assert outcome.error["cause_code"] == "audit.failed"
+    assert "no space left" in outcome.error["message"]
+    assert work.asked == asked
+
+
+async def test_otherwise_it_does_not() -> None:
+    bench = Bench(functions={"work": Flaky(0)}, audit=FullDisk(0))
+    outcome = await bench.run([{"use": "audit", "strict": False}])
+    assert outcome.ctx["out"] == 1
+
+
+async def test_a_host_without_a_log_does_nothing_unrecorded() -> None:
+    bench = Bench(functions={"work": Flaky(0)}, audit=None)
+    outcome = await bench.run(["audit"])
+    assert outcome.error is not None
+    assert outcome.error["cause_code"] == "audit.failed"
+
+
+async def test_a_cancelled_step_is_recorded_and_not_held_up() -> None:
+    class Stuck(MemoryAudit):
+        async def append(self, entry: AuditEntry) -> None:
+            await super().append(entry)
+            if entry.decision == "cancelled":
+                await anyio.sleep_forever()
+
+    clock, log = FakeClock(), Stuck()
+
+    async def stay(value: object) -> object:
+        await anyio.sleep_forever()
+
+    bench = Bench(clock=clock, audit=log, functions={"work": stay})
+    async with bench.host() as host:
+        made = document({"work": {}}, step("work"), ["audit"])
+        run = await host.start(await host.load(made), {"given": 1})
+        await clock.settle()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.cancel, "enough")
+            await clock.settle()
+            await clock.advance(5)
+        assert (await run.wait()).status == "cancelled"
+    assert [entry.decision for entry in log.entries] == ["begun", "cancelled"]
+
+
+async def test_it_can_be_called_through_alone() -> None:
+    log = MemoryAudit()
+    layer = built_layer(AUDIT, audit=log)
+    assert (await call_through(layer, [5])).value == 5
+    with pytest.raises(WorkerFailure):
+        await call_through(layer, [ValueError("no")])
+    decisions: list[Any] = [entry.decision for entry in log.entries]
+    assert decisions == ["begun", "done", "begun", "failed"]
