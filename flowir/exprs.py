@@ -384,7 +384,8 @@ class _Writer:
     def _op_fail(self, expr: Expr) -> str:
         message = self.value(expr["message"])
         data = self.value(expr["data"]) if "data" in expr else "None"
-        self.line(f"fail({expr['code']!r}, {message}, {data})")
+        cause = self.value(expr["cause_code"]) if "cause_code" in expr else "None"
+        self.line(f"fail({expr['code']!r}, {message}, {data}, {cause})")
         return "None"
 
     def _list(self, exprs: list[Expr]) -> list[str]:

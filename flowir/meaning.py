@@ -422,10 +422,14 @@ def _literal(name: str, call: Call, scope: Scope, depth: int) -> Wire:
 
 def _fail(name: str, call: Call, scope: Scope, depth: int) -> Wire:
     match call.arguments:
-        case (String(value=code) as first, message, *data) if code and len(data) < 2:
+        case (String(value=code) as first, message, *more) if code and len(more) <= 2:
             wire = {"op": "fail", "code": _string(first)}
-            values = _each((message, *data), scope, depth)
-            return wire | dict(zip(("message", "data"), values, strict=False))
+            names = ["message", "data", "cause_code"]
+            if len(more) == 2 and isinstance(more[0], Constant) and more[0].value is None:
+                names.remove("data")  # `lit(nil)` is data that is null
+                del more[0]
+            values = _each((message, *more), scope, depth)
+            return wire | dict(zip(names, values, strict=False))
         case _:
             hint = f'write {name}("code", message), or {name}("code", message, data)'
             raise _fault(call, f"{name}: expected a code in quotes and a message", hint)

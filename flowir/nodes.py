@@ -141,7 +141,12 @@ OP_FIELDS: dict[str, dict[str, FieldSpec]] = {
     "get": {"of": _need("expr"), "key": _need("expr")},
     "concat": _args,
     **dict.fromkeys(QUANTIFIERS, _over),
-    "fail": {"code": _need("name"), "message": _need("expr"), "data": _may("expr")},
+    "fail": {
+        "code": _need("name"),
+        "message": _need("expr"),
+        "data": _may("expr"),
+        "cause_code": _may("expr"),
+    },
 }
 
 

@@ -258,8 +258,10 @@ def pay_extern(meter: Meter, values: tuple[Any, ...]) -> None:
         spend(meter, size // FUEL_UNIT)
 
 
-def fail(code: str, message: Any, data: Any) -> NoReturn:
-    """Raise the author's error."""
+def fail(code: str, message: Any, data: Any, cause_code: Any) -> NoReturn:
+    """Raise the author's error, or one that was caught once more: then it has a cause."""
     if type(message) is not str:
         raise mismatch("fail", "a string as message", message)
-    raise FlowError(code, message, data=data)
+    if cause_code is not None and type(cause_code) is not str:
+        raise mismatch("fail", "a string or null as cause_code", cause_code)
+    raise FlowError(code, message, data=data, cause_code=cause_code)

@@ -252,8 +252,13 @@ def _is_callable(ref: str, scope: _Scope) -> bool:
 
 def _fail(expr: Expr, scope: _Scope) -> _Printed:
     parts = [quote(expr["code"]), _inner(expr["message"], scope)]
-    if "data" in expr:
-        parts.append(_inner(expr["data"], scope))
+    data, cause_code = expr.get("data"), expr.get("cause_code")
+    if cause_code is not None and (data is None or data == {"op": "lit", "value": None}):
+        parts.append("nil" if data is None else "lit(nil)")
+    elif data is not None:
+        parts.append(_inner(data, scope))
+    if cause_code is not None:
+        parts.append(_inner(cause_code, scope))
     return f"fail({', '.join(parts)})", _SUFFIXED
 
 

@@ -88,7 +88,8 @@ def _quantifier(draw: Draw, bound: Bound, depth: int, inner: Any) -> dict[str, J
 def _fail(draw: Draw, bound: Bound, inner: Any, some: Any) -> dict[str, JSON]:
     code = draw(st.sampled_from(("author.stop", "x")) | st.text(min_size=1, max_size=4))
     fields = {"code": code, "message": draw(inner)}
-    return fields | ({"data": draw(inner)} if draw(st.booleans()) else {})
+    more = draw(st.sampled_from(((), ("data",), ("data", "cause_code"))))
+    return fields | {name: draw(inner) for name in more}
 
 
 _SPECIAL: dict[str, Callable[[Draw, Bound, Any, Any], dict[str, JSON]]] = {

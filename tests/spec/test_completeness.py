@@ -76,8 +76,8 @@ def _named(value: dict[str, JSON]) -> Iterator[Mark]:
     yield f"op {value.get('op')}"
     if value.get("op") == "call_extern":
         yield f"extern {value.get('ref')}"
-    if value.get("op") == "fail" and "data" in value:
-        yield "fail.data"
+    if value.get("op") == "fail":
+        yield from (f"fail.{name}" for name in value)
 
 
 def _passes(case: Case) -> bool:
@@ -91,7 +91,7 @@ def _fails(case: Case) -> bool:
 
 
 def _required() -> list[Mark]:
-    marks = [*NODE_FIELDS, "fail.data"]
+    marks = [*NODE_FIELDS, "fail.data", "fail.cause_code"]
     marks += [f"{kind}.{name}" for kind, names in NODE_FIELDS.items() for name in names.split()]
     marks += [f"{kind}.id" for kind in NODE_FIELDS]
     marks += [f"retry.{name}" for name in RETRY_FIELDS.split()]
