@@ -36,6 +36,7 @@ function(ctx) local x <const> = 5 return x + 1 end
 function(ctx) local x <const> = ctx.n or 1 return x end
 function(ctx) local a <const>, b = 1, 2 b = a return b end
 function(ctx) local list <const> = {} list[1] = "a" return list end
+function(ctx) local x = 1 local function seen() return x end local x = 10 return seen() + x end
 function(ctx) local x <const> = echo(3) do local x = 4 ctx.y = x end return x end
 --@ `do … end` and shadowing
 function(ctx) local x = 1 do local x = 2 ctx.a = x end ctx.b = x end
@@ -477,6 +478,30 @@ function(ctx) ctx.rows = { { }, { } } for i, row in ipairs(ctx.rows) do row.at =
 function(ctx) ctx.jobs = { { log = {} } } for _, job in ipairs(ctx.jobs) do table.insert(job.log, "x") job.log[#job.log + 1] = "y" end end
 function(ctx) local rows = { { a = { b = 1 } } } for _, row in ipairs(rows) do row.a.b = 2 end return rows[1].a.b end
 function(ctx) local rows = { { n = 1 }, { n = 5 } } for _, r in ipairs(rows) do if r.n > 3 then r.big = true break end end return rows end
+function(ctx) local t = { { n = 1 }, { n = 2 } } for i in ipairs(t) do t[i].n = 0 end return t end
+function(ctx) local t = { 10, 20 } for i, v in ipairs(t) do t[i] = v * 2 end return t end
+function(ctx) local t = { a = 1, b = 2 } for k, v in pairs(t) do t[k] = v * 2 end return t end
+function(ctx) local t = { a = 1, b = 2 } for k, v in pairs(t) do if v == 1 then t[k] = nil end end return t end
+--> {"t": {"a": {"n": [1]}, "b": {"n": []}}}
+--> {"t": [{"n": [1]}, {"n": []}]}
+--> {"t": {}}
+function(ctx) for k, v in pairs(ctx.t) do table.insert(v.n, 5) v.m = k end end
+--> {"t": {"a": {"n": [1]}, "b": {"n": []}}}
+function(ctx) for k, v in pairs(ctx.t) do table.insert(ctx.t[k].n, 5) ctx.t[k].m = echo(k) end end
+function(ctx) local g = { { 1, 2 }, { 3 } } for i, row in ipairs(g) do for j, x in ipairs(row) do row[j] = x * 2 end end return g end
+--@ a second name that is not looked at again
+--> {"tasks": [{"id": 1}], "log": []}
+function(ctx) local tasks = ctx.tasks ctx.tasks[1].done = true table.insert(ctx.log, "x") end
+--> {"a": 1, "names": ["a", "z"]}
+function(ctx) ctx.gone = {} for _, name in ipairs(ctx.names) do local v = ctx[name] if v == nil then ctx.gone[#ctx.gone + 1] = name end end end
+--> {"tasks": [{"id": 1}]}
+function(ctx) local t = ctx.tasks[1] local id = t.id ctx.tasks[1].done = true return { id, ctx.tasks } end
+--> {"a": {"n": 1}, "k": "a"}
+function(ctx) local t = ctx[ctx.k] local n = t.n ctx.a.n = 5 return { n, ctx.a.n } end
+--> {"l": [{"n": 1}, {"n": 2}]}
+function(ctx) local function rows(l) local out = {} for i, x in ipairs(l) do out[i] = { n = x.n } end return out end local r = rows(ctx.l) r[1].n = 9 return { r, ctx.l } end
+--> {"a": {"n": 1}}
+function(ctx) for k, v in pairs(copy(ctx)) do ctx.last = k end return ctx.last end
 --@ constants of the script
 function(ctx) return { MAX, GREETING, CFG.limit, CFG.names[1], CFG.deep.on } end
 function(ctx) for i = 1, MAX do ctx.last = i end end

@@ -80,10 +80,45 @@ function(ctx) local d = ctx.draft d.title = "x" return ctx end
 function(ctx) ctx.a = ctx.b ctx.a.x = 1 end
 function(ctx) local o = {} local t = { n = 1 } o[1] = t t.n = 2 return o end
 function(ctx) ctx.l[2] = ctx.l[1] ctx.l[1].x = 5 end
+function(ctx) local t = ctx[ctx.k] ctx.a.n = 5 return t end | write copy(…) where t is set
+function(ctx) local t = ctx[ctx.k] t.n = 5 return ctx end
+function(ctx) local t = ctx[ctx.k].deep ctx.a.deep.n = 4 return t end
+function(ctx) local t = ctx.r.a ctx.r[ctx.k].n = 4 return t end
+function(ctx) local x, y = ctx.a, ctx.a x.n = 2 return { x, y } end
+function(ctx) local t = { n = 1 } local pair = { one = t, two = t } pair.one.n = 2 return pair end
+function(ctx) local t = { n = 1 } local pair = { t, t } pair[1].n = 2 return pair end
+function(ctx) local t = {} local box = { deep = { t } } t.n = 2 return box end
+function(ctx) local r = echo { n = 1 } ctx.first = r ctx.second = r ctx.first.n = 2 end
+function(ctx) local t = ctx.a or {} t.n = 2 return { t, ctx } end
+function(ctx) local function first(l) return l[1] end first(ctx.l).n = 1 end | only locals
+function(ctx) local function first(l) return l[1] end local x = first(ctx.l) x.n = 1 return ctx end
+function(ctx) local function find(l) for _, x in ipairs(l) do if x.n then return x end end end local x = find(ctx.l) x.n = 1 return ctx end
+function(ctx) local function group(l) local out = {} for _, x in ipairs(l) do out[x.k] = x end return out end local g = group(ctx.l) g.a.n = 1 return ctx end
+function(ctx) local function both(l) return l[1], l[2] end local a, b = both(ctx.l) b.n = 1 return ctx end
+function(ctx) local function names() local out = CFG.names return out end local n = names() n[1] = "z" return n end
+function(ctx) ctx.c = CFG ctx.c.limit = 9 end | CFG may reach too
+function(ctx) local box = { n = CFG.names } box.n[1] = "z" return box end | CFG.names may reach too
+function(ctx) local out = parallel({ 1 }, function(v) local t = ctx.a t.n = v return t end) return out end
+function(ctx) local t = {} local p = parallel { a = function() return t end, b = function() return t end } p.a.n = 1 return { p, t } end
+function(ctx) local ok, e = pcall(function() error("a.b", "m", ctx.a) end) e.data.n = 7 return ctx end
+function(ctx) local _, e = pcall(flaky, "fail") local ok, again = pcall(function() error(e) end) again.code = "x" return e.code end
+function(ctx) local out, t = {}, {} for i = 1, 2 do t.i = i out[#out + 1] = t end return out end
+function(ctx) local n = 0 local t repeat n = n + 1 t = ctx.l[1] ctx.l[1].done = true until t.done or n > 3 return n end
 function(ctx) ctx.o.x = ctx.o end | inside itself
 function(ctx) ctx.all = { c = ctx } end | inside itself
 --@ changing the table that a loop goes over | goes over
-function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i].done = true end end
+function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i + 1].done = true end end
+function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i].done = true ctx.last = f.done end end | f may reach too
+function(ctx) for i, v in ipairs(ctx.l) do i = i + 1 ctx.l[i] = v end end
+function(ctx) local l = ctx.l for _, v in ipairs(l) do ctx.l[2] = 9 ctx.last = v end end
+function(ctx) for _, v in ipairs(ctx[ctx.k]) do ctx.l[2] = 9 ctx.last = v end end
+function(ctx) for k, v in pairs(ctx.r) do ctx.r.last = v end end | pairs(copy(table))
+function(ctx) for k, v in pairs(ctx) do ctx.last = v end end
+function(ctx) for k, v in pairs(ctx) do ctx.last = echo(v) end end
+function(ctx) for k, v in pairs(ctx) do ctx.last = parallel({ 1 }, echo) end end
+function(ctx) for k, v in pairs(ctx) do local ok ok, ctx.last = pcall(echo, 1) end end
+function(ctx) for k, v in pairs(ctx) do ctx.r.x = 5 end end
+function(ctx) for k, v in pairs(ctx) do v.n = 5 end end | may reach too
 function(ctx) for _, f in ipairs(ctx.files) do table.insert(ctx.files, f) end end
 --@ writing outside of a lane | a lane of parallel cannot write
 function(ctx) parallel(ctx.l, function(x) ctx.n = x end) end

@@ -18,7 +18,7 @@ from swarm.errors import BlueprintInvalid, Place
 from swarm.host.host import Host, run_blocking
 from swarm.lua.lowering import PlainFlow, lower_plain
 from tests.flowir.test_show import Expected, Sketch, drawn
-from tests.plain.both import FILE, Batch, told_by
+from tests.plain.both import FILE, Batch, computed, told_by
 
 HEAD = """local flow = require "flow"
 local writer, reviewer, checker = flow.fn "writer", flow.fn "reviewer", flow.fn "checker"
@@ -191,6 +191,37 @@ def test_pcall_keeps_what_its_body_wrote() -> None:
         raise flowir.WorkerFailure("net.down", "no", False, None)
 
     assert flowir.run(plain.node, {}, fail) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "error(err)",
+        "local function raise(e) error(e) end raise(err)",
+        "local kept = err error(kept)",
+        "local ok, twice = pcall(function() error(err) end) error(twice)",
+        "local function check(e) if e then error(e) end return 1 end ctx.x = check(err)",
+    ],
+)
+def test_an_error_that_is_raised_again_is_the_same_error(again: str) -> None:
+    def fail(_ref: str, _given: Any) -> Any:
+        raise flowir.WorkerFailure("net.down", "no answer", False, {"tries": 3})
+
+    def told(body: str) -> Any:
+        plain = lowered(f"function(ctx) {body} end")
+        assert not plain.problems
+        helpers = {one["name"]: one["source"] for one in plain.agents}
+
+        def dispatch(ref: str, given: Any) -> Any:
+            return computed(ref, helpers[ref], given) if ref in helpers else fail(ref, given)
+
+        with pytest.raises(flowir.FlowError) as e:
+            flowir.run(plain.node, {}, dispatch)
+        return e.value.code, e.value.message, e.value.cause_code, e.value.data
+
+    first = told("writer(1)")
+    assert first == ("step.failed", "no answer", "net.down", {"tries": 3})
+    assert told(f"local ok, err = pcall(writer, 1) {again}") == first
 
 
 def test_an_append_is_the_form_that_the_machine_adds_in_place() -> None:

@@ -2,7 +2,8 @@
 
 Tables of Lua are shared, values of a flow are copied. What two names may reach is followed
 through the lowered nodes, as pairs of access paths; every local has a place of its own, so
-that a place is a variable. An agent, a lane and a helper get copies and give new tables.
+that a place is a variable. An agent and a lane get copies and give new tables. A name that
+nobody looks at again does not matter.
 """
 
 from __future__ import annotations
@@ -10,35 +11,43 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from flowir.path import parse_path
 from swarm.errors import Place
-from swarm.lua.lowering import ops
-from swarm.lua.lowering.ops import Op
+from swarm.lua.lowering.access import (
+    ANY,
+    ANY_FIELD,
+    DEEP,
+    WHOLE,
+    Access,
+    access_of,
+    begins,
+    is_temp,
+    shown,
+    variable,
+)
+from swarm.lua.lowering.liveness import Lives
+from swarm.lua.lowering.origins import Origins, Ref
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.lowering.work import CORNER, Drafted
+from swarm.lua.lowering.work import Drafted, Share
 
 __all__ = ("shared_writes",)
 
-# A variable and the keys behind it; "*" is any key.
-_Access: TypeAlias = tuple[str, ...]
-# Where in a value a table is, and where that table came from.
-_Ref: TypeAlias = tuple[_Access, _Access]
+_Pair: TypeAlias = tuple[Access, Access]
 
-_Pair: TypeAlias = tuple[_Access, _Access]
-
-_WHOLE: _Access = ("$",)
-_DEEP = 6  # longer access paths are cut: they then stand for all that is below
-# Externs that build a table of the members of their first argument, and of all arguments.
-_OF_FIRST = frozenset({"list.slice", "list.sort", "object.without"})
-_OF_ALL = frozenset({"list.concat", "object.merge"})
+# How far down in what it was given a helper's answer is looked for.
+_HANDED = 5
+_CONTEXT = variable(WHOLE)
 
 
-def shared_writes(nodes: list[Drafted], looped: Mapping[str, int]) -> list[tuple[Place, Refused]]:
+def shared_writes(
+    nodes: list[Drafted], looped: Mapping[str, int], scripts: Mapping[int, Access]
+) -> list[tuple[Place, Refused]]:
     """Find the writes that Lua would show under another name as well.
 
-    Shape: *looped* are the places of tables that loops go over, with the loops' lines.
+    Shape: *looped* are the places of tables that loops go over, with the loops' lines;
+    *scripts* are the tables of the script, by identity, with what they are called.
     """
-    search = _Search({_access(place): line for place, line in looped.items()})
+    tables = {access_of(place): line for place, line in looped.items()}
+    search = _Search(tables, Lives(nodes), Origins(scripts))
     search.nodes(nodes, _State())
     return list(search.found.values())
 
@@ -54,17 +63,25 @@ class _State:
         self._pairs: dict[str, set[_Pair]] = {}
         self._log: list[tuple[bool, _Pair]] = []
 
-    def of(self, access: _Access) -> list[_Pair]:
-        """Return the pairs of a variable, its own path first."""
-        return list(self._pairs.get(access[0], ()))
+    def of(self, access: Access) -> list[_Pair]:
+        """Return the pairs whose first path may be this one, above it, or below it."""
+        name = variable(access)
+        if name in (_CONTEXT, ANY_FIELD):
+            names = [one for one in self._pairs if one.startswith(_CONTEXT)]
+        elif name.startswith(_CONTEXT):
+            names = [name, ANY_FIELD, _CONTEXT]
+        else:
+            names = [name]
+        return [pair for one in names for pair in self._pairs.get(one, ())]
 
-    def add(self, a: _Access, b: _Access) -> None:
-        a, b = a[:_DEEP], b[:_DEEP]
-        if a != b or "*" in a:  # two items of one list
+    def add(self, a: Access, b: Access) -> None:
+        """Note that two paths may reach the same table."""
+        a, b = a[:DEEP], b[:DEEP]
+        if a != b or ANY in a:  # two items of one list
             self.put((a, b))
             self.put((b, a))
 
-    def forget(self, access: _Access) -> None:
+    def forget(self, access: Access) -> None:
         """Drop what is known of a place, and of all below it."""
         for mine, other in self.of(access):
             if mine[: len(access)] == access:
@@ -73,13 +90,13 @@ class _State:
 
     def put(self, pair: _Pair) -> None:
         """Add one pair, in one direction."""
-        pairs = self._pairs.setdefault(pair[0][0], set())
+        pairs = self._pairs.setdefault(variable(pair[0]), set())
         if pair not in pairs:
             pairs.add(pair)
             self._log.append((True, pair))
 
     def _drop(self, pair: _Pair) -> None:
-        pairs = self._pairs.get(pair[0][0], set())
+        pairs = self._pairs.get(variable(pair[0]), set())
         if pair in pairs:
             pairs.discard(pair)
             self._log.append((False, pair))
@@ -103,7 +120,7 @@ class _State:
     def undo(self, mark: int) -> None:
         """Go back to a point."""
         for added, pair in reversed(self._log[mark:]):
-            pairs = self._pairs[pair[0][0]]
+            pairs = self._pairs[variable(pair[0])]
             if added:
                 pairs.discard(pair)
             else:
@@ -112,8 +129,11 @@ class _State:
 
 
 class _Search:
-    def __init__(self, looped: Mapping[_Access, int]) -> None:
+    def __init__(self, looped: Mapping[Access, int], lives: Lives, origins: Origins) -> None:
         self._looped = looped
+        self._lives = lives
+        self._origins = origins
+        self._thrown: list[Ref] = []
         self.found: dict[tuple[Place, str], tuple[Place, Refused]] = {}
 
     def nodes(self, nodes: list[Drafted], state: _State) -> None:
@@ -129,22 +149,21 @@ class _Search:
             case "assign":
                 self.assign(node, state)
             case "step":
-                if "out" in fields:
-                    state.forget(_access(fields["out"]))
+                self.step(node, state)
             case "branch":
                 self.branch(fields, state)
             case "loop":
                 self.loop(fields["body"], state)
             case "try":
-                self.protected(fields, state)
+                self.protected(node, state)
             case "fanout":
                 mark = state.mark()
                 self.node(fields["body"], state)
                 state.undo(mark)
-                state.forget(_access(fields["out"]))
+                self.set_anew(node, access_of(fields["out"]), state)
             case _:
                 for place in fields["places"]:
-                    state.forget(_access(place))
+                    state.forget(access_of(place))
 
     def branch(self, fields: Mapping[str, Any], state: _State) -> None:
         """What holds behind either arm may hold behind both."""
@@ -170,61 +189,110 @@ class _Search:
             if not new:
                 return
 
-    def protected(self, fields: Mapping[str, Any], state: _State) -> None:
-        """The handler meets what held before the body, or anywhere in it."""
+    def protected(self, node: Drafted, state: _State) -> None:
+        """The handler meets what held before the body, or anywhere in it, and what was thrown."""
+        fields, thrown = node.fields, len(self._thrown)
         mark = state.mark()
         self.node(fields["body"], state)
         gone = state.since(mark)[1]
         for pair in gone:
             state.put(pair)
         mark = state.mark()
+        if "error_at" in fields:
+            self.caught(access_of(fields["error_at"]), self._thrown[thrown:], state)
         self.node(fields["catch"], state)
         for pair in state.since(mark)[1] - gone:
             state.put(pair)
 
-    def assign(self, node: Drafted, state: _State) -> None:
-        at, value = node.fields["at"], node.fields["value"]
-        if at == "$":
+    def caught(self, at: Access, thrown: list[Ref], state: _State) -> None:
+        for ref in thrown:
+            for a, b in list(_expanded(at, ref, state)):
+                state.add(a, b)
+
+    def step(self, node: Drafted, state: _State) -> None:
+        if "out" not in node.fields:
             return
-        target = _access(at)
-        edited = None if node.edits is None else _access(node.edits)
-        if edited is not None:
-            self.refuse_shared(node, edited, state)
-        refs = [] if node.moved else _refs(value)
-        if edited is not None:
-            refs = [ref for ref in refs if not _is_kept(ref, target)]
-        if edited is not None and any(_begins(source, edited) for _, source in refs):
-            hint = "put a copy(…) there"
-            self.refuse(node, "this puts a table inside itself", hint)
-        passing = _is_temp(target) or target in self._looped
-        if any(source == _WHOLE for _, source in refs) and not passing:
-            hint = "name the fields that are meant"
-            self.refuse(node, "the context cannot be kept inside itself", hint)
+        target = access_of(node.fields["out"])
+        refs = [ref for share in node.shares for ref in self.handed_back(node, share)]
         new = [pair for ref in refs for pair in _expanded(target, ref, state)]
-        if edited is None or len(edited) < len(target):
-            state.forget(target)
+        self.set_anew(node, target, state)
         for a, b in new:
             state.add(a, b)
 
-    def refuse_shared(self, node: Drafted, edited: _Access, state: _State) -> None:
-        shared = [
-            (mine, other)
-            for mine, other in state.of(edited)
-            if _begins(mine, edited) and not _is_temp(other) and not _goes_there(node, other)
-        ]
-        for mine, other in shared:
-            if other in self._looped or mine in self._looped:
-                self.refuse_looped(node, other if other in self._looped else mine)
+    def handed_back(self, node: Drafted, share: Share) -> Iterator[Ref]:
+        """Yield what a helper's answer shares with what it was given."""
+        if isinstance(share.source, str):
+            given: list[Ref] = [((), (f"={share.source}",))]
+        else:
+            given = self._origins.of(node.fields["in"]["items"][share.source])
+        for inside, source in given:
+            for depth in range(1, _HANDED) if share.below else (0,):
+                taken = min(depth, len(inside))
+                below = (ANY,) * (depth - taken)
+                yield share.inside + inside[taken:], source + below
+
+    def assign(self, node: Drafted, state: _State) -> None:
+        at, value = node.fields["at"], node.fields["value"]
+        self._thrown += self._origins.thrown(value)
+        if at == "$":
+            return
+        target = access_of(at)
+        edited = None if node.edits is None else access_of(node.edits)
+        if edited is not None:
+            self.refuse_shared(node, edited, state)
+        refs = [] if node.moved else self._origins.of(value)
+        if edited is not None:
+            refs = [ref for ref in refs if not _is_kept(ref, target)]
+            self.refuse_inside_itself(node, edited, refs)
+        passing = is_temp(target) or target in self._looped
+        if any(source == WHOLE for _, source in refs) and not passing:
+            hint = "name the fields that are meant"
+            self.refuse(node, "the context cannot be kept inside itself", hint)
+        new = [pair for ref in refs for pair in _expanded(target, ref, state)]
+        new += [(target + a, target + b) for a, b in self._origins.twice(value)]
+        if edited is None or len(edited) < len(target):
+            self.set_anew(node, target, state)
+        for a, b in new:
+            state.add(a, b)
+
+    def set_anew(self, node: Drafted, target: Access, state: _State) -> None:
+        """A variable gets another value; a field of the context is a member of the context."""
+        if target[:1] == WHOLE:
+            self.refuse_shared(node, WHOLE, state)
+        state.forget(target)
+
+    # ---- what is refused
+
+    def refuse_inside_itself(self, node: Drafted, edited: Access, refs: list[Ref]) -> None:
+        inside = [source for _, source in refs if begins(source, edited)]
+        if any(source[1:2] != (ANY,) for source in inside):  # ctx[key] may be another field
+            self.refuse(node, "this puts a table inside itself", "put a copy(…) there")
+
+    def refuse_shared(self, node: Drafted, edited: Access, state: _State) -> None:
+        found = (pair for pair in state.of(edited) if begins(pair[0], edited))
+        shared = [pair for pair in found if self.matters(node, edited, pair[1])]
+        for pair in shared:
+            looped = [one for one in pair if one in self._looped]
+            if looped:
+                self.refuse_looped(node, looped[0])
                 return
         if shared:
             mine, other = min(shared)
-            why = f"this changes a table that {_shown(other)} may reach too"
+            alias = max(mine, other, key=lambda one: (one[:1] != WHOLE, self._lives.first(one)))
+            why = f"this changes a table that {shown(other)} may reach too"
             hint = "in Lua both would change, in a flow only one: write copy(…) where "
-            self.refuse(node, why, f"{hint}{_shown(mine)} is set")
+            self.refuse(node, why, f"{hint}{shown(alias)} is set")
 
-    def refuse_looped(self, node: Drafted, table: _Access) -> None:
+    def matters(self, node: Drafted, edited: Access, other: Access) -> bool:
+        """Tell whether somebody may still look at a table by another name."""
+        if is_temp(other) or _goes_there(node, other) or not self._lives.may_be_read(other, node):
+            return False
+        at = node.at_item
+        return at is None or other != access_of(at.copy) or not begins(access_of(at.place), edited)
+
+    def refuse_looped(self, node: Drafted, table: Access) -> None:
         why = f"this changes the table that the loop at line {self._looped[table]} goes over"
-        hint = "go over a copy: ipairs(copy(list)); or by position: for i = 1, #list do"
+        hint = "go over a copy: ipairs(copy(list)), pairs(copy(table))"
         self.refuse(node, why, hint)
 
     def refuse(self, node: Drafted, why: str, hint: str) -> None:
@@ -232,105 +300,27 @@ class _Search:
         self.found.setdefault((node.where, why), (node.where, Refused(line, why, hint)))
 
 
-def _goes_there(node: Drafted, other: _Access) -> bool:
+def _goes_there(node: Drafted, other: Access) -> bool:
     """Tell whether a change of a loop's item is made under the other name, too."""
     if node.through is None:
         return False
-    tables = (_access(node.through.place), _access(node.through.copy))
+    tables = (access_of(node.through.place), access_of(node.through.copy))
     return any(other[: len(one)] == one and len(other) <= len(one) + 1 for one in tables)
 
 
-def _is_kept(ref: _Ref, target: _Access) -> bool:
+def _is_kept(ref: Ref, target: Access) -> bool:
     """Tell whether members of a table that is built anew stay where they were."""
     inside, source = ref
-    return inside == ("*",) and source == (*target, "*")
+    return inside == (ANY,) and source == (*target, ANY)
 
 
-def _expanded(target: _Access, ref: _Ref, state: _State) -> Iterator[tuple[_Access, _Access]]:
+def _expanded(target: Access, ref: Ref, state: _State) -> Iterator[tuple[Access, Access]]:
     """Yield what a table reaches by its new name: its source, and all that this shares."""
     inside, source = ref
     here = target + inside
     yield here, source
     for mine, other in state.of(source):
-        if _begins(mine, source):
+        if begins(mine, source):
             yield here, other + source[len(mine) :]
-        elif _begins(source, mine):
+        elif begins(source, mine):
             yield here + mine[len(source) :], other
-
-
-def _begins(a: _Access, b: _Access) -> bool:
-    """Tell whether *a* may be *b*, or be above it."""
-    return len(a) <= len(b) and all(x == y or "*" in (x, y) for x, y in zip(a, b, strict=False))
-
-
-def _access(at: str) -> _Access:
-    names = tuple("*" if isinstance(one, int) else one for one in parse_path(at).segments)
-    if names and names[0] == CORNER:
-        return (f"{CORNER}.{names[1]}", *names[2:])
-    return names or _WHOLE
-
-
-def _is_temp(access: _Access) -> bool:
-    name = access[0].removeprefix(f"{CORNER}._")
-    return name != access[0] and name.isdigit()
-
-
-def _shown(access: _Access) -> str:
-    name = access[0].removeprefix(f"{CORNER}.")
-    base = f"ctx.{name}" if name == access[0] else name
-    if access[:1] == _WHOLE:
-        base = "ctx"
-    return base + "".join("[…]" if key == "*" else f".{key}" for key in access[1:])
-
-
-# ---- where the tables of a value come from
-
-
-def _refs(e: Op) -> list[_Ref]:
-    match e["op"]:
-        case "path":
-            return [] if e["at"].startswith("@") or e["at"] == "$" else [((), _access(e["at"]))]
-        case "default":
-            return _refs(e["arg"]) + _refs(e["fallback"])
-        case "if":
-            return _refs(e["then"]) + _refs(e["else"])
-        case "object":
-            return [((k, *s), src) for k, v in e["fields"].items() for s, src in _refs(v)]
-        case "array":
-            return [(("*", *s), src) for v in e["items"] for s, src in _refs(v)]
-        case "get":
-            return list(_elements(e))
-        case "call_extern":
-            return _call_refs(e)
-        case _:
-            return []
-
-
-def _elements(e: Op) -> Iterator[_Ref]:
-    known = ops.literal(e["key"])
-    key = known[0] if known and isinstance(known[0], str) else "*"
-    for inside, source in _refs(e["of"]):
-        if not inside:
-            yield (), (*source, key)
-        elif inside[0] == key or "*" in (inside[0], key):
-            yield inside[1:], source
-
-
-def _call_refs(e: Op) -> list[_Ref]:
-    args: list[Op] = e["args"]
-    if e["ref"] == "object.without" and args[0] == ops.path("$"):
-        return [((), _WHOLE)]
-    if e["ref"] in _OF_FIRST:
-        args = args[:1]
-    if e["ref"] in _OF_FIRST or e["ref"] in _OF_ALL:
-        return [_member(ref) for arg in args for ref in _refs(arg)]
-    if e["ref"] == "json.decode" and args[0]["op"] == "concat":
-        encoded = args[0]["args"][3]["args"][0]  # as ops.entry builds it
-        return [(("*", *inside), source) for inside, source in _refs(encoded)]
-    return []
-
-
-def _member(ref: _Ref) -> _Ref:
-    """Return what members of a table that is built anew share with the old one."""
-    inside, source = ref
-    return (inside, source) if inside else (("*",), (*source, "*"))

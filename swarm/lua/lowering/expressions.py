@@ -60,7 +60,7 @@ def lower_value(low: Lowers, e: Expression, scope: Scope, into: Target | None) -
         case String():
             return _string(e)
         case Name():
-            return _name(e, scope)
+            return _name(low, e, scope)
         case Index():
             return _index(low, e, scope)
         case Paren(inner=inner):
@@ -101,8 +101,10 @@ def _string(e: String) -> Value:
 # ---- names
 
 
-def _name(e: Name, scope: Scope) -> Value:
+def _name(low: Lowers, e: Name, scope: Scope) -> Value:
     bound = scope.find(e.name)
+    if isinstance(bound, known.Constant):
+        _note_script(low, bound.value, (f"={e.name}",))
     match bound:
         case Context():
             return whole_context()
@@ -185,12 +187,41 @@ def _constant_member(value: object, key: str | float) -> object:
             return None
 
 
+def _note_script(low: Lowers, value: object, access: tuple[str, ...]) -> None:
+    """Note that a table, and those in it, are the script's, which Lua would hand on as such."""
+    match value:
+        case dict():
+            members: dict[str, object] = value
+        case list():
+            items: list[object] = value
+            members = {str(i): item for i, item in enumerate(items)}
+        case _:
+            return
+    if low.work.scripts.setdefault(id(value), access) == access:
+        for name, member in members.items():
+            _note_script(low, member, (*access, name))
+
+
+def _chain(e: Expression) -> tuple[str, ...]:
+    """Return the names of a chain that stands for a value of the script."""
+    match e:
+        case Index(base=base, key=String(value=key)):
+            return (*_chain(base), key)
+        case Index(base=base):
+            return (*_chain(base), "*")
+        case Name(name=name):
+            return (f"={name}",)
+        case _:
+            return ("=a table of the script",)
+
+
 # ---- fields and items
 
 
 def _index(low: Lowers, e: Index, scope: Scope) -> Value:
     fixed = static(low, e, scope)
     if isinstance(fixed, known.Constant):
+        _note_script(low, fixed.value, _chain(e))
         return constant(fixed.value)
     if fixed is not None:
         return constant_of(fixed, "this", e.line)

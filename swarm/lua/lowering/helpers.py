@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from flowir.syntax import (
     Binary,
@@ -18,14 +19,16 @@ from flowir.syntax import (
     Syntax,
 )
 from swarm.lua.lowering import known, ops
+from swarm.lua.lowering.access import ANY
 from swarm.lua.lowering.free import changed_tables, free_names, root_of, writes_outside
 from swarm.lua.lowering.globals import PURE
+from swarm.lua.lowering.handed import handed_back
 from swarm.lua.lowering.luatext import PRELUDE, RAISING, SEVERAL, lua_literal
 from swarm.lua.lowering.names import Binding, Callee
 from swarm.lua.lowering.raising import raise_again
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Value
-from swarm.lua.lowering.work import Lowers
+from swarm.lua.lowering.work import Lowers, Share
 from swarm.lua.syntax import GenericFor, Local, walk
 
 __all__ = (
@@ -153,13 +156,27 @@ def _helped(
     if count is not None:
         parts.append(SEVERAL)
         called = f"(function(...) return __several({count}, {name}(...)) end)"
+    results = handed_back(callee)
     if not text.raises:
         source = "\n".join([*parts, *text.lines, f"return ({called}({given}))"])
-        return _step(low, name, source, values, line)
+        found = _step(low, name, source, values, line)
+        low.work.nodes[-1].shares = _shared(results, count, ())
+        return found
     source = "\n".join([*parts, RAISING, *text.lines, f"return __outcome({called}, {given})"])
     outcome = _step(low, name, source, values, line)
+    low.work.nodes[-1].shares = _shared(results, count, ("value",))
     _raise_its_error(low, outcome, line)
     return Value(ops.get(outcome.ir, ops.lit("value")), quiet=True)
+
+
+def _shared(
+    results: list[tuple[Share, ...]], count: int | None, inside: tuple[str, ...]
+) -> tuple[Share, ...]:
+    """Return what an answer shares with what was given: the first result, or all in a list."""
+    if count is None:
+        return tuple(replace(one, inside=(*inside, *one.inside)) for one in results[0])
+    shares = (one for shares in results for one in shares)
+    return tuple(replace(one, inside=(*inside, ANY, *one.inside)) for one in shares)
 
 
 def _raise_its_error(low: Lowers, outcome: Value, line: int) -> None:

@@ -212,29 +212,38 @@ def _ipairs(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> set[E
     base = loop.names[-1].name if len(loop.names) == 2 else loop.names[0].name
     counter = work.slot(f"{base}_count" if base != "_" else "count")
     item = {"op": "get", "of": ops.path(listed), "key": ops.path(counter)}
-    place = _written_place(low, loop, e, scope)
-    through = None if place is None else Through(place, counter, listed)
+    place = _place_of(low, e, scope)
+    through = None if place is None else Through(place, listed, ops.path(counter))
 
     def begin(inner: Scope) -> None:
         position = ops.arith("add", ops.path(counter), ops.lit(1))
         _bind(low, loop, inner, (Value(position, "position"), Value(item)))
-        if through is not None:
-            name = loop.names[1].name
-            bound = inner.names[name]
-            assert isinstance(bound, Slot)  # noqa: S101 - just declared
-            inner.names[name] = replace(bound, through=through)
+        _connect(low, loop, inner, through)
 
     return _build(low, _Plan(line, loop.body, scope, counter, ops.exists(item), begin))
 
 
-def _written_place(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> str | None:
-    """Return the place of the list, if the loop's body writes into its items."""
-    if len(loop.names) < 2 or low.work.facts.is_assigned(id(loop.names[1])):
-        return None
-    name = loop.names[1].name
+def _connect(low: Lowers, loop: GenericFor, inner: Scope, through: Through | None) -> None:
+    """Let writes into the item, and at its position or name, reach the table itself."""
+    first, *others = (one.name for one in loop.names)
+    position = inner.names.get(first)
+    if through is None:
+        return
+    if isinstance(position, Slot) and not low.work.facts.is_assigned(position.key):
+        inner.names[first] = replace(position, at_item=through)
+    for name in others:
+        item = inner.names.get(name) if _is_changed(loop, name) else None
+        if isinstance(item, Slot) and not low.work.facts.is_assigned(item.key):
+            inner.names[name] = replace(item, through=through)
+
+
+def _is_changed(loop: GenericFor, name: str) -> bool:
     pieces = (piece for one in loop.body for piece in walk(one))
-    if not any(root_of(one) == name for piece in pieces for one in changed_tables(piece)):
-        return None
+    return any(root_of(one) == name for piece in pieces for one in changed_tables(piece))
+
+
+def _place_of(low: Lowers, e: Expression, scope: Scope) -> str | None:
+    """Return the place of the table that a loop goes over, if it has one that is known."""
     try:
         with low.work.aside() as nodes:
             goal = goal_of(low, e, scope)
@@ -269,6 +278,10 @@ def _pairs(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> set[Ex
     work.assign(keys, _keys(Value(ops.path(table), value.kind)), line, implicit=True)
     counter = work.slot(f"{loop.names[0].name}_count")
     key: Op = {"op": "get", "of": ops.path(keys), "key": ops.path(counter)}
+    through = None
+    if (place := _place_of(low, e, scope)) is not None:
+        less = ops.arith("sub", key, ops.lit(1))
+        through = Through(place, table, less, key, value.kind == "object")
 
     def begin(inner: Scope) -> None:
         kind = {"list": "integer", "object": "string"}.get(value.kind, "any")
@@ -276,6 +289,7 @@ def _pairs(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> set[Ex
         member: Op = {"op": "get", "of": ops.path(table), "key": index}
         found = Value(key, "position" if kind == "integer" else _text_kind(kind))
         _bind(low, loop, inner, (found, Value(member)))
+        _connect(low, loop, inner, through)
 
     cond = ops.compare("lt", ops.path(counter), ops.length(ops.path(keys)))
     return _build(low, _Plan(line, loop.body, scope, counter, cond, begin))

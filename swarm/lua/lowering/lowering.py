@@ -69,7 +69,7 @@ def lower_plain(
     work = Work(closure.file, sources, rounds)
     work.codes.update(_codes(closure))
     _Lowering(work).flow(closure)
-    found = work.refused or shared_writes(work.nodes, work.looped)
+    found = work.refused or shared_writes(work.nodes, work.looped, work.scripts)
     if found:
         return _refused(found)
     node, result = written(work.nodes, where, ROOT)

@@ -55,7 +55,8 @@ local function __outcome(f, ...)
   local ok, value = __protected(f, ...)
   if ok then return { value = value } end
   local problem = __told(value)
-  return { code = problem.code or "error", message = problem.message, data = problem.data }
+  local code, cause_code = problem.code or "error", problem.cause_code
+  return { code = code, message = problem.message, data = problem.data, cause_code = cause_code }
 end"""
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from flowir.syntax import Function
 from swarm.lua.lowering.known import Agent, Closure, Constant, Known, Library, Members, Opaque
+from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.values import Kind, Value
 
 __all__ = ("Binding", "Callee", "Context", "Outside", "Scope", "Slot", "Through")
@@ -20,22 +21,26 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Through:
-    """The list whose item a loop's variable is: writes into the item go there as well.
+    """The table whose item a loop's variable is: writes into the item go there as well.
 
-    Shape: `place` is the list's, `counter` that of the item's index from zero, `copy` the
-    place from which the loop reads.
+    Shape: `place` is the table's, `copy` the place from which the loop reads. `index` is
+    the item's, from zero; `name`, where the table may be no list, the item's name or
+    position, and `named` says that it is a name for sure.
     """
 
     place: str
-    counter: str
     copy: str
+    index: Op
+    name: Op | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A local: its place in the corner, the lane that owns it, and what it holds.
 
-    `key` tells the declaration, for `facts`; 0 where there is none.
+    `key` tells the declaration, for `facts`; 0 where there is none. `through`: it is the
+    item of a loop that writes into it; `at_item`: it is where that item stands.
     """
 
     place: str
@@ -43,6 +48,7 @@ class Slot:
     kind: Kind = "any"
     key: int = 0
     through: Through | None = None
+    at_item: Through | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +81,10 @@ class Scope:
                 return found
             scope = scope.parent
         return None
+
+    def as_it_is(self) -> Scope:
+        """Return the scope as a function that is declared now sees it, whatever comes later."""
+        return Scope(self.parent, dict(self.names), self.slots)
 
 
 class Outside:

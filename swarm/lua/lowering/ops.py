@@ -176,9 +176,11 @@ def length(arg: Op) -> Op:
     return {"op": "len", "arg": arg}
 
 
-def fail(code: str, message: Op, data: Op | None = None) -> Op:
+def fail(code: str, message: Op, data: Op | None = None, cause_code: Op | None = None) -> Op:
     """Raise the author's error."""
-    return {"op": "fail", "code": code, "message": message, **({"data": data} if data else {})}
+    more = {"data": data, "cause_code": cause_code}
+    known = {name: value for name, value in more.items() if value is not None}
+    return {"op": "fail", "code": code, "message": message, **known}
 
 
 def mapped(over: Op, bind: str, body: Op) -> Op:

@@ -22,6 +22,7 @@ from swarm.lua.lowering.work import Lowers
 __all__ = ("LOOP_LIMIT", "asserted", "protect", "raise_again", "raised")
 
 _PLAIN = "error"
+_USAGE = 'error("draft.empty", "the draft is empty")'
 LOOP_LIMIT = "loop.limit"
 # What the machine raises: the codes that a handler may meet beside the script's own.
 _MACHINE = (
@@ -47,7 +48,7 @@ def raised(low: Lowers, e: Call, scope: Scope) -> Op:
     if len(arguments) > 1 and not isinstance(arguments[1], Number):
         return _with_code(low, arguments, scope, e.line)
     if not arguments:
-        raise Refused(e.line, "error takes a message, or a code and a message")
+        raise Refused(e.line, "error takes a message, or a code and a message", _USAGE)
     what = arguments[0]
     if isinstance(what, Table):
         return _of_table(low, what, scope)
@@ -57,10 +58,10 @@ def raised(low: Lowers, e: Call, scope: Scope) -> Op:
 def _with_code(low: Lowers, arguments: Sequence[Expression], scope: Scope, line: int) -> Op:
     values = low.values(tuple(arguments[:3]), scope)
     code, message = values[0], values[1]
-    data = values[2].ir if len(values) > 2 else None
+    more = [value.ir for value in values[2:]]
     if code.literal and isinstance(code.literal[0], str) and code.literal[0]:
-        return ops.fail(code.literal[0], _text(message), data)
-    return _looked_up(low, code.ir, _text(message), data, line)
+        return ops.fail(code.literal[0], _text(message), *more)
+    return _looked_up(low, code.ir, (_text(message), *more), line)
 
 
 def _of_table(low: Lowers, table: Table, scope: Scope) -> Op:
@@ -79,45 +80,56 @@ def _of_table(low: Lowers, table: Table, scope: Scope) -> Op:
 
 
 def _of_value(low: Lowers, value: Value, line: int) -> Op:
+    if value.kind == "list":
+        hint = "put it into data: error(code, message, list)"
+        raise Refused(line, "an error of a flow has a code and a message, a list has neither", hint)
     if value.kind not in ("any", "object"):
         return ops.fail(_PLAIN, _text(value))
     kept = value if value.ir["op"] == "path" else low.work.keep(value, line)
     if value.kind == "object":
         return raise_again(low, kept, line)
-    code, message, data = _parts(kept)
-    is_text = ops.is_text(kept.ir)
-    code = ops.iif(is_text, ops.lit(_PLAIN), code)
-    message = ops.iif(is_text, kept.ir, message)
-    return _looked_up(low, code, message, ops.iif(is_text, ops.NULL, data), line)
+    is_text = low.work.keep(Value(ops.is_text(kept.ir)), line).ir
+    code, *parts = _parts(kept)
+    of_text = (kept.ir, ops.NULL, ops.NULL)
+    chosen = [ops.iif(is_text, *both) for both in zip(of_text, parts, strict=True)]
+    return _looked_up(low, ops.iif(is_text, ops.lit(_PLAIN), code), chosen, line)
 
 
-def _parts(error: Value) -> tuple[Op, Op, Op]:
-    code, message = (ops.get(error.ir, ops.lit(name)) for name in ("code", "message"))
+def _parts(error: Value) -> tuple[Op, Op, Op, Op]:
+    """Read an error object: its code, message, data and cause."""
+    code, message, data, cause_code = (
+        ops.get(error.ir, ops.lit(name)) for name in ("code", "message", "data", "cause_code")
+    )
     shown = ops.concat([ops.default(message, ops.lit(""))])
-    return code, shown, ops.get(error.ir, ops.lit("data"))
+    return code, shown, data, cause_code
 
 
 def raise_again(low: Lowers, error: Value, line: int) -> Op:
-    """Raise an error object once more, under its code."""
-    return _looked_up(low, *_parts(error), line)
+    """Raise an error object once more, as it was."""
+    code, *parts = _parts(error)
+    return _looked_up(low, code, parts, line)
 
 
-def _looked_up(low: Lowers, code: Op, message: Op, data: Op | None, line: int) -> Op:
+def _looked_up(low: Lowers, code: Op, parts: Sequence[Op], line: int) -> Op:
+    """Raise an error under a code that is known while the flow runs.
+
+    Shape: *parts* are its message, and perhaps its data and its cause.
+    """
     if ops.size(code) > 1:
         code = low.work.keep(Value(code), line).ir
     codes = sorted({*low.work.codes, *_MACHINE, LOOP_LIMIT})
     found = {"op": "in", "needle": code, "haystack": ops.lit(codes)}
-    return ops.iif(found, _among(codes, code, message, data), ops.fail(_PLAIN, message, data))
+    return ops.iif(found, _among(codes, code, parts), ops.fail(_PLAIN, *parts))
 
 
-def _among(codes: list[str], code: Op, message: Op, data: Op | None) -> Op:
+def _among(codes: list[str], code: Op, parts: Sequence[Op]) -> Op:
     """Find the code by halves: expressions lie only so deep inside each other."""
     if len(codes) == 1:
-        return ops.fail(codes[0], message, data)
+        return ops.fail(codes[0], *parts)
     half = len(codes) // 2
     first = {"op": "in", "needle": code, "haystack": ops.lit(codes[:half])}
-    lower = _among(codes[:half], code, message, data)
-    return ops.iif(first, lower, _among(codes[half:], code, message, data))
+    lower = _among(codes[:half], code, parts)
+    return ops.iif(first, lower, _among(codes[half:], code, parts))
 
 
 def _text(value: Value) -> Op:

@@ -157,7 +157,9 @@ class _Block:
             case Local():
                 _local(self._low, statement, scope)
             case LocalFunction(name=name, function=function):
-                scope.names[name.name] = Callee(name.name, self._work.file, function, scope)
+                seen = scope.as_it_is()
+                callee = Callee(name.name, self._work.file, function, seen)
+                scope.names[name.name] = seen.names[name.name] = callee
             case Assignment():
                 _assignment(self._low, statement, scope)
             case FunctionStatement():
@@ -374,7 +376,7 @@ def _one_local(low: Lowers, statement: Local, scope: Scope) -> None:
         return
     bound = static(low, e, scope)
     if isinstance(bound, Callee) and isinstance(e, Function):
-        scope.names[local.name] = Callee(local.name, low.work.file, e, scope)
+        scope.names[local.name] = Callee(local.name, low.work.file, e, scope.as_it_is())
         return
     if bound is not None and not low.work.facts.is_assigned(key):
         scope.names[local.name] = bound

@@ -21,13 +21,26 @@ from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Kind, Value
 
-__all__ = ("CORNER", "Drafted", "Exit", "Frame", "Lowers", "Round", "Work")
+__all__ = ("CORNER", "Drafted", "Exit", "Frame", "Lowers", "Round", "Share", "Work")
 
 # Where the locals of a flow live: a member of the context that no result shows.
 CORNER = "__"
 # How many nodes one flow may become; helpers that are inlined in helpers multiply.
 _MOST_NODES = 20_000
 _TEMP = re.compile(r"_[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A table that a helper may hand back as it was given.
+
+    Shape: `inside` is where in the answer; `source` the number of the argument, or the name
+    of a table of the script; `below` means some table in it, else the argument itself.
+    """
+
+    inside: tuple[str, ...]
+    source: int | str
+    below: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +50,9 @@ class Drafted:
     Shape: `fields` as on the wire, with Drafted nodes in the place of nodes. `edits` is
     the place of the table that an assignment changes, None where it makes a value anew;
     `moved`: its value is not reachable under another name afterwards. `through`: the
-    change is made in that list too.
+    change is made in that list too; `at_item`: it is made at the item that the loop over
+    that list has just read. `shares`: what the answer of a helper's step has in common
+    with what it was given.
     """
 
     kind: str
@@ -47,6 +62,8 @@ class Drafted:
     edits: str | None = None
     moved: bool = False
     through: Through | None = None
+    at_item: Through | None = None
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +101,8 @@ class Work:
     """What all parts share while one flow is lowered.
 
     Shape: `looped` are the places of tables that loops go over, with the loops' lines;
-    `codes` are the codes of errors that the script can raise.
+    `scripts` the tables of the script that were read, by identity, with what they are
+    called; `codes` are the codes of errors that the script can raise.
     """
 
     def __init__(self, file: str, sources: Mapping[str, str], rounds: int) -> None:
@@ -98,6 +116,7 @@ class Work:
         self.agents: dict[str, dict[str, Any]] = {}
         self.codes: set[str] = set()
         self.looped: dict[str, int] = {}
+        self.scripts: dict[int, tuple[str, ...]] = {}
         self.frames: list[Frame] = []
         self.loops: list[Round] = []
         self.calling: list[Function] = []

@@ -44,6 +44,7 @@ class Goal:
     special: str | None
     kind: str
     through: Through | None = None
+    at_item: Through | None = None
 
     @property
     def at(self) -> str:
@@ -72,6 +73,7 @@ def goal_of(low: Lowers, target: Expression, scope: Scope, *, keep: bool = False
     bound = scope.find(base.name)
     first = _variable(low, base, scope, bool(keys))
     special = _special(target)
+    at_item = _at_item(low, base, keys, scope)
     values = low.values(tuple(keys[:-1] if special else keys), scope)
     kept = [
         one if one.literal or (one.quiet and not keep) else low.work.keep(one, base.line)
@@ -82,7 +84,29 @@ def goal_of(low: Lowers, target: Expression, scope: Scope, *, keep: bool = False
     segments, rest = _known_segments(kept)
     kind = _kind_of(low, target)
     through = bound.through if keys and isinstance(bound, Slot) else None
-    return Goal((*first, *segments), tuple(rest), special, kind, through)
+    return Goal((*first, *segments), tuple(rest), special, kind, through, at_item)
+
+
+def _at_item(low: Lowers, base: Name, keys: list[Expression], scope: Scope) -> Through | None:
+    """Recognise `list[i]` in a loop over that list: the item that the loop has just read."""
+    for count, key in enumerate(keys):
+        bound = scope.find(key.name) if isinstance(key, Name) else None
+        if isinstance(bound, Slot) and bound.at_item is not None:
+            names = [one.value for one in keys[:count] if isinstance(one, String)]
+            table = _table_at(base, scope, names) if len(names) == count else None
+            return bound.at_item if table == bound.at_item.place else None
+        if not isinstance(key, String):
+            return None
+    return None
+
+
+def _table_at(base: Name, scope: Scope, names: list[str]) -> str | None:
+    bound = scope.find(base.name)
+    if isinstance(bound, Context):
+        return ops.place(*names)
+    if isinstance(bound, Slot):
+        return ops.place(*parse_path(bound.place).segments, *names)
+    return None
 
 
 def _kind_of(low: Lowers, target: Expression) -> str:
@@ -178,6 +202,8 @@ def write(low: Lowers, goal: Goal, value: Value, line: int) -> None:
     before = len(low.work.nodes)
     _write(low, goal, value, line)
     _write_through(low, goal, before, line)
+    for node in low.work.nodes[before:]:
+        node.at_item = goal.at_item
 
 
 def _write_through(low: Lowers, goal: Goal, before: int, line: int) -> None:
@@ -187,14 +213,21 @@ def _write_through(low: Lowers, goal: Goal, before: int, line: int) -> None:
         return
     for node in low.work.nodes[before:]:
         node.through = through
-    item = ops.array([ops.path(ops.place(*goal.segments[:2]))])
-    listed, index = ops.path(through.place), ops.path(through.counter)
-    head = ops.call("list.slice", listed, ops.lit(0), index)
-    after = ops.arith("add", index, ops.lit(1))
-    tail = ops.call("list.slice", listed, after, ops.lit(ops.BEYOND))
-    new = ops.call("list.concat", head, item, tail)
+    new = _with_new_item(through, ops.path(ops.place(*goal.segments[:2])))
     node = low.work.assign(through.place, new, line, implicit=True, edits=through.place)
     node.moved, node.through = True, through
+
+
+def _with_new_item(through: Through, item: Op) -> Op:
+    table, index = ops.path(through.place), through.index
+    head = ops.call("list.slice", table, ops.lit(0), index)
+    after = ops.arith("add", index, ops.lit(1))
+    tail = ops.call("list.slice", table, after, ops.lit(ops.BEYOND))
+    listed = ops.call("list.concat", head, ops.array([item]), tail)
+    if through.name is None:
+        return listed
+    named = ops.call("object.merge", table, ops.entry(through.name, item))
+    return named if through.named else ops.iif(ops.is_text(through.name), named, listed)
 
 
 def _write(low: Lowers, goal: Goal, value: Value, line: int) -> None:
@@ -364,6 +397,8 @@ def replaced(low: Lowers, goal: Goal, new: Op, line: int) -> None:
     else:
         low.work.assign(goal.at, new, line, edits=goal.at)
     _write_through(low, goal, before, line)
+    for node in low.work.nodes[before:]:
+        node.at_item = goal.at_item
 
 
 def list_goal(low: Lowers, call: Call, scope: Scope) -> tuple[Goal, Value]:
