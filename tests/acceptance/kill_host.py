@@ -3,11 +3,19 @@
 Reads orders on stdin, one JSON object a line, and answers each with a line on stdout once
 the life it asked for is over:
 
-    {"store", "folder", "blueprint", "runs", "phase", "count"}   → {"signal", "code"}
+    {"store", "folder", "blueprint", "runs", "together", "phase", "count", "planted"}
+    {"command", "folder", "out", "seconds"}
+                                                            → {"signal", "code"}
 
 A life opens the store from *folder*, starts *runs* of *blueprint* (a file; null: only goes
 on with what is there), and kills itself with SIGKILL when it comes to *phase* for the
-*count*th time (null: works to the end).
+*count*th time (null: works to the end); *together*: no step is done before all runs have
+started. *planted* names a bug that it is to have (`early`:
+commits are acknowledged before they are made; `keys`: the world outside does not look at
+idempotency keys; null: none).
+
+A command is a command line of swarm, in a process of its own that is killed after
+*seconds* (null: not at all); its stdout goes to the file *out*.
 """
 
 from __future__ import annotations
@@ -16,7 +24,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +33,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 import swarm
+import swarm.cli.run  # pyright: ignore[reportUnusedImport] - every command needs it
+import swarm.cli.runs  # pyright: ignore[reportUnusedImport] - so does it
+from swarm.cli.main import main as command_line
 from swarm.host.parts import Parts
 from swarm.ids import RunId
 from swarm.ports.journal import Journal, Row
@@ -39,6 +51,11 @@ PHASES = (
     "worker.left",
     "host.closing",
 )
+
+
+# A life that hangs is one that fails.
+LONGEST_S = 120.0
+OUT = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 class Fate:
@@ -59,9 +76,11 @@ class Fate:
 class FatedJournal:
     """A journal that tells of its phases before and after it does its work."""
 
-    def __init__(self, journal: Journal, fate: Fate) -> None:
+    def __init__(self, journal: Journal, fate: Fate, *, early: bool) -> None:
         self._journal = journal
         self._fate = fate
+        self._early = early
+        self._owes = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -74,7 +93,9 @@ class FatedJournal:
     async def commit(self) -> None:
         """Commit, and perhaps die on either side of it."""
         self._fate.meet("commit.before")
-        await self._journal.commit()
+        self._owes = self._early and not self._owes
+        if not self._owes:
+            await self._journal.commit()
         self._fate.meet("commit.after")
 
     async def read(self, run_id: RunId, since: int = 0, limit: int = 1000) -> Sequence[Row]:
@@ -84,13 +105,19 @@ class FatedJournal:
         return rows
 
 
-def acting(store: Path, fate: Fate) -> Callable[..., Any]:
-    """Make the worker: its effect on the world is a line in a ledger."""
+def acting(store: Path, fate: Fate, together: anyio.Event, *, careless: bool) -> Any:
+    """Make the worker: it is called, and has an effect once for each idempotency key."""
+    effects = store / "effects"
+    known = set(effects.read_text().split()) if effects.exists() else set[str]()
 
     async def act(n: int, step: swarm.StepContext) -> int:
         fate.meet("worker.entered")
+        await together.wait()
         await anyio.sleep(0.001)
-        note(store / "ledger", step.idempotency_key)
+        note(store / "calls", step.idempotency_key)
+        if careless or step.idempotency_key not in known:
+            known.add(step.idempotency_key)
+            note(effects, step.idempotency_key)
         fate.meet("worker.acted")
         if n % 3 == 0 and step.attempt == 1:
             raise ValueError("not at the first attempt")
@@ -110,26 +137,32 @@ def note(file: Path, line: str) -> None:
 async def live(order: Mapping[str, Any]) -> None:
     """Be a host until the end, or until fate has it otherwise."""
     store = Path(order["store"])
-    fate = Fate(order["phase"], order["count"])
+    fate, planted = Fate(order["phase"], order["count"]), order["planted"]
 
     def parts() -> Parts:
         found = Parts.at(store, "normal")
         fate.meet("store.opened")
-        journal: Any = FatedJournal(found.journal, fate)
+        journal: Any = FatedJournal(found.journal, fate, early=planted == "early")
         return Parts(journal, found.clock, found.ids, found.durable, found.close)
 
     host = swarm.Host(parts(), max_deaths=1_000)
-    host.function("act")(acting(store, fate))
+    together = anyio.Event()
+    host.function("act")(acting(store, fate, together, careless=planted == "keys"))
+    if not order["together"]:
+        together.set()
     async with host:
         if order["blueprint"] is not None:
             blueprint = await host.load(order["blueprint"])
             for run_id in order["runs"]:
                 await host.start(blueprint, {"list": [1, 2, 3, 4]}, run_id=run_id)
                 note(store / "started", run_id)
-        for run in await host.runs():
-            while run.status not in ("succeeded", "failed"):
-                await run.wait()
-                await anyio.sleep(0.001)
+        together.set()
+        # With a bug planted the journal may never hear of an end.
+        with anyio.move_on_after(0.2) if planted else anyio.fail_after(LONGEST_S):
+            for run in await host.runs():
+                while run.status not in ("succeeded", "failed", "blocked"):
+                    await run.wait()
+                    await anyio.sleep(0.001)
         fate.meet("host.closing")
 
 
@@ -147,6 +180,32 @@ def one_life(order: Mapping[str, Any]) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def one_command(order: Mapping[str, Any]) -> int:
+    """Fork a command, perhaps kill it, and return how it ended, as `os.wait` tells it."""
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            os.chdir(order["folder"])
+            null, out = os.open(os.devnull, os.O_RDWR), os.open(order["out"], OUT, 0o644)
+            for stream, file in enumerate((null, out, null)):
+                os.dup2(file, stream)
+            sys.argv = ["swarm", *order["command"]]
+            command_line()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        finally:
+            os._exit(code)
+    until = time.monotonic() + (order["seconds"] or 600.0)
+    while time.monotonic() < until:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
 async def warm_up() -> None:
     """Import and build what every life needs: modules, the grammar of expressions."""
     async with swarm.Host.in_memory() as host:
@@ -157,7 +216,8 @@ async def warm_up() -> None:
 def main() -> None:
     anyio.run(warm_up)
     for line in sys.stdin:
-        status = one_life(json.loads(line))
+        order = json.loads(line)
+        status = one_command(order) if "command" in order else one_life(order)
         ended = {"signal": os.WTERMSIG(status), "code": os.waitstatus_to_exitcode(status)}
         print(json.dumps(ended), flush=True)  # noqa: T201 - the answer to an order
 

@@ -3,9 +3,11 @@
 Each store sees several deaths. The first life has the blueprint's file; the others work
 from another folder, with the file gone. In the end every run has the context of an
 uninterrupted one, nothing finished was done again, and what was done twice carries the
-same idempotency key.
+same idempotency key, so that the world outside saw it once.
 
 The number of kills is KILLS in the environment, 300 by itself: some forty seconds.
+The command line is killed DEMO_KILLS times in processes that are forked (25), and
+COLD_KILLS stores of new ones (3).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -33,6 +35,8 @@ from tests.acceptance.kill_host import PHASES
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "300"))
+DEMO_KILLS = int(os.environ.get("DEMO_KILLS", "25"))
+COLD_KILLS = int(os.environ.get("COLD_KILLS", "3"))
 RUNS = [f"run-{n}" for n in range(4)]
 
 
@@ -116,15 +120,22 @@ class Warm:
 
     def live(self, **order: Any) -> bool:
         """Let a host live; return whether it was killed."""
+        code = self._ended(order)
+        assert code in (0, -signal.SIGKILL), f"a life ended with {code}"
+        return code != 0
+
+    def command(self, *arguments: str, cwd: Path, seconds: float | None = None) -> tuple[int, str]:
+        """Let a command live, for so long at most; return its code and what it printed."""
+        out = cwd / "stdout"
+        order = {"command": arguments, "folder": str(cwd), "out": str(out), "seconds": seconds}
+        return self._ended(order), out.read_text()
+
+    def _ended(self, order: dict[str, Any]) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        ended = json.loads(self._process.stdout.readline())
-        if ended["signal"] == signal.SIGKILL:
-            return True
-        assert ended["code"] == 0, ended
-        return False
+        return int(json.loads(self._process.stdout.readline())["code"])
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -163,28 +174,37 @@ class World:
         self.finished: set[str] = set()
         self.seen = 0
 
-    def order(self, phase: str | None, count: int) -> dict[str, Any]:
+    def order(
+        self,
+        phase: str | None,
+        count: int = 0,
+        planted: str | None = None,
+        runs: Sequence[str] = RUNS,
+        *,
+        together: bool = False,
+    ) -> dict[str, Any]:
         first = self.file.exists()
-        order = {"store": str(self.store), "phase": phase, "count": count, "runs": RUNS}
-        folder = self.home if first else self.elsewhere
-        return {**order, "folder": str(folder), "blueprint": self.file.name if first else None}
+        order = {"store": str(self.store), "phase": phase, "count": count, "planted": planted}
+        order["together"] = together
+        folder, blueprint = (self.home, self.file.name) if first else (self.elsewhere, None)
+        return {**order, "folder": str(folder), "blueprint": blueprint, "runs": list(runs)}
 
     def check(self) -> None:
         """Hold what was done since the last look against what had been finished by then."""
         self.file.unlink(missing_ok=True)
-        ledger = self.lines("ledger")
-        again = self.finished.intersection(ledger[self.seen :])
+        calls = self.lines("calls")
+        again = self.finished.intersection(calls[self.seen :])
         assert not again, f"done again: {again}"
-        self.seen = len(ledger)
+        self.seen = len(calls)
         for row in self.rows():
             if row["kind"] in ("step.finished", "step.failed"):
-                self.finished.add(f"{row['run']}/{row['key']}/{row['attempt']}")
+                self.finished.add(named(row))
 
     def rows(self) -> Iterator[Any]:
         if not (self.store / "journal.db").exists():
             return
         with reading(self.store) as reader:
-            for run in reader.runs(None, 100, None):
+            for run in reader.runs(None, 1_000, None):
                 assert reader.verify(run.run_id) is None
                 yield from reader.read(run.run_id, 0, 100_000)
 
@@ -200,39 +220,87 @@ class World:
             if row["kind"] == "run.finished":
                 ended[row["run"]] = row["ctx"]
             elif row["kind"] == "step.started":
-                begun[f"{row['run']}/{row['key']}/{row['attempt']}"] += 1
-            elif row["kind"] in ("step.finished", "step.failed"):
-                done[f"{row['run']}/{row['key']}/{row['attempt']}"] += 1
-        assert set(ended) >= set(self.lines("started"))
+                begun[named(row)] += 1
+            elif row["kind"] in ("step.finished", "step.failed") and row["step"] == "act":
+                done[named(row)] += 1
+        lost = set(self.lines("started")) - set(ended)
+        assert not lost, f"acknowledged and gone: {lost}"
         assert all(ctx == EXPECTED for ctx in ended.values()), ended
         assert set(done.values()) <= {1}
-        # Each effect is of an attempt that was written down, at most once for each start.
-        effects = Counter(self.lines("ledger"))
-        assert all(times <= begun[key] for key, times in effects.items())
+        # Each call is of an attempt that was written down, at most once for each start.
+        for key, times in Counter(self.lines("calls")).items():
+            assert times <= begun[key], f"{key}: done {times} times, begun {begun[key]} times"
+        # What was finished had its effect, once.
+        effects = Counter(self.lines("effects"))
+        for key in done:
+            assert effects[key] == 1, f"{key}: {effects[key]} effects"
 
 
-def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -> None:
+def named(row: Any) -> str:
+    """Name the attempt of a row as its idempotency key does."""
+    return f"{row['run']}/{row['key']}/{row['attempt']}"
+
+
+def campaign(folder: Path, warm: Warm, kills: int, planted: str | None = None) -> Counter[str]:
+    """Kill so often, over all phases, and judge; return the kills of each phase."""
     chance = Random(7)  # noqa: S311 - the campaign is the same each time
-    killed, lives = Counter[str](), 0
-    stores = 0
-    while sum(killed.values()) < KILLS:
+    killed = Counter[str]()
+    lives = stores = 0
+    while sum(killed.values()) < kills:
         stores += 1
-        world = World(tmp_path / f"store-{stores}")
+        world = World(folder / f"store-{stores}")
         for _ in range(20):
             phase = min(PHASES, key=lambda p: (killed[p], chance.random()))
             lives += 1
             most = {"store.opened": 1, "history.read": 5, "host.closing": 1}.get(phase, 20)
-            if not warm.live(**world.order(phase, chance.randint(1, most))):
+            if not warm.live(**world.order(phase, chance.randint(1, most), planted)):
                 break
             killed[phase] += 1
             world.check()
-        assert not warm.live(**world.order(None, 0))
+        assert not warm.live(**world.order(None))
         world.check()
         world.check_end()
     print(f"{lives} lives, {sum(killed.values())} kills over {stores} stores")  # noqa: T201
+    return killed
+
+
+def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -> None:
+    killed = campaign(tmp_path, warm, KILLS)
     for phase in PHASES:
         print(f"  {phase:<16} {killed[phase]:>4} {'#' * killed[phase]}")  # noqa: T201
     assert min(killed[phase] for phase in PHASES) >= KILLS // 15
+
+
+@pytest.mark.parametrize(
+    ("planted", "words"),
+    [
+        # Commits are acknowledged before they are made.
+        ("early", "done again|acknowledged and gone|times, begun"),
+        # The world outside does not look at idempotency keys.
+        ("keys", "2 effects"),
+    ],
+)
+def test_a_planted_bug_turns_the_campaign_red(
+    tmp_path: Path, warm: Warm, planted: str, words: str
+) -> None:
+    with pytest.raises(AssertionError, match=words):
+        campaign(tmp_path, warm, 100, planted)
+
+
+def test_500_runs_in_flight_all_go_on_and_none_twice(tmp_path: Path, warm: Warm) -> None:
+    world = World(tmp_path)
+    runs = [f"run-{n}" for n in range(500)]
+    assert warm.live(**world.order("worker.acted", 2_500, runs=runs, together=True))
+    assert len(world.lines("started")) == 500
+    world.check()
+    open_runs = 500 - sum(row["kind"] == "run.finished" for row in world.rows())
+    began_s = time.monotonic()
+    assert not warm.live(**world.order(None))
+    took_s = time.monotonic() - began_s
+    print(f"{open_runs} runs resumed and ended in {took_s:.1f} s")  # noqa: T201
+    assert open_runs > 400
+    world.check()
+    world.check_end()
 
 
 # -- the command line ------------------------------------------------------------------
@@ -272,14 +340,55 @@ def begun(store: Path) -> bool:
         return False
 
 
+def test_the_command_line_is_killed_at_any_moment_and_resumed(tmp_path: Path, warm: Warm) -> None:
+    """Killed between its first instruction and its last; sometimes its resume is, too."""
+    chance = Random(11)  # noqa: S311 - the campaign is the same each time
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    began_s = time.monotonic()
+    code, expected = warm.command(*REVIEW, *INPUT, "--store", str(tmp_path / "whole"), cwd=tmp_path)
+    whole_s = time.monotonic() - began_s
+    assert code == 0
+    with reading(tmp_path / "whole") as reader:
+        begins_s = whole_s - (time.time() - reader.read(RunId("demo"), 0, 1)[0]["time_s"])
+    found = Counter[str]()
+    for number in range(DEMO_KILLS):
+        store = tmp_path / f"store-{number}"
+        orders = [([*REVIEW, *INPUT], tmp_path), (["runs", "resume", "demo"], elsewhere)]
+        for order, folder in orders[: 1 + number % 3 // 2]:
+            # One in five at any moment, the others from about where it begins.
+            first_s = 0.0 if number % 5 == 0 else 0.8 * begins_s
+            seconds = first_s + (whole_s - first_s) * chance.random()
+            code, _ = warm.command(*order, "--store", str(store), cwd=folder, seconds=seconds)
+            found[f"{order[0]} {'killed' if code == -signal.SIGKILL else 'ended'}"] += 1
+        if not begun(store):
+            # It was not acknowledged: whoever started it starts it again.
+            found["before it began"] += 1
+            assert warm.command(*REVIEW, *INPUT, "--store", str(store), cwd=tmp_path) == (
+                0,
+                expected,
+            )
+            continue
+        resume = ["runs", "resume", "demo", "--store", str(store)]
+        code, out = warm.command(*resume, cwd=elsewhere)
+        if code == 2:
+            # It had ended already: to resume it is wrong use, and its result is there.
+            found["after its end"] += 1
+            code, out = warm.command(*REVIEW, *INPUT, "--store", str(store), cwd=tmp_path)
+        assert (code, out) == (0, expected)
+    print(f"survived {DEMO_KILLS} / {DEMO_KILLS}: {dict(found)}")  # noqa: T201
+    assert found["run killed"] > DEMO_KILLS // 2
+
+
 def test_a_command_that_is_killed_again_and_again_is_resumed_elsewhere(tmp_path: Path) -> None:
     chance = Random(11)  # noqa: S311
     with swarm(*REVIEW, *INPUT, "--store", ":memory:", cwd=tmp_path) as whole:
         expected = json.loads(whole.communicate(timeout=60)[0])
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for times in (1, 3, 2):
-        store = tmp_path / f"store-{times}"
+    for number in range(COLD_KILLS):
+        times = (1, 3, 2)[number % 3]
+        store = tmp_path / f"store-{number}"
         killed_after(
             [*REVIEW, *INPUT, "--store", str(store)], tmp_path, store, 0.4 * chance.random()
         )
