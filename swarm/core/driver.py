@@ -33,7 +33,6 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from flowir.door import admit
 from flowir.errors import FlowError
 from flowir.machine import Machine
 from swarm.blueprint.budget import Budget
@@ -89,10 +88,11 @@ class Driver:
     ) -> None:
         self._past = past
         if past is None:
-            first = admit(input, limits=blueprint.flow.limits)
-            machine, meter = Machine(blueprint.flow, first), Meter(budget)
+            machine, meter = Machine(blueprint.flow, input), Meter(budget)
             machine.fuel = meter.fuel(machine.fuel)
             parent = None if child is None else child.parent
+            # The machine's copy of the input: written down before the machine starts.
+            first = machine.main.ctx
             self._first_row = rows.run_started(blueprint, first, budget=budget, parent=parent)
         else:
             machine, meter = past.machine, past.meter
@@ -149,6 +149,7 @@ class Driver:
         agenda = self._agenda
         if self._past is None:
             self._log.append([self._first_row])
+            self._log.flush()
             del self._first_row
             agenda.start()
         else:

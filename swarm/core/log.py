@@ -50,6 +50,9 @@ class RunLog:
         self._ahead: RunStatus = "pending"
         self._shown = 0
         self._most = self._warn_at = _NEVER
+        # Appended, and not yet handed to the journal, which stands at `_kept`.
+        self._rows: list[dict[str, Any]] = []
+        self._kept: tuple[int, RunStatus] = (0, "pending")
         self._news: anyio.Event | None = None
 
     @classmethod
@@ -64,6 +67,7 @@ class RunLog:
         self.live = True
         self._seq = self._shown = seq
         self.status = self._ahead = status
+        self._rows, self._kept = [], (seq, status)
 
     def bound(self, most: int) -> None:
         """Say how many events the run may have, but for those that end it."""
@@ -76,16 +80,16 @@ class RunLog:
         self._wake()
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        """Number *rows* and put them into the journal, unseen until the next commit."""
-        now, seq, ahead = self._clock.wall(), self._seq, self._ahead
+        """Number *rows*; the next commit puts them into the journal, and shows them."""
+        now, seq, ahead, run_id = self._clock.wall(), self._seq, self._ahead, self.run_id
         for row in rows:
             seq += 1
             row["seq"] = seq
-            row["run"] = self.run_id
+            row["run"] = run_id
             row["time_s"] = now
             if row["kind"].startswith("run."):
                 ahead = next_status(ahead, row["kind"])
-        self._journal.append(self.run_id, rows)
+        self._rows += rows
         self._seq, self._ahead = seq, ahead
         if seq >= self._warn_at and ahead in ("running", "waiting"):
             self._warn()
@@ -124,13 +128,39 @@ class RunLog:
         """Whether something was appended and not yet committed."""
         return self._seq > self._shown
 
+    def flush(self) -> None:
+        """Hand what was appended to the journal, which encodes it.
+
+        Raises: as `Journal.append`; what comes before the row that is refused is kept.
+        """
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        try:
+            self._journal.append(self.run_id, rows)
+        except SwarmError:
+            self._salvage(rows)
+        self._kept = (self._seq, self._ahead)
+
+    def _salvage(self, rows: list[dict[str, Any]]) -> None:
+        """Append one by one, up to the first that is refused: an answer is not to be lost."""
+        seq, status = self._kept
+        try:
+            for row in rows:
+                self._journal.append(self.run_id, [row])
+                seq, status = row["seq"], next_status(status, row["kind"])
+        except SwarmError:
+            self._seq, self._ahead = self._kept = seq, status
+            raise
+
     async def commit(self) -> None:
         """Make everything appended so far last, then show it.
 
         Where the journal cannot write just now this waits until it can: nothing is acted
         on meanwhile, and nothing is lost.
-        Raises: SwarmError (journal.failed, journal.fenced).
+        Raises: SwarmError (journal.failed, journal.fenced), and as `flush`.
         """
+        self.flush()
         seq, status = self._seq, self._ahead
         while True:
             try:

@@ -51,9 +51,12 @@ class Waits:
         self._clock = clock
         self._shift = shift
         self._elsewhere: set[tuple[str, int]] = set()
+        # Most runs never wait: what is asked of each step is asked of this first.
+        self._used = False
 
     def recall(self, row: Mapping[str, Any]) -> None:
         """Take in a row of the run's past; most are not about waiting."""
+        self._used = True
         kind: str = row["kind"]
         if kind == "timer.set":
             self._timers.recall(row)
@@ -67,12 +70,14 @@ class Waits:
 
         Raises: WorkerFailure (question.malformed, question.expired).
         """
+        self._used = True
         question = self.questions.ask(attempt.dispatch, ask)
         async with self._resting(attempt):
             return await self.questions.wait(question)
 
     async def sleep(self, attempt: Attempt, seconds: float) -> None:
         """Let *seconds* pass, over restarts too, and never less."""
+        self._used = True
         left_s = self._timers.set(attempt.dispatch, seconds)
         async with self._resting(attempt):
             await self._clock.sleep(left_s)
@@ -89,6 +94,7 @@ class Waits:
 
     def elsewhere(self, attempt: Attempt, begins: bool) -> None:
         """Note that the run which does an attempt begins, or ceases, to wait for people."""
+        self._used = True
         at = (attempt.dispatch.key, attempt.dispatch.attempt)
         if begins and attempt.wanted:
             self._elsewhere.add(at)
@@ -98,10 +104,13 @@ class Waits:
 
     def over(self, attempt: Attempt) -> None:
         """Let go of what an attempt waited for: it has its answer, or needs none."""
-        self._over(attempt.dispatch.key, attempt.dispatch.attempt)
+        if self._used:
+            self._over(attempt.dispatch.key, attempt.dispatch.attempt)
 
     def note(self) -> None:
         """Write down that the run begins or ceases to wait for people, where it does."""
+        if not self._used:
+            return
         status, askers = self._log.ahead, self.questions.askers()
         if self._elsewhere:
             askers = askers | self._elsewhere

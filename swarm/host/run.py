@@ -55,9 +55,10 @@ class Run:
         self._driver: Driver | None = None
         self._outcome: RunOutcome | None = None
         self._meter = Meter()
-        self._begun = anyio.Event()
+        self._has_begun = False
+        self._begun: anyio.Event | None = None
         self._rested: anyio.Event | None = None
-        self.lock = anyio.Lock()
+        self._lock: anyio.Lock | None = None
 
     @property
     def id(self) -> str:
@@ -68,6 +69,13 @@ class Run:
     def status(self) -> RunStatus:
         """How the run stands, as far as that is written down."""
         return self._log.status
+
+    @property
+    def lock(self) -> anyio.Lock:
+        """Who changes the run while nobody carries it on holds this; made when it is wanted."""
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        return self._lock
 
     @property
     def summary(self) -> RunRow:
@@ -175,11 +183,14 @@ class Run:
             self._rest()
             raise
         finally:
-            self._begun.set()
+            self._has_begun = True
+            if self._begun is not None:
+                self._begun.set()
 
     async def begun(self) -> None:
         """Return when the run exists, or could not be made."""
-        if self._driver is not None:
+        if self._driver is not None and not self._has_begun:
+            self._begun = self._begun or anyio.Event()
             await self._begun.wait()
 
     async def drive(self) -> None:

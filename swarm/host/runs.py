@@ -97,6 +97,7 @@ class Runs:
             log.go_on(heads[row.run_id], "running")
             try:
                 log.append([rows.interrupted_run("died")])
+                log.flush()
             except SwarmError as error:
                 _LOGGER.error("run %s cannot be taken over: %s", row.run_id, error)
         await self._parts.journal.commit()

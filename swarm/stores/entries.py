@@ -14,9 +14,9 @@ covers the digests, and so the blobs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
 
@@ -66,12 +66,9 @@ class StoreLimits:
 DEFAULT_STORE_LIMITS = StoreLimits()
 
 
-class Entry(NamedTuple):
-    """One row as it is kept."""
-
-    seq: int
-    hash: bytes
-    body: bytes
+# One row as it is kept: seq, hash and body. A bare tuple: the collector soon ceases to look
+# at those, and there is one for each row.
+Entry: TypeAlias = tuple[int, bytes, bytes]
 
 
 class Head:
@@ -108,7 +105,7 @@ def extend(
         if len(body) > limits.spill_bytes:
             body = _large(run.run_id, row, body, limits, spill)
         before = link(before, body)
-        entries.append(Entry(seq, before, body))
+        entries.append((seq, before, body))
         if kind.startswith("run."):
             run = follow(run, row)
     head.seq, head.hash, head.run = seq, before, run
@@ -139,15 +136,10 @@ def follow(run: RunRow, row: Row) -> RunRow:
     if status == run.status:
         return run
     time_s = row.get("time_s")
+    name, digest, began_s = run.blueprint, run.digest, run.began_s
     if kind == "run.started":
-        return replace(
-            run,
-            status=status,
-            blueprint=row.get("blueprint"),
-            digest=row.get("digest"),
-            began_s=time_s,
-        )
-    return replace(run, status=status, ended_s=time_s if status in ENDED else None)
+        name, digest, began_s = row.get("blueprint"), row.get("digest"), time_s
+    return RunRow(run.run_id, status, name, digest, began_s, time_s if status in ENDED else None)
 
 
 def live(run_id: RunId, status: str) -> Refused:

@@ -124,7 +124,7 @@ class MemoryJournal:
         log = self._runs.get(run_id)
         entries = log.entries if log is not None else []
         first = max(since, 0)
-        before = entries[first - 1].hash if 0 < first <= len(entries) else genesis(run_id)
+        before = entries[first - 1][1] if 0 < first <= len(entries) else genesis(run_id)
         chosen = islice(entries, first, first + limit)
         return [from_json(body) for _, body in walk(run_id, first, before, chosen)]
 
@@ -164,7 +164,7 @@ class MemoryJournal:
                 raise live(run_id, "pending" if log.run is None else log.run.status)
         blobs = self._blobs.unheld(known)
         events = [entry for log in known.values() for entry in log.entries]
-        size = sum(len(entry.body) for entry in events) + sum(blobs.values())
+        size = sum(len(body) for _, _, body in events) + sum(blobs.values())
         if not dry_run:
             self._blobs.remove(blobs)
             for run_id in known:

@@ -17,6 +17,7 @@ tables or rows.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -149,16 +150,29 @@ class GroupCommit:
         if flight is None:
             return
         flight.joined += 1
-        with CancelScope(shield=True):
-            while not flight.landed:
-                if flight.led or flight is self._air:
-                    await flight.wait()
-                else:
-                    await self._lead(flight)
+        try:
+            await self._landing(flight)
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() != -math.inf:
+                # The loop's own, at an interrupt: no shield keeps it out.
+                raise
+            # Who is cancelled is answered first. The shield goes up when it is needed: to
+            # wait behind one costs as much as to write two rows.
+            with CancelScope(shield=True):
+                await self._landing(flight)
         if flight.error is not None:
             # Each who waited raises one of his own: they travel through different tasks.
             error = flight.error
             raise SwarmError(error.code, error.message, **error.values) from error
+
+    async def _landing(self, flight: _Flight) -> None:
+        """Wait until *flight* has landed, and lead it where nobody does."""
+        while not flight.landed:
+            if flight.led or flight is self._air:
+                await flight.wait()
+            else:
+                with CancelScope(shield=True):
+                    await self._lead(flight)
 
     async def _lead(self, flight: _Flight) -> None:
         """Take the flight off after one turn, and land it, whatever happens."""

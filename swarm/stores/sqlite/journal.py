@@ -60,8 +60,7 @@ class SqliteJournal:
         before = head.run
         entries = extend(head, rows, self._limits, lambda body: self._put(head, body))
         batch, number = self._group.open, head.number
-        for seq, hash_, body in entries:
-            batch.events.append((number, seq, hash_, body))
+        batch.events += [(number, *entry) for entry in entries]
         if head.run is not before or head.seq == len(rows):
             batch.runs[number] = head.run
             if has_ended(head.run):

@@ -11,8 +11,9 @@ are written once more. Only when that fails too is the batch given back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -56,6 +57,10 @@ _IF_OURS = ") where (select epoch from store where one = 1) = ?"
 _EVENTS_IF = [_EVENT_FROM + ", (?, ?, ?, ?)" * more + _IF_OURS for more in range(_AT_ONCE)]
 
 Event = tuple[int, int, bytes, bytes]
+
+
+def _listed(number: int, run: RunRow) -> tuple[Any, ...]:
+    return (number, run.run_id, run.status, run.blueprint, run.digest, run.began_s, run.ended_s)
 
 
 class Batch:
@@ -177,9 +182,8 @@ class Writer:
             self._insert(batch.events)
             return
         execute = self.begin().execute
-        for number, run in batch.runs.items():
-            execute(_RUN, (number, run.run_id, run.status, run.blueprint, run.digest,
-                           run.began_s, run.ended_s))  # fmt: skip
+        if batch.runs:
+            self._open().executemany(_RUN, starmap(_listed, batch.runs.items()))
         if batch.blobs:
             self._open().executemany(_BLOB, batch.blobs.items())
         if batch.holdings:
