@@ -36,6 +36,7 @@ function(ctx) local x <const> = 5 return x + 1 end
 function(ctx) local x <const> = ctx.n or 1 return x end
 function(ctx) local a <const>, b = 1, 2 b = a return b end
 function(ctx) local list <const> = {} list[1] = "a" return list end
+function(ctx) local t = {} t[1.0] = "a" t[2.0] = "b" return t end
 function(ctx) local x = 1 local function seen() return x end local x = 10 return seen() + x end
 function(ctx) local x <const> = echo(3) do local x = 4 ctx.y = x end return x end
 --@ `do … end` and shadowing
@@ -58,6 +59,8 @@ function(ctx) local text, n = ("a-b-c"):gsub("-", "+") return { text, n } end
 function(ctx) local a, b, c = classify(1) return { a, b == nil, c == nil } end
 function(ctx) local a, b ctx.a, b = string.find("abc", ctx.s or "b", 1, true) return { ctx.a, b } end
 function(ctx) local function first(v) return need(v), "rest" end local ok, e = pcall(function() local a, b = first(ctx.gone) return b end) return { ok, e.code } end
+function(ctx) return { (("x,y"):gsub(",", ";")), (("k=v"):match("=(%a)")) } end
+function(ctx) return { echo(("a b"):gsub(" ", "-")), tostring(("a b"):gsub(" ", "-")) } end
 --@ assignment to a local
 function(ctx) local n = 1 n = n + 1 n = n * 5 return n end
 function(ctx) local x = "a" x = 2 x = { x } return x end
@@ -422,6 +425,8 @@ function(ctx) local o = { 1, 2 } table.insert(o, 1, 0) table.insert(o, 4, 3) ret
 function(ctx) local o = { 1 } table.insert(o, 5, 9) return o end
 function(ctx) ctx.q = { "x" } table.insert(ctx.q, echo("y")) return ctx.q end
 function(ctx) local t = { l = { 2 } } table.insert(t.l, 1, 1) return t end
+function(ctx) local g = {} for _, r in ipairs({ { k = "a", v = 1 }, { k = "b", v = 2 }, { k = "a", v = 3 } }) do if not g[r.k] then g[r.k] = {} end table.insert(g[r.k], r.v) end return g end
+function(ctx) local g = {} for _, r in ipairs({ { k = "a", v = 1 }, { k = "a", v = 3 } }) do g[r.k] = g[r.k] or {} g[r.k][#g[r.k] + 1] = r.v end return g end
 --@ `table.remove`
 function(ctx) local o = { 1, 2, 3 } local last = table.remove(o) return { last, o } end
 function(ctx) local o = { 1, 2, 3 } local first = table.remove(o, 1) return { first, o } end
@@ -435,6 +440,26 @@ function(ctx) return table.concat({ 1, 2, 3 }) end
 function(ctx) return table.concat(ctx.l or { "none" }, ", ") end
 function(ctx) local o = { 3, 1, 2 } table.sort(o) return o end
 function(ctx) local o = { "b", "a" } table.sort(o) return table.concat(o) end
+--@ `table.sort` with an order
+function(ctx) local t = { 3, 1, 2 } table.sort(t, function(a, b) return a > b end) return t end
+function(ctx) ctx.rows = { { n = 2 }, { n = 1 } } table.sort(ctx.rows, function(a, b) return a.n < b.n end) end
+function(ctx) local function shorter(a, b) return #a < #b end local t = { "ccc", "a", "bb" } table.sort(t, shorter) return t end
+function(ctx) local t = { { l = { 1, 2 } } } for _, x in ipairs(t) do table.sort(x.l, function(a, b) return a > b end) end return t end
+function(ctx) local t = {} table.sort(t, function(a, b) return a > b end) return #t end
+function(ctx) local ok, e = pcall(function() local t = { 1, 2 } table.sort(t, function(a, b) error("my.code", "no") end) end) return { ok, e.code } end
+--@ `for … in gmatch`
+function(ctx) local words = {} for w in ("a b c"):gmatch("%a") do words[#words + 1] = w end return words end
+function(ctx) local t = {} for k, v in string.gmatch("a=1, b=2", "(%w+)=(%w+)") do t[k] = v end return t end
+function(ctx) for w in (ctx.s or "x,y"):gmatch("[^,]+") do ctx.last = echo(w) if w == "x" then break end end end
+function(ctx) for at, w, gone in ("a bc"):gmatch("()(%a+)") do ctx.at = at ctx.w = w ctx.gone = gone == nil end end
+function(ctx) for w in (""):gmatch("%a+") do ctx.w = w end return "none" end
+function(ctx) for w in ctx.n:gmatch("%a+") do ctx.w = w end end
+--@ `next(t)`
+function(ctx) local t = {} return next(t) == nil end
+function(ctx) return { next({}) == nil, next({ 1 }), next({ a = 1 }), not next({ x = false }) } end
+function(ctx) if next(ctx.l or {}) then return "some" else return "none" end end
+function(ctx) return next(ctx.n) end
+function(ctx) local seen = {} for _, x in ipairs(list(2)) do seen["k" .. x] = true end return next(seen) ~= nil end
 --@ texts: what an expression says
 function(ctx) return { ("abc"):upper(), ("ABC"):lower(), ("abc"):len(), string.upper("x") } end
 function(ctx) local s = "abcdef" return { s:sub(2), s:sub(2, 3), s:sub(-2), s:sub(1, -2), s:sub(0), s:sub(10) } end

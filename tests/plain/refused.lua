@@ -12,6 +12,14 @@ function(ctx) local function f(...) return echo(...) end f(1) end
 --@ several results of an agent | one value
 function(ctx) local a, b = echo(1) end
 function(ctx) return 1, 2 end
+--@ several values where one is taken | takes one
+function(ctx) local t = { ("x,y"):gsub(",", ";") } return t end
+function(ctx) return { 1, ("x"):find("x") } end
+function(ctx) table.insert(ctx.l, ("a b"):gsub(" ", "-")) end
+function(ctx) return string.format("%s %d", ("a b"):gsub(" ", "-")) end
+function(ctx) local function two() return 1, 2 end return { two() } end
+function(ctx) local function two() return 1, 2 end return math.max(two()) end
+function(ctx) return { ("k=v"):match("(%a)=(%a)") } end
 --@ functions as values | function
 function(ctx) ctx.f = function() return 1 end end
 function(ctx) return { f = double } end
@@ -29,8 +37,8 @@ function(ctx) ctx.obj:run() end
 function(ctx) echo:call(1) end | an agent has no methods
 --@ `goto` elsewhere | goto
 function(ctx) ::top:: ctx.n = echo(1) if ctx.n then goto top end end
---@ other iterators | ipairs or pairs
-function(ctx) for w in ctx.s:gmatch("%a+") do echo(w) end end
+--@ other iterators | ipairs, pairs or gmatch
+function(ctx) local words = ctx.s:gmatch("%a+") end | behind 'in'
 function(ctx) for k in next, ctx do echo(k) end end
 --@ tables with items and names | items or names
 function(ctx) return { 1, a = 2 } end
@@ -55,13 +63,14 @@ function(ctx) local m = require("m") end
 function(ctx) coroutine.yield(1) end
 --@ `select`, `next`, `rawget` and the like |
 function(ctx) return select("#", 1) end | one value
-function(ctx) return next(ctx) end | pairs
+function(ctx) return next(ctx, "a") end | pairs
 function(ctx) return rawget(ctx, "a") end | metatables
 --@ `xpcall` | use pcall
 function(ctx) xpcall(function() end, print) end
 --@ functions handed to the library | with a function
 function(ctx) return ("a"):gsub("a", function() return "b" end) end
-function(ctx) local l = { 1 } table.sort(l, function(a, b) return a > b end) end | order of its own
+function(ctx) local n = 1 table.sort(ctx.l, function(a, b) return a == n end) end | more than it is given
+function(ctx) table.sort(ctx.l, ctx.by) end | takes a list and a function
 --@ `table.unpack`, `table.pack`, `table.move` |
 function(ctx) return math.max(table.unpack({ 1, 2 })) end | one by one
 function(ctx) return table.pack(1, 2) end | write { a, b }
@@ -70,6 +79,9 @@ function(ctx) return 1e999 end
 function(ctx) return 1 / 0 end | by zero
 --@ bytes that are no UTF-8 | UTF-8
 function(ctx) return "\xff" end
+--@ a list as an error | has neither
+function(ctx) error({ 1, 2 }) end
+function(ctx) error() end | a code and a message
 --@ errors that are sure to come |
 function(ctx) return {} + 1 end | only numbers
 function(ctx) return "x" .. {} end | joins

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 import flowir
-from tests.plain.both import Batch, Program
+from tests.plain.both import FILE, Batch, Program
 from tests.plain.written import CONSTRUCTS, REFUSALS, Refusal, Written
 
 
@@ -45,6 +45,9 @@ def test_what_is_refused_says_why_and_what_to_write_instead(one: Refusal) -> Non
     told = [f"{problem.message} — {problem.hint}" for _, problem in plain.problems]
     assert any(one.words in sentence for sentence in told), told
     assert all(problem.code == "plain.refused" for _, problem in plain.problems)
+    before = refused().source.partition(f" flow = {one.body} }}")[0]
+    line = before.count("\n") + 1
+    assert {(where.file, where.line) for where, _ in plain.problems} == {(FILE, line)}
 
 
 def test_there_are_enough_functions() -> None:

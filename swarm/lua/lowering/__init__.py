@@ -7,7 +7,9 @@ texts of the files. What a part is about, its first line says:
     work, values, ops       the flow under construction     refusal        what cannot be
     expressions, operators, elements, texts, library, calls                values
     statements, loops, lanes, raising, writes, inlining, helpers           what is done
-    aliasing                no table under two names        finish         the wire, lines
+    counts, several         calls that give more than one value
+    aliasing                no table under two names, by:   access, origins, liveness, handed
+    finish                  the wire, lines
 
 The parts call each other through `work.Lowers`. `docs/plain-lua.md` says what is lowered,
 what is refused and why, and where a flow differs from Lua.

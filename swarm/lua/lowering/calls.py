@@ -9,6 +9,8 @@ from flowir.syntax import Call, Expression, Index, Method, Name, Paren
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.words import near
 from swarm.lua.lowering import known, ops
+from swarm.lua.lowering.counts import refuse_several_arguments
+from swarm.lua.lowering.elements import keys_of
 from swarm.lua.lowering.expressions import AS_LIST, constant_of, static
 from swarm.lua.lowering.globals import ABSENT
 from swarm.lua.lowering.inlining import call_function
@@ -30,6 +32,7 @@ def lower_call(
     low: Lowers, e: Call | Method, scope: Scope, into: str | None, *, used: bool
 ) -> Value | None:
     """Lower a call; None where its value was written to *into*, or is not *used*."""
+    refuse_several_arguments(low, e, scope)
     if isinstance(e, Method):
         return _method(low, e, scope)
     match static(low, e.function, scope):
@@ -164,6 +167,15 @@ def _loop_only(_low: Lowers, e: Call, _scope: Scope) -> Value:
     raise Refused(e.line, f"{name} stands behind 'in' of a for loop")
 
 
+def _next(low: Lowers, e: Call, scope: Scope) -> Value:
+    """Lower `next(t)`: the first name or position, nil in an empty table."""
+    if len(e.arguments) != 1:
+        raise Refused(e.line, "next takes one table here, and gives its first name", "use pairs")
+    table = _one(low, e, scope)
+    table = table if table.small else low.work.keep(table, e.line)
+    return Value(ops.get(keys_of(table), ops.lit(0)))
+
+
 _HANDLERS: Mapping[str, _Handler] = {
     "array": _listed,
     "assert": asserted,
@@ -173,6 +185,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "flow.fail": _raise,
     "ipairs": _loop_only,
     "limit": _loop_only,
+    "next": _next,
     "pairs": _loop_only,
     "tonumber": lambda low, e, scope: number_of(low, low.values(e.arguments, scope), e.line),
     "tostring": lambda low, e, scope: text_of(low, _one(low, e, scope), e.line),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.lowering.values import Value
+from swarm.lua.lowering.values import Value, shown_kind
 from swarm.lua.lowering.work import CORNER, Lowers
 
-__all__ = ("as_list", "element", "field", "list_index", "whole_context")
+__all__ = ("as_list", "element", "field", "keys_of", "list_index", "whole_context")
 
 _SCALARS = frozenset({"nil", "boolean", "position", "integer", "number"})
 
@@ -37,7 +37,7 @@ def _refuse_corner(name: str, line: int) -> None:
 def element(low: Lowers, base: Value, key: Value, line: int) -> Value:
     """Read `base[key]`: nil where a table has none; anything but a table is an error."""
     if base.kind in _SCALARS and base.kind != "nil":
-        raise Refused(line, f"indexes a {base.kind}: only tables have fields and items")
+        raise Refused(line, f"indexes {shown_kind(base.kind)}: only tables have fields and items")
     if key.literal and isinstance(key.literal[0], str):
         return Value(ops.get(base.ir, key.ir), quiet=base.kind == "object")
     if key.kind == "string":
@@ -84,6 +84,36 @@ def _less_one(ir: Op) -> Op | None:
     if ir["op"] == "add" and ops.literal(ir["rhs"]) == [1]:
         return ir["lhs"]
     return None
+
+
+def keys_of(table: Value) -> Op:
+    """List the names of an object, or the positions of a list, that hold something."""
+    ir = table.ir
+    there = ops.exists({"op": "get", "of": ir, "key": ops.path("@key")})
+    names = {
+        "op": "filter",
+        "over": ops.call("object.keys", ir),
+        "bind": "key",
+        "body": there,
+    }
+    if table.kind == "object":
+        return names
+    after = ops.arith("add", ops.length(ir), ops.lit(1))
+    item = {
+        "op": "get",
+        "of": ir,
+        "key": ops.arith("sub", ops.path("@key"), ops.lit(1)),
+    }
+    positions = {
+        "op": "filter",
+        "over": ops.call("list.range", ops.lit(1), after),
+        "bind": "key",
+        "body": ops.exists(item),
+    }
+    if table.kind == "list":
+        return positions
+    is_list = ops.call("string.starts_with", ops.call("json.encode", ir), ops.lit("["))
+    return ops.iif(is_list, positions, names)
 
 
 def as_list(low: Lowers, value: Value, line: int) -> Value:

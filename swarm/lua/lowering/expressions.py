@@ -34,7 +34,7 @@ from swarm.lua.lowering.names import Binding, Callee, Context, Scope, Slot
 from swarm.lua.lowering.operators import binary, unary
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.lowering.values import Value, constant, nothing
+from swarm.lua.lowering.values import Value, constant, nothing, shown_kind
 from swarm.lua.lowering.work import CORNER, Drafted, Lowers
 
 __all__ = ("AS_LIST", "constant_of", "lower_value", "lower_values", "static")
@@ -311,7 +311,9 @@ def _computed(low: Lowers, e: Table, scope: Scope) -> Value:
     for key, value in zip(values[::2], values[1::2], strict=True):
         if key.kind not in ("string", "any"):
             hint = "positions from 1 on, or strings"
-            raise Refused(e.line, f"a table of a flow has no {key.kind} as a name", hint)
+            raise Refused(
+                e.line, f"a table of a flow cannot have {shown_kind(key.kind)} as a name here", hint
+            )
         parts.append(ops.entry(key.ir, value.ir))
     return Value(parts[0] if len(parts) == 1 else ops.call("object.merge", *parts), "object")
 

@@ -36,8 +36,10 @@ __all__ = (
     "by_helper",
     "by_lua",
     "computes_only",
+    "matches_by_lua",
     "several_by_helper",
     "several_by_lua",
+    "sorted_by",
 )
 
 # Agents of this name are no author's: they are the flow's own arithmetic.
@@ -147,12 +149,20 @@ def _items(listed: Value, count: int) -> list[Value]:
 
 
 def _helped(
-    low: Lowers, callee: Callee, values: list[Value], line: int, count: int | None
+    low: Lowers,
+    callee: Callee,
+    values: list[Value],
+    line: int,
+    count: int | None,
+    around: str | None = None,
 ) -> Value:
+    """Call a function; or *around*, which takes it as its first argument."""
     text = _Text(low, line)
     name = text.function(callee)
     given = f"__unpack(__given, 1, {len(values)})"
     called, parts = name, [PRELUDE]
+    if around is not None:
+        called = f"(function(...) return {around}({name}, ...) end)"
     if count is not None:
         parts.append(SEVERAL)
         called = f"(function(...) return __several({count}, {name}(...)) end)"
@@ -195,18 +205,44 @@ def by_lua(low: Lowers, name: str, values: list[Value], line: int) -> Value:
     elif name == "~":
         called, result = "bits_not", "~__given[1]"
     else:
-        called, result = name, f"{name}(__unpack(__given, 1, {len(values)}))"
+        called, result = _library_call(name, len(values))
     source = f"{PRELUDE}\nreturn ({result})"
     return _step(low, called, source, values, line)
+
+
+def _library_call(name: str, count: int) -> tuple[str, str]:
+    """Write the call of a function of the library, or of a method of a text, as `:sub`."""
+    if name[0] == ":":
+        return f"string.{name[1:]}", f"__given[1]{name}(__unpack(__given, 2, {count}))"
+    return name, f"{name}(__unpack(__given, 1, {count}))"
 
 
 def several_by_lua(
     low: Lowers, name: str, values: list[Value], line: int, count: int
 ) -> list[Value]:
     """Call a function of Lua's that gives *count* results."""
-    result = f"__several({count}, {name}(__unpack(__given, 1, {len(values)})))"
-    source = "\n".join([PRELUDE, SEVERAL, f"return {result}"])
-    return _items(_step(low, name, source, values, line), count)
+    called, result = _library_call(name, len(values))
+    source = "\n".join([PRELUDE, SEVERAL, f"return __several({count}, {result})"])
+    return _items(_step(low, called, source, values, line), count)
+
+
+def matches_by_lua(low: Lowers, name: str, values: list[Value], line: int, count: int) -> Value:
+    """List what a pattern finds in a text: of each find the first *count* captures.
+
+    Shape: *name* is `string.gmatch`, or `:gmatch`, which asks for a text.
+    """
+    names = ", ".join(f"c{i}" for i in range(count))
+    parts = ", ".join(f"c{i} == nil and null or c{i}" for i in range(count))
+    loop = f"for {names} in {_library_call(name, 2)[1]} do"
+    each = f"  found[#found + 1] = array {{ {parts} }}"
+    source = "\n".join([PRELUDE, "local found = array {}", loop, each, "end", "return found"])
+    return _step(low, "string.gmatch", source, values, line)
+
+
+def sorted_by(low: Lowers, callee: Callee, listed: Value, line: int) -> Value:
+    """Sort a list by a function that says what comes before what."""
+    sort = "(function(order, list) table.sort(list, order) return list end)"
+    return _helped(low, callee, [listed], line, None, sort)
 
 
 def _step(low: Lowers, name: str, source: str, values: list[Value], line: int) -> Value:

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from flowir.syntax import Call, Function, Method
 from swarm.lua.lowering import ops
-from swarm.lua.lowering.expressions import AS_LIST
-from swarm.lua.lowering.names import Scope
+from swarm.lua.lowering.expressions import AS_LIST, static
+from swarm.lua.lowering.helpers import computes_only, sorted_by
+from swarm.lua.lowering.names import Callee, Scope
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Kind, Value
@@ -39,7 +40,7 @@ _REFUSED: Mapping[str, str] = {
     "math.random": "the same run must go the same way again: let an agent draw",
     "math.randomseed": "the same run must go the same way again: let an agent draw",
     "string.dump": "all code of a flow is in its script",
-    "string.gmatch": "a flow has no iterators of its own: write a function that returns a list",
+    "string.gmatch": "it stands behind 'in' of a for loop",
     "string.pack": "texts of a flow are UTF-8",
     "string.packsize": "texts of a flow are UTF-8",
     "string.unpack": "texts of a flow are UTF-8",
@@ -72,7 +73,12 @@ def method_call(low: Lowers, e: Method, scope: Scope) -> Value:
         hint = "call a function of the script, or an agent: f(value)"
         raise Refused(e.line, f"texts have no method '{e.name}', and tables have none", hint)
     _refuse_functions(name, e)
-    return _computed(low, name, low.values((e.receiver, *e.arguments), scope), e.line)
+    text, *others = low.values((e.receiver, *e.arguments), scope)
+    # `text:sub(…)` asks for a text, where string.sub(…) takes a number as well.
+    made = _EXACT.get(name)
+    text_only = replace(text, kind="string")
+    value = None if made is None else made(low, [text_only, *others], e.line)
+    return value or low.by_lua(f":{e.name}", [text, *others], e.line)
 
 
 def _refuse_functions(name: str, e: Call | Method) -> None:
@@ -271,11 +277,27 @@ def _tail(listed: Value, index: Op) -> Op:
 
 
 def _sort(low: Lowers, e: Call, scope: Scope, _used: bool) -> None:
-    if len(e.arguments) != 1:
-        hint = "write a function of the script that returns the sorted list"
-        raise Refused(e.line, "table.sort with an order of its own", hint)
+    if len(e.arguments) > 1:
+        order = _order(low, e, scope)
+        goal, listed = list_goal(low, e, scope)
+        before = len(low.work.nodes)
+        replaced(low, goal, sorted_by(low, order, listed, e.line).ir, e.line)
+        for node in low.work.nodes[before:]:
+            node.moved = True  # the items are those that were in the list before
+        return
     goal, listed = list_goal(low, e, scope)
     replaced(low, goal, ops.call("list.sort", listed.ir), e.line)
+
+
+def _order(low: Lowers, e: Call, scope: Scope) -> Callee:
+    order = static(low, e.arguments[1], scope)
+    if len(e.arguments) > 2 or not isinstance(order, Callee):
+        hint = "table.sort(list, function(a, b) return a.n < b.n end)"
+        raise Refused(e.line, "table.sort takes a list and a function", hint)
+    if not computes_only(low, order):
+        hint = "let it look at the two items and at constants of the script only"
+        raise Refused(e.line, "the order of table.sort looks at more than it is given", hint)
+    return order
 
 
 _CHANGING: Mapping[str, _Changing] = {

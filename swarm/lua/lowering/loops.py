@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from flowir.syntax import Binary, Call, Expression, Index, Name, Number, String
+from flowir.syntax import Binary, Call, Expression, Index, Method, Name, Number, String
 from swarm.lua.lowering import ops
-from swarm.lua.lowering.elements import as_list
+from swarm.lua.lowering.elements import as_list, keys_of
 from swarm.lua.lowering.exits import Body
-from swarm.lua.lowering.expressions import AS_LIST
+from swarm.lua.lowering.expressions import AS_LIST, static
 from swarm.lua.lowering.free import changed_tables, root_of
+from swarm.lua.lowering.helpers import matches_by_lua
+from swarm.lua.lowering.known import Library
 from swarm.lua.lowering.names import Scope, Slot, Through
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.raising import LOOP_LIMIT
@@ -24,6 +26,7 @@ from swarm.lua.syntax import CallStatement, GenericFor, Label, NumericFor, Repea
 __all__ = ("lower_loop",)
 
 _WHOLE = ("position", "integer")
+_GMATCH = Library("string.gmatch")
 _Loop: TypeAlias = While | Repeat | NumericFor | GenericFor
 
 
@@ -183,10 +186,12 @@ def _nth(first: Value, by: Value, counter: str) -> Op:
 
 def _generic(low: Lowers, loop: GenericFor, scope: Scope) -> set[Exit]:
     call = loop.values[0]
+    if len(loop.values) == 1 and (given := _matched(low, call, scope)) is not None:
+        return _gmatch(low, loop, given, scope)
     name = _called(call)
     if len(loop.values) != 1 or name not in ("ipairs", "pairs") or scope.find(name):
         hint = "for i, item in ipairs(list), or for name, member in pairs(table)"
-        raise Refused(loop.line, "a for loop goes over ipairs or pairs", hint)
+        raise Refused(loop.line, "a for loop goes over ipairs, pairs or gmatch", hint)
     assert isinstance(call, Call)  # noqa: S101 - looked at above
     if len(call.arguments) != 1 or len(loop.names) > 2:
         raise Refused(loop.line, f"{name} takes one table, and gives two values")
@@ -242,6 +247,37 @@ def _is_changed(loop: GenericFor, name: str) -> bool:
     return any(root_of(one) == name for piece in pieces for one in changed_tables(piece))
 
 
+def _matched(low: Lowers, e: Expression, scope: Scope) -> tuple[Expression, ...] | None:
+    """Return the text and the pattern of a call of `gmatch`."""
+    match e:
+        case Method(name="gmatch", receiver=text, arguments=(pattern,)):
+            return text, pattern
+        case Call(arguments=(text, pattern)) if static(low, e.function, scope) == _GMATCH:
+            return text, pattern
+        case _:
+            return None
+
+
+def _gmatch(
+    low: Lowers, loop: GenericFor, given: tuple[Expression, ...], scope: Scope
+) -> set[Exit]:
+    """Go over what a pattern finds in a text: it is looked for before the loop begins."""
+    work, line, count = low.work, loop.line, len(loop.names)
+    found = work.slot("matches", scope)
+    name = ":gmatch" if isinstance(loop.values[0], Method) else "string.gmatch"
+    value = matches_by_lua(low, name, low.values(given, scope), line, count)
+    work.assign(found, value.ir, line, implicit=True)
+    counter = work.slot(f"{loop.names[0].name}_count")
+    one: Op = {"op": "get", "of": ops.path(found), "key": ops.path(counter)}
+    parts = [ops.get(one, ops.lit(i)) for i in range(count)]
+
+    def begin(inner: Scope) -> None:
+        _bind(low, loop, inner, tuple(Value(part) for part in parts))
+
+    cond = ops.compare("lt", ops.path(counter), ops.length(ops.path(found)))
+    return _build(low, _Plan(line, loop.body, scope, counter, cond, begin))
+
+
 def _place_of(low: Lowers, e: Expression, scope: Scope) -> str | None:
     """Return the place of the table that a loop goes over, if it has one that is known."""
     try:
@@ -252,7 +288,7 @@ def _place_of(low: Lowers, e: Expression, scope: Scope) -> str | None:
     return None if nodes or goal.keys or goal.special or goal.through else goal.at
 
 
-def _bind(low: Lowers, loop: GenericFor, inner: Scope, values: tuple[Value, Value]) -> None:
+def _bind(low: Lowers, loop: GenericFor, inner: Scope, values: tuple[Value, ...]) -> None:
     for name, value in zip(loop.names, values, strict=False):
         if name.name == "_" and not _is_read(loop, "_"):
             continue
@@ -275,7 +311,7 @@ def _pairs(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> set[Ex
     work.assign(table, value.ir, line, implicit=True)
     work.looped[table] = line
     keys = work.slot(f"{loop.names[0].name}_keys", scope)
-    work.assign(keys, _keys(Value(ops.path(table), value.kind)), line, implicit=True)
+    work.assign(keys, keys_of(Value(ops.path(table), value.kind)), line, implicit=True)
     counter = work.slot(f"{loop.names[0].name}_count")
     key: Op = {"op": "get", "of": ops.path(keys), "key": ops.path(counter)}
     through = None
@@ -297,36 +333,6 @@ def _pairs(low: Lowers, loop: GenericFor, e: Expression, scope: Scope) -> set[Ex
 
 def _text_kind(kind: str) -> Kind:
     return "string" if kind == "string" else "any"
-
-
-def _keys(table: Value) -> Op:
-    """List the names of an object, or the positions of a list, that hold something."""
-    ir = table.ir
-    there = ops.exists({"op": "get", "of": ir, "key": ops.path("@key")})
-    names = {
-        "op": "filter",
-        "over": ops.call("object.keys", ir),
-        "bind": "key",
-        "body": there,
-    }
-    if table.kind == "object":
-        return names
-    after = ops.arith("add", ops.length(ir), ops.lit(1))
-    item = {
-        "op": "get",
-        "of": ir,
-        "key": ops.arith("sub", ops.path("@key"), ops.lit(1)),
-    }
-    positions = {
-        "op": "filter",
-        "over": ops.call("list.range", ops.lit(1), after),
-        "bind": "key",
-        "body": ops.exists(item),
-    }
-    if table.kind == "list":
-        return positions
-    is_list = ops.call("string.starts_with", ops.call("json.encode", ir), ops.lit("["))
-    return ops.iif(is_list, positions, names)
 
 
 def _key_index(key: Op, table: Value) -> Op:

@@ -13,6 +13,7 @@ from swarm.errors import Place
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.aliasing import shared_writes
 from swarm.lua.lowering.calls import lower_call
+from swarm.lua.lowering.counts import refuse_several
 from swarm.lua.lowering.elements import whole_context
 from swarm.lua.lowering.exits import delivers_directly
 from swarm.lua.lowering.expressions import lower_value, lower_values
@@ -157,6 +158,8 @@ class _Lowering:
     # ---- Lowers
 
     def value(self, e: Expression, scope: Scope, into: Target | None = None) -> Value:
+        if isinstance(e, Table) and e.fields and e.fields[-1].key is None:
+            refuse_several(self, e.fields[-1].value, scope)
         return lower_value(self, e, scope, into)
 
     def values(
@@ -176,7 +179,7 @@ class _Lowering:
         if isinstance(e, (Call, Method)):
             value = lower_call(self, e, scope, at, used=True)
         else:
-            value = lower_value(self, e, scope, goal)
+            value = self.value(e, scope, goal)
         if value is not None:
             self.work.assign(at, value.ir, line)
 

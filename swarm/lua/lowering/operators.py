@@ -11,7 +11,7 @@ from swarm.lua.lowering.facts import Target
 from swarm.lua.lowering.names import Scope
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.lowering.values import Kind, Value, constant, join_kinds
+from swarm.lua.lowering.values import Kind, Value, constant, join_kinds, shown_kind
 from swarm.lua.lowering.work import Drafted, Lowers
 from swarm.lua.syntax import walk
 
@@ -97,7 +97,9 @@ def _arithmetic(op: str, left: Value, right: Value, line: int) -> Value:
     for value in (left, right):
         if value.kind in ("nil", "boolean", "string", "list", "object"):
             hint = "tonumber(text) reads a number" if value.kind == "string" else None
-            raise Refused(line, f"'{op}' on a {value.kind}: only numbers are added up", hint)
+            raise Refused(
+                line, f"'{op}' on {shown_kind(value.kind)}: only numbers are added up", hint
+            )
     if op in ("/", "//", "%") and right.literal == [0]:
         raise Refused(line, f"'{op}' by zero: a flow has no infinity and no NaN")
     kinds = (left.kind, right.kind)
@@ -117,7 +119,9 @@ def _concatenation(low: Lowers, e: Binary, scope: Scope) -> Value:
     for value in values:
         if value.kind in ("nil", "boolean", "list", "object"):
             hint = "tostring(value)" if value.kind == "boolean" else None
-            raise Refused(e.op_line, f"'..' joins a {value.kind}: Lua raises an error here", hint)
+            raise Refused(
+                e.op_line, f"'..' joins {shown_kind(value.kind)}: Lua raises an error here", hint
+            )
     known = [value.literal[0] for value in values if value.literal]
     if len(known) == len(values) and all(type(one) in (str, int) for one in known):
         return constant("".join(map(str, known)))

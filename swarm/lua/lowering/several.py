@@ -26,7 +26,7 @@ def several_results(low: Lowers, e: Expression, scope: Scope, count: int) -> lis
             name = f"string.{e.name}"
             if name in BY_LUA:
                 values = low.values((e.receiver, *e.arguments), scope)
-                return several_by_lua(low, name, values, e.line, count)
+                return several_by_lua(low, f":{e.name}", values, e.line, count)
         case Call():
             found = _several(low, e, scope, count)
             if found is not None:

@@ -22,7 +22,7 @@ from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.several import several_results
 from swarm.lua.lowering.values import Value, nothing
 from swarm.lua.lowering.work import Exit, Frame, Lowers
-from swarm.lua.lowering.writes import goal_of, write
+from swarm.lua.lowering.writes import filled, goal_of, write
 from swarm.lua.syntax import (
     Assignment,
     Break,
@@ -164,6 +164,8 @@ class _Block:
                 _assignment(self._low, statement, scope)
             case FunctionStatement():
                 hint = "write local function"
+                if len(statement.path) > 1 or statement.method is not None:
+                    raise Refused(statement.line, "a table of a flow holds no functions", hint)
                 raise Refused(statement.line, "a flow defines no global functions", hint)
             case Label():
                 pass
@@ -273,7 +275,10 @@ def _return(low: Lowers, statement: Return, scope: Scope) -> _Outcome:
         _end_flow(low, None if e is None else low.value(e, scope), statement.line)
         return _Outcome(falls=False)
     if frame.result is not None and e is not None:
+        before = len(work.nodes)
         low.store(frame.result, e, scope, statement.line)
+        for node in work.nodes[before:] if frame.main else ():
+            node.moved = True  # the flow ends: nothing is written any more
     elif e is not None:
         value = low.value(e, scope)
         if not value.quiet:
@@ -460,8 +465,11 @@ def _one_assignment(
     if nodes and isinstance(target, Index) and isinstance(target.base, Index):
         # Lua reads the table that is to be written in before it evaluates the value.
         low.work.keep(low.value(target.base, scope), line)
+    before = len(low.work.nodes)
     low.work.nodes += nodes
     write(low, goal, value, line)
+    for node in low.work.nodes[before:] if filled(target, e) else ():
+        node.moved = True
 
 
 # ---- what is refused declares its names all the same

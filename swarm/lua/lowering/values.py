@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.ops import Op
 
-__all__ = ("Kind", "Value", "constant", "join_kinds", "nothing")
+__all__ = ("Kind", "Value", "constant", "join_kinds", "nothing", "shown_kind")
 
 # `position` is an integer of at least 1; `never` is the kind of what is not known yet.
 Kind: TypeAlias = Literal[
@@ -61,6 +61,17 @@ class Value:
 
 
 _SMALL = 4
+
+
+def shown_kind(kind: Kind) -> str:
+    """Name a kind in a sentence.
+
+    >>> shown_kind("nil"), shown_kind("object"), shown_kind("list"), shown_kind("position")
+    ('nil', 'a table', 'a list', 'a number')
+    """
+    if kind in _NUMBERS:
+        return "a number"
+    return {"nil": "nil", "object": "a table", "any": "a value"}.get(kind, f"a {kind}")
 
 
 def constant(value: Any) -> Value:

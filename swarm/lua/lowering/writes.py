@@ -14,6 +14,7 @@ from flowir.syntax import (
     Number,
     String,
     Syntax,
+    Table,
     Unary,
 )
 from swarm.lua.lowering import ops
@@ -24,7 +25,7 @@ from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Value, constant
 from swarm.lua.lowering.work import CORNER, Drafted, Lowers
 
-__all__ = ("APPEND", "Goal", "goal_of", "list_goal", "replaced", "write")
+__all__ = ("APPEND", "Goal", "filled", "goal_of", "list_goal", "replaced", "write")
 
 # Behind the last item: `t[#t + 1]`, and what takes the last one away: `t[#t] = nil`.
 APPEND, _LAST = "append", "last"
@@ -178,6 +179,15 @@ def _special(target: Expression) -> str | None:
             return _LAST if _same(of, target.base) else None
         case _:
             return None
+
+
+def filled(target: Expression, e: Expression) -> bool:
+    """Recognise `t[k] = t[k] or {}`, which puts nothing there that another name reaches."""
+    match e:
+        case Binary(op="or", left=left, right=Table(fields=())):
+            return _same(target, left)
+        case _:
+            return False
 
 
 def _same(a: Syntax, b: Syntax) -> bool:
@@ -338,8 +348,11 @@ def _with(low: Lowers, table: Value, key: Value | str, value: Value, line: int) 
     assert isinstance(key, Value)  # noqa: S101 - the two special keys are above
     if key.kind == "string":
         return _with_name(table, key, value)
+    if key.literal and type(key.literal[0]) is float and key.literal[0].is_integer():
+        key = constant(int(key.literal[0]))  # 2.0 is the position 2
     if key.literal and not (type(key.literal[0]) is int and key.literal[0] >= 1):
-        raise Refused(line, "a list of a flow has positions from 1 on")
+        hint = "write a string for a name"
+        raise Refused(line, "a list of a flow has positions from 1 on, whole numbers", hint)
     if key.is_number:
         return _with_item(low, table, key, value, line)
     if key.kind != "any":
@@ -411,7 +424,9 @@ def list_goal(low: Lowers, call: Call, scope: Scope) -> tuple[Goal, Value]:
     kind = "any" if place is None else low.work.facts.kind_at(place)
     goal = replace(goal, kind=kind)
     if goal.keys:
-        return goal, low.work.keep(low.value(target, scope), call.line)
+        kept = low.work.keep(low.value(target, scope), call.line)
+        _empty_is_list(low, kept.ir["at"], call.line)
+        return goal, kept
     if kind != "list":
         _empty_is_list(low, goal.at, call.line)
     return goal, Value(ops.path(goal.at), "list", quiet=True)
