@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swarm.errors import (
         BlueprintInvalid,
         Bug,
+        Denied,
         Place,
         Problem,
         Refused,
@@ -36,6 +37,7 @@ __all__ = (
     "BlueprintInvalid",
     "Bug",
     "CompiledBlueprint",
+    "Denied",
     "Event",
     "Host",
     "Outcome",
@@ -58,6 +60,7 @@ _ROOMS = {
     "BlueprintInvalid": "swarm.errors",
     "Bug": "swarm.errors",
     "CompiledBlueprint": "swarm.blueprint.compiled",
+    "Denied": "swarm.errors",
     "Event": "swarm.core.events",
     "Host": "swarm.host.host",
     "Outcome": "swarm.ports.worker",

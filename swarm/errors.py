@@ -5,6 +5,7 @@
     ├── ScriptFailed     a Lua script failed; .file, .line, .frames            (author)
     ├── RunFailed        the run ended without a result; .error, .status       (author, worker)
     ├── Refused          the caller asked for what cannot be; .values          (operator)
+    ├── Denied           the caller may not do this; .values                   (operator)
     └── Bug              cannot happen; please report                          (us)
 
 An error's text is *place: expected, got — hint*, built from values that are its
@@ -20,6 +21,7 @@ from typing import Any
 __all__ = (
     "BlueprintInvalid",
     "Bug",
+    "Denied",
     "Place",
     "Problem",
     "Refused",
@@ -117,6 +119,10 @@ class RunFailed(SwarmError):
 
 class Refused(SwarmError):
     """The caller asked for what cannot be: unknown run, wrong state, bad argument."""
+
+
+class Denied(SwarmError):
+    """The caller has shown no token that holds, or none that covers this act."""
 
 
 class Bug(SwarmError):

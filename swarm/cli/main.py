@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 
 from swarm.cli.exits import Exit, say
-from swarm.errors import Refused, SwarmError
+from swarm.errors import Denied, Refused, SwarmError
 
 __all__ = ("COMMANDS", "invoke", "main")
 
@@ -26,6 +26,7 @@ COMMANDS = {
     "graph": "Print a blueprint's flow as a picture.",
     "doctor": "Say what this machine gives to scripts, and how a store is.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",
+    "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",
 }
 
 
@@ -61,6 +62,8 @@ def invoke(arguments: Sequence[str]) -> int:
         return Exit.INTERRUPTED
     except SwarmError as e:
         say(f"{e.code}: {e}")
+        if isinstance(e, Denied):
+            return Exit.DENIED
         return Exit.WRONG if isinstance(e, Refused) else Exit.FAILED
     except BrokenPipeError:
         # Whoever reads our stdout has gone (`swarm build x | head`): nothing left to say, and

@@ -74,6 +74,10 @@ class Agenda:
         self._ending: FlowError | None = None
         log.bound(blueprint.events)
 
+    def find(self, key: str) -> Attempt | None:
+        """Return the attempt of this key that has no answer yet."""
+        return self._asked.get(key)
+
     # -- what the machine says ---------------------------------------------------------
 
     def start(self) -> None:

@@ -41,6 +41,7 @@ from swarm.core import rows
 from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
+from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Child, ChildHost, Children
 from swarm.core.gates import Gates
 from swarm.core.log import RunLog
@@ -52,6 +53,7 @@ from swarm.core.waits import Waits
 from swarm.core.workshop import Workshop
 from swarm.errors import Bug, SwarmError
 from swarm.ports.clock import Clock
+from swarm.ports.worker import StepLink
 
 __all__ = ("MAX_TASKS", "Driver")
 
@@ -85,6 +87,7 @@ class Driver:
         children: ChildHost | None = None,
         child: Child | None = None,
         gates: Gates | None = None,
+        table: Table = TABLE,
     ) -> None:
         self._past = past
         if past is None:
@@ -120,6 +123,7 @@ class Driver:
             gates=self._gates,
             waits=self._waits,
             children=Children(log, meter, self._waits, children, lambda: agenda.parked),
+            table=table,
         )
         self._clock = clock
         self._tasks: TaskGroup | None = None
@@ -140,6 +144,13 @@ class Driver:
     def questions(self) -> QuestionBook:
         """What the run asks of people."""
         return self._waits.questions
+
+    def link(self, key: str, number: int) -> StepLink | None:
+        """Return what the worker of an attempt may use, if that attempt goes on now."""
+        attempt = self._agenda.find(key)
+        if attempt is None or attempt.dispatch.attempt != number or not attempt.open:
+            return None
+        return self._workshop.link(attempt)
 
     async def begin(self, *, cancelling: str | None = None) -> None:
         """Write that the run exists, or goes on, with the steps that may start at once.

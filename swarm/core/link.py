@@ -7,11 +7,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from flowir.door import admit
 from flowir.effects import Failure
-from flowir.errors import WorkerFailure, shorten
+from flowir.errors import WorkerFailure
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core import rows
 from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
+from swarm.core.capability.grant import Grant, worker_grant
+from swarm.core.capability.rules import covers
+from swarm.core.capability.verbs import MAX_DEPTH, TABLE, Table
 from swarm.core.children import Children
 from swarm.core.log import RunLog
 from swarm.core.waits import Waits
@@ -31,14 +34,24 @@ class Called(NamedTuple):
 
 Delegate: TypeAlias = Callable[[Attempt, str, Any, int], Awaitable[Called]]
 
-# How deep agents may call each other before it is a circle.
-_CALLS = 8
-
 
 class Link:
-    """The StepLink of an attempt; `depth` counts the calls between agents above it."""
+    """The StepLink of an attempt; `depth` counts the calls between agents above it.
 
-    __slots__ = ("_attempt", "_children", "_delegate", "_depth", "_log", "_waits")
+    What a worker does here passes the rules that tokens pass (*table*), under a grant for
+    this attempt alone; that is made when the worker first does something.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_children",
+        "_delegate",
+        "_depth",
+        "_grant",
+        "_log",
+        "_table",
+        "_waits",
+    )
 
     def __init__(
         self,
@@ -48,6 +61,7 @@ class Link:
         waits: Waits,
         children: Children,
         depth: int = 0,
+        table: Table = TABLE,
     ) -> None:
         self._attempt = attempt
         self._log = log
@@ -55,6 +69,8 @@ class Link:
         self._waits = waits
         self._children = children
         self._depth = depth
+        self._table = table
+        self._grant: Grant | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -64,28 +80,25 @@ class Link:
     async def progress(self, text: str) -> None:
         """Tell the run's watchers how far this attempt is."""
         self._check_room()
-        await self._record(rows.progress(self._attempt, admit(str(text), at="progress")))
+        await self._record(
+            "step.progress", rows.progress(self._attempt, admit(str(text), at="progress"))
+        )
 
     async def part(self, name: str, value: Any) -> None:
         """Hand over a named artifact beside the answer."""
         self._check_room()
         name = admit(str(name), at="part")
-        await self._record(rows.part(self._attempt, name, admit(value, at=f"part {name!r}")))
+        row = rows.part(self._attempt, name, admit(value, at=f"part {name!r}"))
+        await self._record("step.part", row)
 
     async def call(self, agent: str, input: Any) -> Any:
         """Let another agent of this blueprint do something, and return its answer."""
         self._check_room()
-        if self._depth >= _CALLS:
-            raise WorkerFailure(
-                "call.depth",
-                f"{self._attempt.dispatch.ref!r}: expected at most {_CALLS} agents that call "
-                f"each other, got one more for {shorten(agent)}",
-                True,
-            )
+        self._admit("step.call", depth=1)
         called = await self._delegate(self._attempt, agent, admit(input), self._depth + 1)
         answer = called.answer
         parts = [rows.part(self._attempt, name, value) for name, value in answer.parts.items()]
-        await self._record(*parts, rows.called(self._attempt, agent, *called))
+        await self._record("step.call", *parts, rows.called(self._attempt, agent, *called))
         if isinstance(answer.outcome, Failure):
             raise WorkerFailure(*answer.outcome)
         return answer.outcome.value
@@ -93,6 +106,7 @@ class Link:
     async def ask(self, ask: Ask) -> Any:
         """Ask a person, and return the answer; the question outlives the host."""
         self._check_room()
+        self._admit("step.ask")
         return await self._waits.ask(self._attempt, ask)
 
     async def sleep(self, seconds: float) -> None:
@@ -108,10 +122,11 @@ class Link:
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
         """Run another blueprint as a child of this run, and return its final context."""
         self._check_room()
+        self._admit("step.spawn")
         return await self._children.run(self._attempt, blueprint, input)
 
-    async def _record(self, *events: dict[str, Any]) -> None:
-        self._check_open()
+    async def _record(self, verb: str, *events: dict[str, Any]) -> None:
+        self._admit(verb)
         self._log.append(list(events))
         await self._log.commit()
 
@@ -121,6 +136,28 @@ class Link:
         if self._log.full:
             error = self._log.too_long()
             raise WorkerFailure(error.code, error.message, True)
+
+    def _admit(self, verb: str, depth: int = 0) -> None:
+        """Hold an act of the worker against its grant.
+
+        Raises: Refused (step.over); WorkerFailure (capability.denied, call.depth).
+        """
+        self._check_open()
+        dispatch, run_id = self._attempt.dispatch, self._log.run_id
+        at = (run_id, dispatch.key, dispatch.attempt)
+        if self._grant is None:
+            self._grant = worker_grant(dispatch.ref, *at, MAX_DEPTH - self._depth)
+        run, step, attempt = at
+        decision = covers(
+            self._grant, verb, self._table, run=run, step=step, attempt=attempt, depth=depth
+        )
+        if decision.allowed:
+            return
+        if decision.reason == "spawn_depth":
+            said = f"expected at most {MAX_DEPTH} agents that call each other, got one more"
+            raise WorkerFailure("call.depth", f"{dispatch.ref!r}: {said}", True)
+        said = f"{verb}: expected an act that role 'worker' has here, got: {decision.reason}"
+        raise WorkerFailure("capability.denied", f"{dispatch.ref!r}: {said}", True)
 
     def _check_open(self) -> None:
         if not self._attempt.open:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import anyio
 
 from flowir.errors import FlowError
+from swarm.core.acts import land
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, RunStatus, next_status
 from swarm.errors import SwarmError
@@ -91,6 +92,7 @@ class RunLog:
                 ahead = next_status(ahead, row["kind"])
         self._rows += rows
         self._seq, self._ahead = seq, ahead
+        land()
         if seq >= self._warn_at and ahead in ("running", "waiting"):
             self._warn()
 

@@ -16,6 +16,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer, ask, timed_out
 from swarm.core.attempt import Attempt
+from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Children
 from swarm.core.gates import Gates
 from swarm.core.link import Called, Link
@@ -42,6 +43,7 @@ class Workshop:
         gates: Gates,
         waits: Waits,
         children: Children,
+        table: Table = TABLE,
     ) -> None:
         self._blueprint = blueprint
         self._agenda = agenda
@@ -50,6 +52,13 @@ class Workshop:
         self._gates = gates
         self._waits = waits
         self._children = children
+        self._table = table
+
+    def link(self, attempt: Attempt, depth: int = 0) -> Link:
+        """Make what the worker of an attempt may use, *depth* calls below it."""
+        return Link(
+            attempt, self._log, self._delegate, self._waits, self._children, depth, self._table
+        )
 
     async def attempt(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
         """Make one attempt, and give its places back; None: nobody wants an answer now."""
@@ -74,7 +83,7 @@ class Workshop:
             timeout_s = attempt.terms.timeout_s
         left_s = agenda.meter.wall_left_s(agenda.used_s())
         limit_s = _sooner(timeout_s, left_s)
-        link = Link(attempt, self._log, self._delegate, self._waits, self._children)
+        link = self.link(attempt)
         attempt.scope = scope
         if limit_s is None:
             return await self._asked_of(dispatch.ref, dispatch.input, attempt, link, None)
@@ -132,7 +141,7 @@ class Workshop:
         """Let another agent do something for a worker, within that worker's attempt."""
         agenda, began_s = self._agenda, self._clock.monotonic()
         timeout_s = agenda.terms.of(agent).timeout_s
-        link = Link(attempt, self._log, self._delegate, self._waits, self._children, depth)
+        link = self.link(attempt, depth)
         answer: Answer | None = None
         with self._clock.deadline(timeout_s):
             answer = await self._asked_of(agent, input, attempt, link, timeout_s)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +25,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.layering import Layering
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
+from swarm.core.capability.verbs import TABLE, altered
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
@@ -36,7 +38,7 @@ from swarm.lua.choice import ChosenScripts, Trust
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
-from swarm.ports.worker import Toolbox
+from swarm.ports.worker import Call, Toolbox
 from swarm.stores.sqlite import Durability
 from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
@@ -44,6 +46,10 @@ from swarm.workers.human import HumanFactory
 from swarm.workers.lua import LuaFactory
 from swarm.workers.process import ProcessFactory
 from swarm.workers.sleep import SleepFactory
+
+if TYPE_CHECKING:
+    from swarm.host.authority import Authority
+    from swarm.host.guest import Guest
 
 __all__ = ("Host", "run_blocking")
 
@@ -70,6 +76,8 @@ class Host:
     (`pool`), but for scripts whose `script_digest` is in *inline_scripts*, or all of it in
     this process (`inline`). *layers* stand around every agent: keys, or objects with `use`
     and parameters (`docs/layers.md`); *operators* is the way to those who are asked.
+    *roles* replaces rows of the table of who may do what
+    (`docs/capability.md`).
     Units: *max_tasks* bounds the steps of one run that are in flight at a time;
     *concurrency* the attempts of all runs that go on at a time (None: any number);
     *max_deaths* the hosts in a row that may die on a run before it is set aside;
@@ -90,7 +98,9 @@ class Host:
         inline_scripts: Collection[str] = (),
         layers: Sequence[str | Mapping[str, Any]] = (),
         operators: OperatorLink | None = None,
+        roles: Mapping[str, Collection[str]] | None = None,
     ) -> None:
+        self._table = TABLE if roles is None else altered(roles)
         self._parts: Callable[[], Parts] = (
             (lambda: store) if isinstance(store, Parts) else (lambda: Parts.at(store, durability))
         )
@@ -122,6 +132,7 @@ class Host:
         inline_scripts: Collection[str] = (),
         layers: Sequence[str | Mapping[str, Any]] = (),
         operators: OperatorLink | None = None,
+        roles: Mapping[str, Collection[str]] | None = None,
     ) -> Host:
         """Make a host that remembers nothing beyond itself."""
         return cls(
@@ -132,6 +143,7 @@ class Host:
             inline_scripts=inline_scripts,
             layers=layers,
             operators=operators,
+            roles=roles,
         )
 
     # -- open and close ----------------------------------------------------------------
@@ -148,6 +160,7 @@ class Host:
             max_tasks=self._max_tasks,
             max_deaths=self._max_deaths,
             concurrency=self._concurrency,
+            table=self._table,
         )
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -165,7 +178,8 @@ class Host:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        parts, runs, tasks = self._opened()
+        here = self._opened()
+        parts, runs, tasks = here.parts, here.runs, here.tasks
         self._open = None
         try:
             with anyio.move_on_after(self._shutdown_s, shield=True):
@@ -230,6 +244,34 @@ class Host:
         Raises: BlueprintInvalid, with every problem.
         """
         return await load_blueprint(source, registry=self.registry, tools=self._tools)
+
+    # -- tokens ------------------------------------------------------------------------
+
+    @property
+    def tokens(self) -> Authority:
+        """Who mints, revokes and judges the tokens of this host."""
+        here = self._opened()
+        if here.authority is None:
+            from swarm.host.authority import Authority
+
+            here.authority = Authority(here.parts, self._table)
+        return here.authority
+
+    def guest(self, token: str) -> Guest:
+        """Return the host as the bearer of *token* may use it: each act is checked.
+
+        A token that holds for nothing gets this far, and no further.
+        """
+        from swarm.host.guest import Guest
+
+        return Guest(self, self.tokens, token)
+
+    def worker_token(self, call: Call) -> str:
+        """Mint a token for the worker of an attempt, good for that attempt alone.
+
+        It is minted when this is called: a step that needs none pays nothing.
+        """
+        return self.tokens.for_step(call)
 
     # -- runs --------------------------------------------------------------------------
 
@@ -319,12 +361,14 @@ class Host:
         return await self._opened().runs.rerun(old, from_step, set or {}, chosen)
 
 
-class _Open(NamedTuple):
-    """What a host has while it is open."""
+@dataclass(slots=True)
+class _Open:
+    """What a host has while it is open; its authority is there once a token turned up."""
 
     parts: Parts
     runs: Runs
     tasks: TaskGroup
+    authority: Authority | None = None
 
 
 def run_blocking(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CancelScope
@@ -13,12 +15,18 @@ from uuid_utils import uuid7
 
 from swarm.ids import RunId
 from swarm.ports.audit import AuditLog
+from swarm.ports.capability import Ledger
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
 from swarm.ports.journal import Journal
+from swarm.stores.ledger import MemoryLedger
 from swarm.stores.memory import MemoryJournal
 from swarm.stores.memory_audit import MemoryAudit
 from swarm.stores.sqlite import Durability, open_store
+
+if TYPE_CHECKING:
+    # What signs leans on a large library, which a host without tokens does not load.
+    from swarm.core.capability.guard import KeyStore
 
 __all__ = ("Parts", "SystemClock", "TimedIds")
 
@@ -57,13 +65,37 @@ def _nothing() -> None:
     pass
 
 
+def _keys_in_memory() -> KeyStore:
+    from swarm.stores.keyfile import MemoryKeys
+
+    return MemoryKeys(time.time)
+
+
+def _keys_in(folder: Path) -> Callable[[], KeyStore]:
+    """Return how to open the signing keys of a store; what is there already is looked at now.
+
+    Raises: Refused (keys.file).
+    """
+
+    def opened() -> KeyStore:
+        from swarm.stores.keyfile import KEY_FILE, KeyFile
+
+        return KeyFile(folder / KEY_FILE, time.time)
+
+    if not any(folder.glob("keys.json")):
+        return opened
+    keys = opened()
+    return lambda: keys
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a host stands on; each is a port, and may be somebody else's.
 
     Shape: `durable`: the journal outlives the host, so runs that have not ended can be
     gone on with; `close` is called when the host is done with them. `audit` is where the
-    layer `audit` writes.
+    layer `audit` writes. `ledger` remembers what becomes of tokens, in the journal's
+    transactions; `keys` opens the signing keys, and is called when a token first turns up.
     """
 
     journal: Journal
@@ -72,6 +104,8 @@ class Parts:
     durable: bool = False
     close: Callable[[], None] = _nothing
     audit: AuditLog | None = None
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    keys: Callable[[], KeyStore] = _keys_in_memory
 
     @classmethod
     def in_memory(cls) -> Parts:
@@ -82,8 +116,11 @@ class Parts:
     def at(cls, folder: str | os.PathLike[str], durability: Durability = "full") -> Parts:
         """Open the parts that keep their state in *folder*.
 
-        Raises: Refused (store.locked, store.foreign, store.newer, store.unavailable).
+        Raises: Refused (store.locked, store.foreign, store.newer, store.unavailable,
+        keys.file).
         """
-        store = open_store(folder, durability)
         durable = durability != "memory"
-        return cls(store.journal, SystemClock(), TimedIds(), durable, store.close)
+        keys = _keys_in(Path(folder)) if durable else _keys_in_memory
+        store = open_store(folder, durability)
+        clock, ids = SystemClock(), TimedIds()
+        return cls(store.journal, clock, ids, durable, store.close, ledger=store.ledger, keys=keys)

@@ -14,6 +14,7 @@ from swarm.core.questions import Question, QuestionBook
 from swarm.core.run import ENDED, RunOutcome, RunStatus
 from swarm.errors import Refused
 from swarm.ports.journal import RunRow
+from swarm.ports.worker import StepLink
 
 __all__ = ("Keeper", "Run", "refused")
 
@@ -202,6 +203,10 @@ class Run:
         finally:
             self._outcome = driver.outcome
             self._rest()
+
+    def link(self, key: str, attempt: int) -> StepLink | None:
+        """Return what the worker of an attempt may use, if that attempt goes on here now."""
+        return None if self._driver is None else self._driver.link(key, attempt)
 
     async def interrupt(self) -> None:
         """Let the run rest as it is, for another host to go on with."""

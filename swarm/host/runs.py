@@ -24,6 +24,7 @@ from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.inputs import first_context
 from swarm.core import rows
+from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Child
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.gates import Gates
@@ -63,12 +64,14 @@ class Runs:
         max_tasks: int = MAX_TASKS,
         max_deaths: int = 100,
         concurrency: int | None = None,
+        table: Table = TABLE,
     ) -> None:
         self._parts = parts
         self._past = past
         self._max_tasks = max_tasks
         self._max_deaths = max_deaths
         self._gates = Gates(concurrency)
+        self._table = table
         self._known: WeakValueDictionary[RunId, Run] = WeakValueDictionary()
         self._live: dict[RunId, Run] = {}
         self._tasks: TaskGroup | None = None
@@ -373,6 +376,7 @@ class Runs:
             children=self._children,
             child=child,
             gates=self._gates,
+            table=self._table,
         )
 
     async def _carry(self, run: Run, driver: Driver, cancelling: str | None = None) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from swarm.ids import RunId
+from swarm.ports.capability import Ledger
 from swarm.ports.journal import Journal
 
 __all__ = ("Blobs", "Store")
@@ -42,6 +43,11 @@ class Store(Protocol):
     @property
     def blobs(self) -> Blobs:
         """The bytes beside the log."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is remembered of tokens."""
         ...
 
     async def backup(self, target: str | os.PathLike[str]) -> None:

@@ -22,6 +22,7 @@ from swarm.stores.entries import (
     has_ended,
     live,
 )
+from swarm.stores.ledger import MemoryLedger
 
 __all__ = ("MemoryBlobs", "MemoryJournal", "MemoryStore")
 
@@ -179,6 +180,7 @@ class MemoryStore:
     def __init__(self, limits: StoreLimits = DEFAULT_STORE_LIMITS) -> None:
         self.blobs = MemoryBlobs()
         self.journal = MemoryJournal(limits, self.blobs)
+        self.ledger = MemoryLedger()
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Refuse: there is nothing on a disk that could be copied."""

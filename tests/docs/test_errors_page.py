@@ -10,6 +10,7 @@ from typing import get_args, get_type_hints
 
 import flowir
 from swarm.core import events
+from swarm.core.capability.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/errors.md").read_text("utf-8")
@@ -18,7 +19,7 @@ _IN_LUA = re.compile(r"""["']((?:script|worker)\.[a-z_]+)["']""")
 # Dotted words that are no codes: files, modules, and the agent that every host has.
 _NAMES = re.compile(
     r"(swarm|host|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
-    r"|flow\.(array|fail|sleep)|.*\.(lark|lua|py|toml|db)"
+    r"|flow\.(array|fail|sleep)|.*\.(json|lark|lua|py|toml|db)"
 )
 _UNDOTTED = {"malformed", "protocol", "bug"}
 
@@ -52,7 +53,7 @@ def _documented() -> list[str]:
 
 
 def test_every_code_of_the_source_is_documented() -> None:
-    other = set(flowir.STANDARD_EXTERNS) | _event_kinds()
+    other = set(flowir.STANDARD_EXTERNS) | _event_kinds() | set(VERBS)
     assert _used() - other - set(_documented()) == set()
 
 

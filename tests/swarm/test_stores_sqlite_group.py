@@ -58,7 +58,7 @@ class Bench:
         for _ in range(count):
             self.last += 1
             self.group.open.events.append((1, self.last, b"", b""))
-        self.group.grown()
+        self.group.grow()
         return self.last
 
     async def keep(self, count: int = 1) -> None:

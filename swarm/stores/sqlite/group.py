@@ -71,7 +71,8 @@ class _Flight:
 class GroupCommit:
     """Gathers batches and lets *write* make them durable, in the order of gathering.
 
-    `open` is the batch to append to; `grown` is to be called after appending. *landed*
+    `open` is the batch to append to; `grow` is to be called before appending, so that what
+    is appended in one turn stays together. *landed*
     hears of every batch that is durable. *seconds* is what one commit takes, to begin
     with.
     """
@@ -91,9 +92,9 @@ class GroupCommit:
         self._calls = 0
         self._joined = 0
 
-    def grown(self) -> None:
+    def grow(self) -> None:
         """Close the open batch where it has become large enough for a transaction."""
-        if len(self.open.events) >= _ROWS:
+        if len(self.open.events) + len(self.open.beside) >= _ROWS:
             self._sealed.append(self.open)
             self.open = Batch()
 

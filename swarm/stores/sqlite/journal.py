@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from anyio import to_thread
 
@@ -56,6 +57,7 @@ class SqliteJournal:
         """Put *rows* behind the others of the run, all or none; unseen before `commit`."""
         if not rows:
             return
+        self._group.grow()
         head = self._head(run_id)
         before = head.run
         entries = extend(head, rows, self._limits, lambda body: self._put(head, body))
@@ -65,7 +67,13 @@ class SqliteJournal:
             batch.runs[number] = head.run
             if has_ended(head.run):
                 batch.ended[run_id] = head.seq
-        self._group.grown()
+
+    def beside(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Let a statement be carried out with the rows that are appended in the same turn.
+
+        It may be carried out twice, and must not mind.
+        """
+        self._group.open.beside.append((statement, values))
 
     async def commit(self) -> None:
         """Return when everything appended so far will survive."""
@@ -119,6 +127,7 @@ class SqliteJournal:
 
     def put(self, run_id: RunId, body: bytes) -> str:
         """Keep *body* for the run, from the next commit on."""
+        self._group.grow()
         return self._put(self._head(run_id), body)
 
     # -- what is ahead of the disk -----------------------------------------------------

@@ -18,6 +18,7 @@ from swarm.ids import RunId
 from swarm.ports.journal import Row, RunRow
 from swarm.stores.chain import damaged, genesis, walk
 from swarm.stores.entries import Head, decode, digest, follow, has_ended
+from swarm.stores.ledger import Remembered
 from swarm.stores.sqlite.binding import Connection, connect
 from swarm.stores.sqlite.connection import Source, connect_reader
 
@@ -123,6 +124,16 @@ class Reader:
         with self._connection() as connection:
             row = connection.execute("select max(no) from run").fetchone()
             return (row and row[0]) or 0
+
+    # -- tokens ------------------------------------------------------------------------
+
+    def tokens(self) -> Remembered:
+        """Return what is remembered of tokens."""
+        with self._connection() as connection:
+            state = connection.execute("select epoch, high_s from token_state").fetchone()
+            voids = connection.execute("select kind, name, epoch, until_s from token_void")
+            uses = connection.execute("select counter, count, until_s from token_use")
+            return Remembered(state[0], state[1], list(voids), list(uses))
 
     # -- blobs, copies -----------------------------------------------------------------
 

@@ -5,6 +5,7 @@
     event     every row of every run, in the order of appending; `pos` is host-wide
     blob      bytes by their SHA-256
     holding   which run holds which blob
+    token_…   what was revoked, what was used how often, the latest time seen
 
 `event` is in order of appending and not clustered by run: a group of 1,000 runs then
 writes 2 µs a row instead of 5.5, one dirty page after the other.
@@ -72,7 +73,32 @@ def _first(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _tokens(connection: Connection) -> None:
+    connection.execute(
+        """
+        create table token_void (
+            kind text not null,
+            name text not null,
+            epoch integer not null,
+            until_s integer not null,
+            primary key (kind, name)
+        ) strict, without rowid;
+        create table token_use (
+            counter text primary key,
+            count integer not null,
+            until_s integer not null
+        ) strict, without rowid;
+        create table token_state (
+            one integer primary key check (one = 1),
+            epoch integer not null,
+            high_s integer not null
+        ) strict;
+        insert into token_state values (1, 0, 0);
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tokens)
 
 
 def admit(connection: Connection, path: str) -> None:

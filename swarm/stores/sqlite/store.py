@@ -17,6 +17,7 @@ from swarm.stores.entries import DEFAULT_STORE_LIMITS, StoreLimits
 from swarm.stores.memory import MemoryStore
 from swarm.stores.sqlite.connection import Durability, Source
 from swarm.stores.sqlite.journal import SqliteBlobs, SqliteJournal
+from swarm.stores.sqlite.ledger import SqliteLedger
 from swarm.stores.sqlite.owner import Owner
 from swarm.stores.sqlite.reader import Reader
 from swarm.stores.sqlite.writer import Writer
@@ -59,6 +60,7 @@ class SqliteStore:
             undo.callback(self._reader.close)
             self.journal = SqliteJournal(self._writer, self._reader, limits)
             self.blobs = SqliteBlobs(self.journal, self._reader)
+            self.ledger = SqliteLedger(self.journal.beside, self._reader.tokens())
             _sync(folder)
             self._undo = undo.pop_all()
 

@@ -64,9 +64,13 @@ def _listed(number: int, run: RunRow) -> tuple[Any, ...]:
 
 
 class Batch:
-    """What becomes durable together: events, and what they need to be there."""
+    """What becomes durable together: events, what they need to be there, what stands beside.
 
-    __slots__ = ("blobs", "ended", "events", "holdings", "runs")
+    `beside` are statements with their values that may be carried out twice: whatever else
+    belongs into the same transaction.
+    """
+
+    __slots__ = ("beside", "blobs", "ended", "events", "holdings", "runs")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -74,15 +78,16 @@ class Batch:
         self.blobs: dict[bytes, bytes] = {}
         self.holdings: set[tuple[int, bytes]] = set()
         self.ended: dict[RunId, int] = {}
+        self.beside: list[tuple[str, tuple[Any, ...]]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.runs)
+        return bool(self.events or self.runs or self.beside)
 
     @property
     def bare(self) -> bool:
         """Whether it is a few events and nothing else."""
         few = 0 < len(self.events) <= _AT_ONCE
-        return few and not (self.runs or self.blobs or self.holdings)
+        return few and not (self.runs or self.blobs or self.holdings or self.beside)
 
 
 class Writer:
@@ -194,6 +199,8 @@ class Writer:
                 execute(_EVENTS[len(events) - 1], sum(events, ()))
         else:
             self._open().executemany(_EVENT, events)
+        for statement, values in batch.beside:
+            execute(statement, values)
         execute("commit")
 
     def _insert(self, events: list[Event]) -> None:

@@ -1,0 +1,57 @@
+"""An act on the host, on its way to the first rows that it causes.
+
+Who asked, and a use of his token, are to be written in the transaction of what comes of
+the act: neither without the other. The way from the entry point to the journal is long and
+awaits on it, so the act travels in the context of its task, and lands with the first rows
+that are appended there. Tasks that are born on the way inherit it landed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ("Act", "acting", "current", "land")
+
+
+class Act:
+    """What is to be done once, with the rows of an act; *landing* must not await."""
+
+    __slots__ = ("_landing", "landed")
+
+    def __init__(self, landing: Callable[[], None]) -> None:
+        self._landing = landing
+        self.landed = False
+
+    def land(self) -> None:
+        """Do it, unless it was done."""
+        if not self.landed:
+            self.landed = True
+            self._landing()
+
+
+_ACT: ContextVar[Act | None] = ContextVar("act", default=None)
+
+
+def current() -> Act | None:
+    """Return the act that is on its way here, if one is."""
+    act = _ACT.get()
+    return None if act is None or act.landed else act
+
+
+def land() -> None:
+    """Land the act that is on its way here: rows of it were appended."""
+    act = _ACT.get()
+    if act is not None and not act.landed:
+        act.land()
+
+
+@contextmanager
+def acting(act: Act) -> Generator[Act]:
+    """Let *act* be on its way while this lasts."""
+    token = _ACT.set(act)
+    try:
+        yield act
+    finally:
+        _ACT.reset(token)

@@ -1,0 +1,301 @@
+"""The host as the bearer of a token sees it: each act passes the guard, each time.
+
+What is handed out here holds the token and not a right: a token that expires or is revoked
+ends what it opened. Whoever shows none that holds is told the same, whatever was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from swarm.blueprint.budget import Budget
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.acts import Act, acting
+from swarm.core.capability.guard import DESK, WORK, Pass
+from swarm.core.capability.mint import Order
+from swarm.core.capability.rules import Decision
+from swarm.core.events import Event
+from swarm.core.log import EventStream
+from swarm.core.questions import Question
+from swarm.core.run import RunOutcome, RunStatus
+from swarm.host.authority import Authority
+from swarm.host.run import Run
+from swarm.ports.journal import RunRow
+from swarm.ports.worker import StepLink
+
+if TYPE_CHECKING:
+    from swarm.host.host import Host
+
+__all__ = ("Guest", "GuestEvents", "GuestRun", "GuestStep")
+
+
+class Guest:
+    """What a host offers to a bearer.
+
+    Each method raises Denied (capability.unauthenticated) for a token that does not hold,
+    and Denied (capability.denied) for one that does not cover the act; and what the
+    host's own method raises.
+    """
+
+    def __init__(self, host: Host, authority: Authority, token: str) -> None:
+        self._host = host
+        self._authority = authority
+        self._token = token
+
+    @asynccontextmanager
+    async def act(
+        self,
+        verb: str,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+    ) -> AsyncGenerator[Pass]:
+        """Do within what *verb* names: its use is counted with its effect, or given back."""
+        purposes = DESK if step is None else WORK
+        passed = self._authority.guard.check(
+            self._token, verb, run=run, step=step, attempt=attempt, purposes=purposes
+        )
+        passed.decision.unwrap()
+        act = Act(passed.spend)
+        try:
+            with acting(act):
+                yield passed
+        except BaseException:
+            if not act.landed:
+                passed.release()
+            raise
+        if not act.landed:
+            # Nothing was written: what is given away now is counted first.
+            act.land()
+            if passed.counters:
+                await self._authority.settled()
+
+    def look(self, verb: str, run: str) -> None:
+        """Look whether the token still covers an act that goes on.
+
+        Raises: Denied.
+        """
+        self._authority.guard.look(self._token, verb, run).unwrap()
+
+    # -- runs --------------------------------------------------------------------------
+
+    async def start(
+        self,
+        blueprint: CompiledBlueprint | str,
+        input: Any = None,
+        *,
+        run_id: str | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
+    ) -> GuestRun:
+        """Start a run."""
+        async with self.act("run.start", run_id):
+            run = await self._host.start(blueprint, input, run_id=run_id, budget=budget)
+        return GuestRun(self, run)
+
+    async def run(self, run_id: str) -> GuestRun:
+        """Return a run by its id."""
+        async with self.act("run.read", run_id):
+            run = await self._host.run(run_id)
+        return GuestRun(self, run)
+
+    async def runs(
+        self,
+        status: RunStatus | Collection[RunStatus] | None = None,
+        *,
+        limit: int = 1000,
+        before: str | None = None,
+    ) -> tuple[RunRow, ...]:
+        """List runs, the latest first."""
+        async with self.act("run.list"):
+            found = await self._host.runs(status, limit=limit, before=before)
+        return tuple(run.summary for run in found)
+
+    async def resume(self, run_id: str) -> GuestRun:
+        """Go on with a run that rests."""
+        async with self.act("run.resume", run_id):
+            run = await self._host.resume(run_id)
+        return GuestRun(self, run)
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_step: str,
+        set: Mapping[str, Any] | None = None,
+        new_id: str | None = None,
+    ) -> GuestRun:
+        """Repeat a run from a step on."""
+        async with self.act("run.rerun", run_id):
+            run = await self._host.rerun(run_id, from_step=from_step, set=set, new_id=new_id)
+        return GuestRun(self, run)
+
+    # -- steps -------------------------------------------------------------------------
+
+    async def step(self, run_id: str, key: str, attempt: int) -> GuestStep:
+        """Return an attempt that goes on now, for the token of its worker."""
+        async with self.act("step.read", run_id, key, attempt) as passed:
+            await self.link(passed, "step.read", run_id, key, attempt)
+        return GuestStep(self, run_id, key, attempt)
+
+    async def link(self, passed: Pass, verb: str, run_id: str, key: str, attempt: int) -> StepLink:
+        """Return what the worker of an attempt may use.
+
+        Raises: Denied, where the attempt is over.
+        """
+        link = (await self._host.run(run_id)).link(key, attempt)
+        if link is None:
+            Decision(False, "over", verb, passed.decision.grant).unwrap()
+        assert link is not None  # noqa: S101 - a decision of no raises
+        return link
+
+    # -- tokens ------------------------------------------------------------------------
+
+    async def delegate(
+        self,
+        verbs: Collection[str] | None = None,
+        *,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+        ttl_s: int | None = None,
+        uses: int | None = None,
+        depth: int | None = None,
+    ) -> str:
+        """Mint a token that has less than this one; what is left open is taken over."""
+        grant = self._authority.guard.admit(self._token, DESK | WORK).unwrap()
+        order = Order(grant.subject, grant.role, verbs, run, step, attempt, ttl_s, uses, depth)
+        at = (grant.run, grant.step, grant.attempt)
+        async with self.act("token.delegate", *at):
+            token, decision = self._authority.child(grant, order)
+            decision.unwrap()
+        assert token is not None  # noqa: S101 - a decision of no raises
+        return token
+
+    async def mint(
+        self, subject: str, role: str, verbs: Collection[str] | None = None, **order: Any
+    ) -> str:
+        """Mint any token; *order* as for `Authority.mint`."""
+        async with self.act("token.mint"):
+            return self._authority.mint(subject, role, verbs, **order)
+
+    async def revoke(self, **what: str) -> None:
+        """Revoke tokens."""
+        async with self.act("token.revoke"):
+            await self._authority.revoke(**what)
+
+    async def rotate(self) -> str:
+        """Replace the signing key; return the new one's kid."""
+        async with self.act("token.rotate"):
+            return self._authority.rotate()
+
+
+class GuestRun:
+    """A run as the bearer of a token sees it."""
+
+    def __init__(self, guest: Guest, run: Run) -> None:
+        self._guest = guest
+        self._run = run
+
+    @property
+    def id(self) -> str:
+        """The run's name, which the bearer has given, or was told at its start."""
+        return self._run.id
+
+    async def status(self) -> RunStatus:
+        """Return how the run stands."""
+        async with self._act("run.read"):
+            return self._run.status
+
+    def events(self, since: int = 0) -> GuestEvents:
+        """Watch the run; the token is looked at before each event."""
+        return GuestEvents(self, self._run.events(since))
+
+    async def wait(self) -> RunOutcome:
+        """Return how the run ended, once it has."""
+        async with self._act("run.read"):
+            return await self._run.wait()
+
+    async def result(self) -> Any:
+        """Return the final context.
+
+        Raises: RunFailed.
+        """
+        return (await self.wait()).unwrap()
+
+    async def cancel(self, reason: str = "cancelled by a guest") -> None:
+        """Ask for the end of the run."""
+        async with self._act("run.cancel"):
+            await self._run.cancel(reason)
+
+    async def pause(self) -> None:
+        """Let the run rest."""
+        async with self._act("run.pause"):
+            await self._run.pause()
+
+    async def questions(self) -> tuple[Question, ...]:
+        """Return what the run asks of people."""
+        async with self._act("question.read"):
+            return await self._run.questions()
+
+    async def answer(self, question_id: str, value: Any) -> None:
+        """Answer a question, in the name of the token's subject."""
+        async with self._act("question.answer") as passed:
+            await self._run.answer(question_id, value, by=passed.decision.actor)
+
+    def look(self) -> None:
+        """Look whether the bearer may still see the run."""
+        self._guest.look("run.read", self.id)
+
+    def _act(self, verb: str) -> AbstractAsyncContextManager[Pass]:
+        return self._guest.act(verb, self.id)
+
+
+class GuestEvents:
+    """The events of a run; watching is one use of a token, however many they are."""
+
+    def __init__(self, run: GuestRun, stream: EventStream) -> None:
+        self._run = run
+        self._stream = stream
+        self._begun = False
+
+    def __aiter__(self) -> GuestEvents:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._begun:
+            event = await anext(self._stream)
+            self._run.look()
+            return event
+        self._begun = True
+        await self._run.status()
+        return await anext(self)
+
+
+class GuestStep:
+    """An attempt as its worker sees it from outside, by a token for it alone."""
+
+    def __init__(self, guest: Guest, run_id: str, key: str, attempt: int) -> None:
+        self._guest = guest
+        self._at = (run_id, key, attempt)
+
+    async def progress(self, text: str) -> None:
+        """Tell how far the attempt is."""
+        async with self._doing("step.progress") as link:
+            await link.progress(text)
+
+    async def part(self, name: str, value: Any) -> None:
+        """Hand over a named artifact."""
+        async with self._doing("step.part") as link:
+            await link.part(name, value)
+
+    async def call(self, agent: str, input: Any = None) -> Any:
+        """Let another agent of the blueprint do something."""
+        async with self._doing("step.call") as link:
+            return await link.call(agent, input)
+
+    @asynccontextmanager
+    async def _doing(self, verb: str) -> AsyncGenerator[StepLink]:
+        async with self._guest.act(verb, *self._at) as passed:
+            yield await self._guest.link(passed, verb, *self._at)

@@ -1,0 +1,253 @@
+"""The key file: refused where others could have had a hand in it, replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.core.capability.keys import OVERLAP_S, Keyring, derived
+from swarm.errors import Refused
+from swarm.stores import keyfile
+from swarm.stores.keyfile import KeyFile
+from tests.swarm.desk import NOW_S, encoded
+
+
+def opened(path: Path, now_s: float = NOW_S) -> KeyFile:
+    return KeyFile(path, lambda: now_s)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    opened(path).keyring()
+    return path
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    whole = json.loads(path.read_text())
+    change(whole)
+    path.write_text(json.dumps(whole))
+
+
+def test_keys_are_made_when_they_are_first_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "store" / "keys.json"
+    keys = opened(path)
+    assert not path.exists()
+    ring = keys.keyring()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert opened(path).keyring() == ring
+
+
+def _secret(raw: bytes) -> Callable[[dict[str, Any]], None]:
+    return lambda whole: whole["keys"][0].update(secret=encoded(raw))
+
+
+def _twice(whole: dict[str, Any]) -> None:
+    whole["keys"].insert(0, {**whole["keys"][0], "kid": "other", "retired_s": NOW_S})
+
+
+WRONG: dict[str, Callable[[dict[str, Any]], None]] = {
+    "empty secret": _secret(b""),
+    "short secret": _secret(bytes(range(31))),
+    "long secret": _secret(bytes(range(33))),
+    "default secret": lambda w: w["keys"][0].update(secret="secret"),  # noqa: S106
+    "constant secret": _secret(b"s" * 32),
+    "secret in hex": lambda w: w["keys"][0].update(secret="ab" * 32),
+    "secret of another type": lambda w: w["keys"][0].update(secret=7),
+    "secret that is no text of ours": lambda w: w["keys"][0].update(secret="é" * 43),
+    "one secret under two names": _twice,
+    "no keys": lambda w: w.update(keys=[]),
+    "too many keys": lambda w: w.update(keys=w["keys"] * 4),
+    "kid": lambda w: w["keys"][0].update(kid="../x"),
+    "no current key": lambda w: w["keys"][0].update(retired_s=5),
+    "host": lambda w: w.update(host="*"),
+    "epoch": lambda w: w.update(epoch=-1),
+    "epoch of another type": lambda w: w.update(epoch=1.5),
+    "version": lambda w: w.update(v=2),
+    "unknown member": lambda w: w.update(admin=True),
+    "unknown member of a key": lambda w: w["keys"][0].update(alg="none"),
+    "missing member": lambda w: w.pop("host"),
+    "times": lambda w: w["keys"][0].update(made_s="now"),
+    "witnesses": lambda w: w.update(witnesses=[]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_key_file_that_says_something_wrong_is_refused(path: Path, name: str) -> None:
+    """B56, B58: a default or a short secret, and one that two keys share."""
+    rewritten(path, WRONG[name])
+    secret = json.loads(path.read_text()).get("keys")
+    with pytest.raises(Refused) as refused:
+        opened(path)
+    assert refused.value.code == "keys.file"
+    for key in secret or []:
+        assert len(str(key["secret"])) < 10 or str(key["secret"]) not in str(refused.value)
+
+
+def test_the_same_file_is_taken_without_the_change(path: Path) -> None:
+    rewritten(path, lambda whole: None)
+    assert opened(path).keyring().keys
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o620, 0o777])
+def test_a_file_that_others_can_reach_is_refused(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    with pytest.raises(Refused, match=f"mode {mode:04o}"):
+        opened(path)
+    path.chmod(0o400)
+    assert opened(path).keyring().keys, "who may only read it himself is fine"
+
+
+def test_a_link_is_refused_wherever_it_leads(path: Path, tmp_path: Path) -> None:
+    for target in (path, tmp_path / "nowhere", Path("/dev/null")):
+        link = tmp_path / "folder" / "keys.json"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+        with pytest.raises(Refused, match="a link"):
+            opened(link)
+        with pytest.raises(Refused, match="a link"):
+            KeyFile.change(_unopened(link), lambda ring: ring)
+        link.unlink()
+
+
+def _unopened(path: Path) -> KeyFile:
+    keys = opened(path.with_name("other.json"))
+    keys._path = path  # pyright: ignore[reportPrivateUsage] # it became a link meanwhile
+    return keys
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    folder, pipe = tmp_path / "keys.json", tmp_path / "pipe"
+    folder.mkdir()
+    os.mkfifo(pipe, 0o600)
+    for path in (folder, pipe):
+        with pytest.raises(Refused):
+            opened(path)
+
+
+def test_garbage_is_refused_and_not_shown(path: Path) -> None:
+    for text in (b"", b"{", b"secret-of-mine", b"\xff\xfe", b"[]", b"null", b"{}" * 40_000):
+        path.write_bytes(text)
+        with pytest.raises(Refused) as refused:
+            opened(path)
+        assert "secret-of-mine" not in str(refused.value)
+
+
+def test_a_file_of_somebody_else_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    with pytest.raises(Refused, match="one's own"):
+        opened(path)
+
+
+def test_a_key_that_another_process_took_away_is_gone_here(path: Path) -> None:
+    """B40: the file is looked at again once it has changed."""
+    keys = opened(path)
+    kid = keys.keyring().current.kid
+    opened(path).change(lambda ring: ring.without(kid, NOW_S))
+    keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+    assert keys.keyring().find(kid, NOW_S) is None
+    assert keys.keyring().keys
+
+
+def test_a_file_that_went_wrong_meanwhile_leaves_no_key(path: Path) -> None:
+    keys = opened(path)
+    path.chmod(0o644)
+    os.utime(path, (1, 1))
+    keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+    assert keys.keyring().keys == ()
+    path.chmod(0o600)
+    keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+    assert keys.keyring().keys, "and it is back when that is mended"
+
+
+def test_changes_of_several_processes_are_one_after_the_other(path: Path) -> None:
+    script = (
+        "import sys, dataclasses; from pathlib import Path; from swarm.stores.keyfile import *\n"
+        "keys = KeyFile(Path(sys.argv[1]), lambda: 1)\n"
+        "for _ in range(20):\n"
+        "    keys.change(lambda r: dataclasses.replace(r, epoch=r.epoch + 1))\n"
+    )
+    argv = [sys.executable, "-c", script, str(path)]
+    children = [subprocess.Popen(argv) for _ in range(3)]  # noqa: S603 - our own script
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+    assert opened(path).keyring().epoch == 60
+    assert sorted(p.name for p in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
+
+
+def test_a_kill_in_the_midst_leaves_the_old_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = path.read_bytes()
+
+    def killed(handle: int) -> None:
+        raise OSError(5, "gone")
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(OSError, match="gone"):
+        opened(path).change(lambda ring: replace(ring, epoch=9))
+    assert path.read_bytes() == before
+
+
+def test_no_child_inherits_a_handle_on_the_keys(path: Path) -> None:
+    """B59."""
+    keys = opened(path)
+
+    def change(ring: Keyring) -> Keyring:
+        listed = subprocess.run(
+            ["/bin/ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True,
+            close_fds=False,
+        ).stdout  # fmt: skip
+        assert "keys.json" not in listed
+        return ring
+
+    keys.change(change)
+
+
+# -- the keys themselves ------------------------------------------------------------------
+
+
+def test_no_two_purposes_have_one_key() -> None:
+    secret = Keyring.fresh(NOW_S).current.secret
+    infos = ("cap/worker", "cap/operator", "cap/approve", "audit/checkpoint")
+    keys = {derived(secret, info) for info in infos}
+    assert len(keys | {secret}) == len(infos) + 1
+    assert derived(secret, "cap/worker") == derived(secret, "cap/worker")
+
+
+def test_three_keys_live_at_most_and_each_for_its_overlap() -> None:
+    ring = Keyring.fresh(NOW_S)
+    ring = ring.rotated(NOW_S + 10).rotated(NOW_S + 20)
+    assert [key.lives(NOW_S + 20) for key in ring.keys] == [True] * 3
+    with pytest.raises(Refused) as refused:
+        ring.rotated(NOW_S + 30)
+    assert refused.value.code == "keys.live"
+    later = NOW_S + 10 + OVERLAP_S
+    assert len(ring.rotated(later).keys) == 3
+    assert ring.find(ring.keys[0].kid, later) is None
+    assert ring.find(ring.keys[0].kid, later - 1) is not None
+
+
+def test_revoking_the_current_key_makes_another() -> None:
+    ring = Keyring.fresh(NOW_S)
+    after = ring.without(ring.current.kid, NOW_S)
+    assert after.current.kid != ring.current.kid
+    with pytest.raises(Refused) as refused:
+        ring.without("nobody", NOW_S)
+    assert refused.value.code == "keys.unknown"
+
+
+def test_a_secret_is_in_no_repr() -> None:
+    ring = Keyring.fresh(NOW_S)
+    assert repr(ring.current.secret) not in repr(ring)
+
+
+def test_the_name_of_the_file_is_what_a_store_looks_for() -> None:
+    assert keyfile.KEY_FILE == "keys.json"
