@@ -290,6 +290,11 @@ class Agenda:
             self._log.append([{**rows.run(kind), **cause}])
         return stopped
 
+    def lose(self) -> None:
+        """Rest where the journal has the run; an end that it does not hold is none."""
+        self.outcome = None
+        self.park(None)
+
     # -- the end -----------------------------------------------------------------------
 
     def close(self) -> None:

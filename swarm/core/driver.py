@@ -348,17 +348,23 @@ class Driver:
     async def _break(self, error: Exception) -> None:
         """End a run that the host itself broke.
 
-        Where the journal takes no more, nothing can be told: the run rests.
+        Where the journal takes no more, nothing can be told, and an end that it does not
+        hold is none: the run rests.
         """
-        cause = _cause(error)
-        if self.outcome is not None:
+        agenda, cause = self._agenda, _cause(error)
+        if agenda.outcome is not None:
             _LOGGER.error("run %s broke after its end", self._log.run_id, exc_info=error)
-        elif _is_lost(cause):
+        if not _is_lost(cause):
+            try:
+                if agenda.outcome is None:
+                    agenda.fail(_broken(cause))
+                await self._log.commit()
+                return
+            except (SwarmError, MemoryError) as another:
+                cause = another
+        if self._log.unsaved or agenda.outcome is None:
             _LOGGER.error("run %s rests: %s", self._log.run_id, cause)
-            self._agenda.park(None)
-        else:
-            self._agenda.fail(_broken(cause))
-            await self._log.commit()
+            agenda.lose()
 
 
 def _cause(error: Exception) -> Exception:
@@ -369,7 +375,12 @@ def _cause(error: Exception) -> Exception:
 
 
 def _is_lost(error: Exception) -> bool:
-    """Tell whether the journal has failed; that a run is too long is the run's own end."""
+    """Tell whether the journal, or the whole process, can do no more.
+
+    That a run is too long is the run's own end.
+    """
+    if isinstance(error, MemoryError):
+        return True
     code = error.code if isinstance(error, SwarmError) else ""
     return code.startswith("journal.") and code != "journal.too_long"
 

@@ -4,8 +4,8 @@ Reads orders on stdin, one JSON object a line, and answers each with a line on s
 the life it asked for is over:
 
     {"store", "folder", "blueprint", "runs", "together", "phase", "count", "planted"}
-    {"command", "folder", "out", "seconds"}
-                                                            → {"signal", "code"}
+    {"command", "folder", "out", "store", "grown", "seconds"}
+                                                     → {"signal", "code", "grown"}
 
 A life opens the store from *folder*, starts *runs* of *blueprint* (a file; null: only goes
 on with what is there), and kills itself with SIGKILL when it comes to *phase* for the
@@ -14,8 +14,9 @@ started. *planted* names a bug that it is to have (`early`:
 commits are acknowledged before they are made; `keys`: the world outside does not look at
 idempotency keys; null: none).
 
-A command is a command line of swarm, in a process of its own that is killed after
-*seconds* (null: not at all); its stdout goes to the file *out*.
+A command is a command line of swarm, in a process of its own; its stdout goes to the file
+*out*. It is killed *seconds* after the log of *store* has *grown* to so many bytes (null:
+not at all); the answer tells how large that was at the end.
 """
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ def one_life(order: Mapping[str, Any]) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def one_command(order: Mapping[str, Any]) -> int:
-    """Fork a command, perhaps kill it, and return how it ended, as `os.wait` tells it."""
+def one_command(order: Mapping[str, Any]) -> tuple[int, int]:
+    """Fork a command, perhaps kill it; return how it ended, and how large its log was."""
     pid = os.fork()
     if pid == 0:
         code = 70
@@ -196,14 +197,18 @@ def one_command(order: Mapping[str, Any]) -> int:
             code = end.code if isinstance(end.code, int) else 0
         finally:
             os._exit(code)
-    until = time.monotonic() + (order["seconds"] or 600.0)
+    log, grown, until = Path(order["store"], "journal.db-wal"), 0, float("inf")
     while time.monotonic() < until:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return status
-        time.sleep(0.001)
+            return status, grown
+        if log.exists():
+            grown = max(grown, log.stat().st_size)
+        if until == float("inf") and order["grown"] is not None and grown >= order["grown"]:
+            until = time.monotonic() + order["seconds"]
+        time.sleep(0.0005)
     os.kill(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1]
+    return os.waitpid(pid, 0)[1], grown
 
 
 async def warm_up() -> None:
@@ -217,8 +222,9 @@ def main() -> None:
     anyio.run(warm_up)
     for line in sys.stdin:
         order = json.loads(line)
-        status = one_command(order) if "command" in order else one_life(order)
-        ended = {"signal": os.WTERMSIG(status), "code": os.waitstatus_to_exitcode(status)}
+        status, grown = one_command(order) if "command" in order else (one_life(order), 0)
+        code = os.waitstatus_to_exitcode(status)
+        ended = {"signal": os.WTERMSIG(status), "code": code, "grown": grown}
         print(json.dumps(ended), flush=True)  # noqa: T201 - the answer to an order
 
 

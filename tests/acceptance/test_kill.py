@@ -6,7 +6,7 @@ uninterrupted one, nothing finished was done again, and what was done twice carr
 same idempotency key, so that the world outside saw it once.
 
 The number of kills is KILLS in the environment, 300 by itself: some forty seconds.
-The command line is killed DEMO_KILLS times in processes that are forked (25), and
+The command line is killed DEMO_KILLS times in processes that are forked (20), and
 COLD_KILLS stores of new ones (3).
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -35,7 +35,7 @@ from tests.acceptance.kill_host import PHASES
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "300"))
-DEMO_KILLS = int(os.environ.get("DEMO_KILLS", "25"))
+DEMO_KILLS = int(os.environ.get("DEMO_KILLS", "20"))
 COLD_KILLS = int(os.environ.get("COLD_KILLS", "3"))
 RUNS = [f"run-{n}" for n in range(4)]
 
@@ -106,6 +106,14 @@ def test_what_is_expected_is_what_the_blocking_driver_gives() -> None:
     assert flowir.run(flow, {"list": [1, 2, 3, 4]}, dispatch) == EXPECTED
 
 
+class Commanded(NamedTuple):
+    """How a command ended, what it printed, and how large its store's log was."""
+
+    code: int
+    out: str
+    grown: int
+
+
 class Warm:
     """The process that lives are forked from."""
 
@@ -120,22 +128,31 @@ class Warm:
 
     def live(self, **order: Any) -> bool:
         """Let a host live; return whether it was killed."""
-        code = self._ended(order)
+        code = self._ended(order)["code"]
         assert code in (0, -signal.SIGKILL), f"a life ended with {code}"
         return code != 0
 
-    def command(self, *arguments: str, cwd: Path, seconds: float | None = None) -> tuple[int, str]:
-        """Let a command live, for so long at most; return its code and what it printed."""
+    def command(
+        self,
+        *arguments: str,
+        cwd: Path,
+        store: Path,
+        grown: int | None = None,
+        seconds: float = 0.0,
+    ) -> Commanded:
+        """Let a command live, perhaps until *seconds* after the store's log has *grown* so far."""
         out = cwd / "stdout"
-        order = {"command": arguments, "folder": str(cwd), "out": str(out), "seconds": seconds}
-        return self._ended(order), out.read_text()
+        command = [*arguments, "--store", str(store)]
+        order = {"command": command, "folder": str(cwd), "out": str(out), "store": str(store)}
+        ended = self._ended({**order, "grown": grown, "seconds": seconds})
+        return Commanded(ended["code"], out.read_text(), ended["grown"])
 
-    def _ended(self, order: dict[str, Any]) -> int:
+    def _ended(self, order: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return int(json.loads(self._process.stdout.readline())["code"])
+        return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -341,43 +358,40 @@ def begun(store: Path) -> bool:
 
 
 def test_the_command_line_is_killed_at_any_moment_and_resumed(tmp_path: Path, warm: Warm) -> None:
-    """Killed between its first instruction and its last; sometimes its resume is, too."""
+    """Killed anywhere from its first write to its last; sometimes its resume is, too."""
     chance = Random(11)  # noqa: S311 - the campaign is the same each time
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    began_s = time.monotonic()
-    code, expected = warm.command(*REVIEW, *INPUT, "--store", str(tmp_path / "whole"), cwd=tmp_path)
-    whole_s = time.monotonic() - began_s
-    assert code == 0
-    with reading(tmp_path / "whole") as reader:
-        begins_s = whole_s - (time.time() - reader.read(RunId("demo"), 0, 1)[0]["time_s"])
-    found = Counter[str]()
+    run = [*REVIEW, *INPUT]
+    whole = warm.command(*run, cwd=tmp_path, store=tmp_path / "whole")
+    assert whole.code == 0
+    found, tenths = Counter[str](), Counter[int]()
     for number in range(DEMO_KILLS):
         store = tmp_path / f"store-{number}"
-        orders = [([*REVIEW, *INPUT], tmp_path), (["runs", "resume", "demo"], elsewhere)]
-        for order, folder in orders[: 1 + number % 3 // 2]:
-            # One in five at any moment, the others from about where it begins.
-            first_s = 0.0 if number % 5 == 0 else 0.8 * begins_s
-            seconds = first_s + (whole_s - first_s) * chance.random()
-            code, _ = warm.command(*order, "--store", str(store), cwd=folder, seconds=seconds)
-            found[f"{order[0]} {'killed' if code == -signal.SIGKILL else 'ended'}"] += 1
-        if not begun(store):
+        grown = int(whole.grown * chance.random())
+        seconds = 0.02 * chance.random()
+        killed = warm.command(*run, cwd=tmp_path, store=store, grown=grown, seconds=seconds)
+        found["killed" if killed.code == -signal.SIGKILL else "ended"] += 1
+        tenths[10 * killed.grown // (whole.grown + 1)] += 1
+        if number % 3 == 2 and begun(store):
+            resume = ["runs", "resume", "demo"]
+            killed = warm.command(*resume, cwd=elsewhere, store=store, grown=0, seconds=0.3)
+            found["killed again" if killed.code == -signal.SIGKILL else "ended then"] += 1
+        if begun(store):
+            last = warm.command("runs", "resume", "demo", cwd=elsewhere, store=store)
+        else:
             # It was not acknowledged: whoever started it starts it again.
             found["before it began"] += 1
-            assert warm.command(*REVIEW, *INPUT, "--store", str(store), cwd=tmp_path) == (
-                0,
-                expected,
-            )
-            continue
-        resume = ["runs", "resume", "demo", "--store", str(store)]
-        code, out = warm.command(*resume, cwd=elsewhere)
-        if code == 2:
-            # It had ended already: to resume it is wrong use, and its result is there.
+            last = warm.command(*run, cwd=tmp_path, store=store)
+        if last.code == 2:
+            # It had ended already; to start it again gives what it came to.
             found["after its end"] += 1
-            code, out = warm.command(*REVIEW, *INPUT, "--store", str(store), cwd=tmp_path)
-        assert (code, out) == (0, expected)
+            last = warm.command(*run, cwd=tmp_path, store=store)
+        assert (last.code, last.out) == (0, whole.out)
     print(f"survived {DEMO_KILLS} / {DEMO_KILLS}: {dict(found)}")  # noqa: T201
-    assert found["run killed"] > DEMO_KILLS // 2
+    print(f"killed in each tenth of the run: {[tenths[n] for n in range(10)]}")  # noqa: T201
+    assert found["killed"] > DEMO_KILLS // 2
+    assert found["before it began"] + found["after its end"] < DEMO_KILLS // 2
 
 
 def test_a_command_that_is_killed_again_and_again_is_resumed_elsewhere(tmp_path: Path) -> None:

@@ -420,6 +420,49 @@ async def test_a_run_rests_where_the_journal_fails_and_another_host_goes_on() ->
         assert await (await host.run("mine")).result() == DONE
 
 
+@pytest.mark.parametrize("commits", range(1, 7))
+@pytest.mark.parametrize("error", ["journal.failed", "memory"])
+async def test_no_end_is_told_that_the_journal_does_not_hold(commits: int, error: str) -> None:
+    """The commit that fails may be that of the end itself."""
+    world = World()
+    world.journal = Failing(error, commits)
+    async with world.host(shutdown_s=1) as host:
+        blueprint = await host.load(FIVE)
+        try:
+            run = await host.start(blueprint, run_id="mine")
+        except (SwarmError, MemoryError):
+            assert commits == 1
+            return
+        outcome = await run.wait()
+        assert (outcome.status, outcome.ctx) == ("running", None)
+        assert run.status == "running"
+    rows = await world.journal.read(run.log.run_id)
+    assert len(rows) == 2 * (commits - 1)
+    world.journal = MemoryJournal()
+    world.journal.append(run.log.run_id, rows)
+    await world.journal.commit()
+    async with world.host() as host:
+        again = await host.run("mine")
+        await world.until(lambda: again.status == "succeeded")
+        assert await again.result() == DONE
+
+
+class Failing(MemoryJournal):
+    """A journal of which one commit fails, and all that follow."""
+
+    def __init__(self, error: str, commits: int) -> None:
+        super().__init__()
+        self._error = error
+        self._left = commits
+
+    async def commit(self) -> None:
+        """Commit, until it fails."""
+        self._left -= 1
+        if self._left <= 0:
+            raise MemoryError if self._error == "memory" else SwarmError(self._error, "no more")
+        await super().commit()
+
+
 # -- on a disk -------------------------------------------------------------------------
 
 
