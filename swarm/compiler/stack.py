@@ -41,18 +41,7 @@ class Stack:
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
         """Do the attempt and return its outcome."""
-        return await self._outermost(
-            LayerCall(
-                call.run_id,
-                call.key,
-                call.agent,
-                call.input,
-                call.attempt,
-                call.node_id,
-                call.timeout_s,
-                link=link,
-            )
-        )
+        return await self._outermost(LayerCall.of(call, link))
 
 
 def _bottom(worker: Worker, limits: Limits, contract: Contract | None) -> Next:

@@ -5,7 +5,8 @@ An agent that the blueprint does not have, has no terms but the limits of all.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
@@ -13,7 +14,7 @@ from swarm.blueprint.contract import Contract
 from swarm.core.gates import Needs, needs_of
 from swarm.ports.worker import Usage, Worker
 
-__all__ = ("Terms", "TermsBook")
+__all__ = ("Terms", "TermsBook", "most_of")
 
 _NOTHING: Final = Usage()
 
@@ -53,12 +54,17 @@ class TermsBook:
         blueprint = self._blueprint
         spec = blueprint.agents.get(agent)
         settings = {} if spec is None else spec.settings
-        most = settings.get("reserve")
         return Terms(
             cast("Worker | None", blueprint.workers.get(agent)),
-            _NOTHING if most is None else Usage(most.get("tokens", 0), most.get("cost", 0.0)),
+            most_of(settings),
             settings.get("timeout_s"),
             needs_of(blueprint, agent, self._most),
             spec,
             blueprint.contracts.get(agent),
         )
+
+
+def most_of(settings: Mapping[str, Any]) -> Usage:
+    """Return what one attempt of an agent may use, as far as its settings say it."""
+    most = settings.get("reserve")
+    return _NOTHING if most is None else Usage(most.get("tokens", 0), most.get("cost", 0.0))

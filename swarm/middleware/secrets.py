@@ -29,7 +29,7 @@ _LOOKS: Final = (
     r"\bxox[abprs]-[A-Za-z0-9-]{10,200}",
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     r"\bAIza[A-Za-z0-9_-]{35}",
-    r"\beyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{8,1000}",
+    r"\beyJ[A-Za-z0-9_-]{8,300}\.[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{8,1000}",
     r"(?i:\bbearer )[A-Za-z0-9._~+/-]{12,2000}=*",
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,30}-----",
     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,100}:[^\s:/@]{1,200}@",
@@ -67,7 +67,7 @@ class Secrets:
 
     def text(self, text: str) -> str:
         """Return *text* with what looks like a secret replaced."""
-        if len(text) < 12 or (self._hints and not any(hint in text for hint in self._hints)):
+        if self._hints and not any(hint in text for hint in self._hints):
             return text
         return self._pattern.sub(MASK, text)
 

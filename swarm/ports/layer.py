@@ -6,9 +6,11 @@ at what comes out, ask again, answer itself, or refuse; the rest is `next`'s aff
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict
@@ -45,13 +47,22 @@ class LayerCall(Call):
 
     link: StepLink = field(kw_only=True, repr=False, compare=False)
 
+    @classmethod
+    def of(cls, call: Call, link: StepLink) -> LayerCall:
+        """Return *call* with its link."""
+        return cls(*_all(call), link=link)
+
     def with_input(self, input: Any) -> LayerCall:
         """Return the same attempt with another input."""
         return replace(self, input=input)
 
     def with_link(self, link: StepLink) -> LayerCall:
         """Return the same attempt with another link."""
-        return replace(self, link=link)
+        return LayerCall(*_all(self), link=link)
+
+
+# Copying by name, as `replace` does, costs as much as a whole layer.
+_all: Final = attrgetter(*(one.name for one in fields(Call)))
 
 
 # What is left of the way: an Outcome, or a flowir.WorkerFailure and nothing else.
@@ -77,6 +88,10 @@ class LayerParams(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+# Scopes that are kept although none of their layers is there any more.
+_KEPT: Final = 4096
+
+
 @dataclass
 class LayerHost:
     """What layers may lean on: filled by the host, and by what it opens."""
@@ -84,19 +99,27 @@ class LayerHost:
     clock: Clock
     audit: AuditLog | None = None
     operators: OperatorLink | None = None
-    _shared: WeakValueDictionary[Hashable, Any] = field(
-        default_factory=cast("Any", WeakValueDictionary), repr=False
+    _kept: OrderedDict[Hashable, Any] = field(
+        default_factory=OrderedDict[Hashable, Any], repr=False
+    )
+    _alive: WeakValueDictionary[Hashable, Any] = field(
+        default_factory=WeakValueDictionary[Hashable, Any], repr=False
     )
 
     def shared(self, scope: Hashable, make: Callable[[], _T]) -> _T:
         """Return what layers of one *scope* have in common, made by the first of them.
 
-        It is there as long as one of them is: a blueprint that is loaded again, or brought
-        back with a run, meets the counts of the one that runs already.
+        A blueprint that is loaded again, or brought back with a run, meets the counts that
+        there are. They last as long as the host, but for those of thousands of blueprints
+        that nobody has any more.
         """
-        found = self._shared.get(scope)
+        found = self._alive.get(scope)
         if found is None:
-            found = self._shared[scope] = make()
+            found = self._alive[scope] = make()
+        self._kept[scope] = found
+        self._kept.move_to_end(scope)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
         return found
 
 

@@ -9,10 +9,12 @@ from swarm.testing.agents import ScriptedWorker, scripted_blueprint
 from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds
 from swarm.testing.layers import RecordedLink, built_layer, call_through
+from swarm.testing.operators import FakeOperators
 
 __all__ = (
     "CountedIds",
     "FakeClock",
+    "FakeOperators",
     "MemoryAudit",
     "MemoryJournal",
     "Parts",

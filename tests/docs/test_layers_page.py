@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from swarm.cli.main import invoke
+from swarm.middleware.lua import LUA
 from swarm.middleware.shipped import SHIPPED
+from swarm.ports.layer import LayerFactory
+from swarm.testing import RecordedLink, ScriptedWorker, built_layer, call_through
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/layers.md").read_text("utf-8")
@@ -25,12 +29,57 @@ def test_the_table_of_the_order_is_the_codes() -> None:
     assert len({factory.shelf for factory in factories}) == len(factories)
 
 
-def test_every_layer_has_a_section_that_names_its_parameters() -> None:
-    for factory in SHIPPED:
-        section = re.search(rf"^### `{factory.key}`\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S)
-        assert section is not None, factory.key
-        for name in factory.params.model_fields:
-            assert f"`{name}`" in section[1], (factory.key, name)
+def _section(key: str) -> str:
+    """Return what the page says of a layer, with what its chapter says of all."""
+    chapter = next(c for c in re.split(r"^## ", TEXT, flags=re.M) if f"### `{key}`\n" in c)
+    head, *sections = re.split(r"^### ", chapter, flags=re.M)
+    return head + next(s for s in sections if s.startswith(f"`{key}`\n"))
+
+
+@pytest.mark.parametrize("factory", SHIPPED, ids=lambda factory: factory.key)
+def test_the_section_of_a_layer_names_its_parameters(factory: LayerFactory[Any]) -> None:
+    section = _section(factory.key)
+    for name in factory.params.model_fields:
+        assert f"`{name}`" in section, name
+
+
+EXAMPLE = """
+local flow = require "flow"
+local writer = flow.lua "writer" {{ source = "return input", layers = {{ {layer} }} }}
+local editor = flow.lua "editor" {{ source = "return input", tags = {{ "text" }} }}
+return flow.blueprint {{
+  id = "page",
+  agents = {{ writer, editor }},
+  flow = flow.seq {{ flow.step {{ agent = writer }}, flow.step {{ agent = editor }} }},
+}}
+"""
+
+
+@pytest.mark.parametrize("factory", SHIPPED, ids=lambda factory: factory.key)
+def test_the_example_of_a_layer_is_a_blueprint_s(
+    factory: LayerFactory[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = re.search(r"^```lua\n(.*?)```", _section(factory.key), re.M | re.S)
+    assert example is not None
+    file = tmp_path / "page.lua"
+    file.write_text(EXAMPLE.format(layer=example[1].strip()))
+    assert invoke(["check", "--layers", str(file)]) == 0
+    rows = [line.split()[1:4] for line in capsys.readouterr().out.splitlines()]
+    assert ["writer", str(factory.shelf), factory.key] in rows
+
+
+def test_the_layer_in_lua_is_one_that_runs() -> None:
+    script = _section("lua").split("```lua\n")[2].split("```")[0]
+    layer = built_layer(LUA, {"source": script})
+    worker = ScriptedWorker(["x" * 101, "short"])
+    link = RecordedLink()
+
+    async def main() -> Any:
+        return (await call_through(layer, worker, input="tell", link=link)).value
+
+    assert anyio.run(main) == "short"
+    assert link.texts == ["too long, once more"]
+    assert worker.calls[1].input == {"text": "tell", "note": "at most 100 characters"}
 
 
 def test_the_layer_of_your_own_works_as_the_page_says() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import anyio
 
 from swarm import Host
 from swarm.core.run import RunOutcome
@@ -109,3 +113,22 @@ class Flaky:
             self.left -= 1
             raise self.error
         return value
+
+
+@asynccontextmanager
+async def durable(
+    folder: Path, operators: OperatorLink | None = None, **functions: Work
+) -> AsyncGenerator[Host]:
+    """Open a host over a folder; runs go on when they are told to."""
+    host = Host(folder, operators=operators, resume="manual")
+    for name, function in functions.items():
+        host.function(name)(function)
+    async with host:
+        yield host
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what other tasks of this loop bring about."""
+    with anyio.fail_after(20):
+        while not holds():  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.002)

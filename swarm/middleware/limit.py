@@ -1,0 +1,108 @@
+"""`limit`: how much goes on at a time, and how much begins in a second.
+
+Whoever has to wait is served in turns: runs one after the other, and within a run who came
+first. So ten thousand lanes of one run delay another's step by one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swarm.core.gates import Gates, Ticket
+from swarm.ids import RunId
+from swarm.ports.clock import Clock
+from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
+from swarm.ports.worker import FieldProblem, Outcome
+
+__all__ = ("LIMIT", "LimitLayer", "LimitParams")
+
+_PLACES, _PACE = "places", "pace"
+
+
+class LimitParams(LayerParams):
+    """At least one limit, and what it counts.
+
+    Shape: `scope` is what counts together: an agent, a blueprint's agents, or all of the
+    host. `burst` may begin at once after a rest. Units: `rate_per_s` beginnings a second.
+    """
+
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    rate_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    scope: Literal["agent", "blueprint", "host"] = "agent"
+
+
+class _Queue:
+    """What layers of one scope share: the gates, and when the next one may begin."""
+
+    def __init__(self) -> None:
+        self.gates = Gates()
+        self.next_s = float("-inf")
+
+    async def pace(self, clock: Clock, spacing_s: float, burst: int) -> None:
+        """Wait until one more may begin."""
+        now = clock.monotonic()
+        # After a rest, as many as the burst are behind their time already.
+        due = max(self.next_s, now - spacing_s * (burst - 1))
+        if due > now:
+            await clock.sleep(due - now)
+        self.next_s = due + spacing_s
+
+
+# The queues whose places this task holds: an agent that asks another one goes on with its
+# own place. To wait for a second one could be for ever.
+_INSIDE: ContextVar[tuple[_Queue, ...]] = ContextVar("swarm_limit_inside", default=())
+
+
+class LimitLayer:
+    """Lets one agent's work in by turns."""
+
+    def __init__(self, params: LimitParams, site: Site) -> None:
+        self._clock = site.host.clock
+        self._queue = site.shared("limit", params.scope, params, _Queue)
+        self._needs = () if params.concurrency is None else ((_PLACES, params.concurrency),)
+        self._spacing_s = None if params.rate_per_s is None else 1 / params.rate_per_s
+        self._burst = params.burst
+
+    async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+        """Carry a call on when it is its turn."""
+        run, gates = RunId(call.run_id), self._queue.gates
+        if self._spacing_s is not None:
+            await self._paced(run, self._spacing_s)
+        inside = _INSIDE.get()
+        if not self._needs or self._queue in inside:
+            return await next(call)
+        ticket = Ticket(run, self._needs)
+        token = _INSIDE.set((*inside, self._queue))
+        try:
+            if not gates.enter(ticket):
+                await gates.wait(ticket)
+            return await next(call)
+        finally:
+            _INSIDE.reset(token)
+            gates.leave(ticket)
+
+    async def _paced(self, run: RunId, spacing_s: float) -> None:
+        """Wait for the next beginning; one waits at a time, the others by their turns."""
+        gates = self._queue.gates
+        ticket = Ticket(run, ((_PACE, 1),))
+        try:
+            await gates.wait(ticket)
+            await self._queue.pace(self._clock, spacing_s, self._burst)
+        finally:
+            gates.leave(ticket)
+
+
+def _problems(params: LimitParams, site: Site) -> Iterable[FieldProblem]:
+    if params.concurrency is None and params.rate_per_s is None:
+        said = "expected a field 'concurrency' or 'rate_per_s', got none"
+        yield FieldProblem("layer.field_missing", "", said)
+
+
+LIMIT = LayerFactory(
+    "limit", 85, LimitParams, LimitLayer, again="adds", problems=_problems, for_work=True
+)

@@ -1,0 +1,233 @@
+"""Layers folded around a worker: order, cancellation, resume, and what passes through."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from swarm import Host, Outcome
+from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.canonical import digest_of
+from swarm.middleware.shipped import SHIPPED
+from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
+from swarm.ports.worker import Call
+from swarm.testing import FakeClock, FakeOperators, RecordedLink, built_layer, call_through
+from tests.swarm.layered import Bench, Flaky, document, seq, step, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+# What each layer needs to be built; the worker is then asked through it.
+PARAMS: dict[str, dict[str, Any]] = {
+    "main_ai": {"to": "ada"},
+    "senior": {"to": "ada"},
+    "lua": {"source": "return swarm.next(input)"},
+    "resolver": {"skills": ["chess"]},
+    "budget": {"tokens": 1000},
+    "limit": {"concurrency": 1, "rate_per_s": 1000},
+    "timeout": {"seconds": 100},
+    "long_hold": {"to": "ada"},
+    "delegate": {"to": "nobody"},
+}
+
+
+def built(factory: LayerFactory[Any], clock: FakeClock) -> Any:
+    operators = FakeOperators({"ada": lambda order: {"veto": False}})
+    others = {"other": {"tags": []}}
+    params = PARAMS.get(factory.key, {})
+    return built_layer(factory, params, clock=clock, operators=operators, agents=others)
+
+
+@pytest.mark.parametrize("factory", SHIPPED, ids=lambda factory: factory.key)
+async def test_a_cancellation_passes_through_every_layer(factory: LayerFactory[Any]) -> None:
+    clock = FakeClock()
+    layer, ends = built(factory, clock), list[str]()
+
+    async def stay(call: Call, link: Any) -> Outcome:
+        try:
+            await anyio.sleep_forever()
+            return Outcome(None)
+        finally:
+            ends.append("worker")
+
+    async def through() -> None:
+        try:
+            await call_through(layer, stay, input=1)
+        finally:
+            ends.append("stack")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(through)
+        await clock.settle()
+        assert ends == []
+        tasks.cancel_scope.cancel()
+    assert ends == (["stack"] if factory.key == "delegate" else ["worker", "stack"])
+    # The time of nobody has passed: nothing was waited for.
+    assert clock.monotonic() == 1_000_000
+
+
+async def test_a_cancelled_run_unwinds_the_whole_stack_at_once() -> None:
+    clock, ends = FakeClock(), list[str]()
+
+    async def stay(value: object) -> object:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ends.append("worker")
+
+    operators = FakeOperators({"ada": lambda order: {"veto": False}})
+    bench = Bench(clock=clock, operators=operators, functions={"work": stay})
+    layers = [
+        {"use": f.key, **PARAMS.get(f.key, {})}
+        for f in SHIPPED
+        if f.key not in ("delegate", "resolver")
+    ]
+    async with bench.host() as host:
+        loaded = await host.load(document({"work": {}}, step("work"), layers))
+        run = await host.start(loaded, {"given": 1})
+        await clock.settle()
+        with anyio.fail_after(20):
+            await run.cancel("enough")
+            assert (await run.wait()).status == "cancelled"
+    assert ends == ["worker"]
+    assert bench.audit.entries[-1].decision == "cancelled"
+
+
+class Nothing(LayerParams):
+    """No parameters."""
+
+
+async def test_what_a_worker_is_told_gets_through_the_stack_whole() -> None:
+    seen: list[Call] = []
+
+    async def work(call: Call, link: Any) -> Outcome:
+        seen.append(call)
+        return Outcome(None)
+
+    class Changing:
+        def __init__(self, params: Nothing, site: Site) -> None: ...
+
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            return await next(call.with_link(RecordedLink()).with_input("new"))
+
+    call = Call("r", "k", "a", "old", 3, "node", 5.0, AgentSpec("a", "lua"))
+    assert all(getattr(call, field.name) != field.default for field in fields(Call))
+    layer = built_layer(LayerFactory("changing", 1, Nothing, Changing))
+    await call_through(layer, work, call)
+    told = {field.name: getattr(seen[0], field.name) for field in fields(Call)}
+    assert told == {**{f.name: getattr(call, f.name) for f in fields(Call)}, "input": "new"}
+
+
+async def test_a_layer_cannot_give_what_the_agent_does_not_promise() -> None:
+    class Loud:
+        def __init__(self, params: Nothing, site: Site) -> None: ...
+
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            outcome = await next(call)
+            return Outcome(f"{outcome.value}!")
+
+    bench = Bench(functions={"work": Flaky(0)})
+    async with bench.host() as host:
+        host.layer(LayerFactory("loud", 1, Nothing, Loud))
+        made = document({"work": {"verdict": ["PASS"]}}, step("work"), ["loud"])
+        run = await host.start(await host.load(made), {"given": "PASS"})
+        outcome = await run.wait()
+    assert outcome.error is not None
+    assert "'PASS!'" in outcome.error["message"]
+
+
+# -- order, through a run ------------------------------------------------------------------
+
+
+async def test_what_is_audited_is_what_was_redacted() -> None:
+    async def work(value: object) -> object:
+        return {"password": "p"}
+
+    bench = Bench(functions={"work": work})
+    await bench.run(["redact", "audit"])
+    assert bench.audit.entries[-1].output == digest_of({"password": "[redacted]"})
+
+
+async def test_a_known_answer_is_audited_and_takes_no_budget() -> None:
+    bench = Bench(functions={"work": Flaky(0)})
+    layers = [{"use": "budget", "attempts": 1}, "cache", "audit"]
+    flow = seq(step("work", "$.a"), step("work", "$.b"))
+    assert (await bench.run(layers, flow=flow)).status == "succeeded"
+    assert [entry.decision for entry in bench.audit.entries] == ["begun", "done"] * 2
+
+
+async def test_a_senior_is_asked_after_the_last_try() -> None:
+    work = Flaky(9)
+    operators = FakeOperators({"ada": lambda order: {"decision": "override", "value": 0}})
+    bench = Bench(operators=operators, functions={"work": work})
+    outcome = await bench.run(["retry", {"use": "senior", "to": "ada"}])
+    assert (outcome.ctx["out"], work.asked, len(operators.orders)) == (0, 3, 1)
+
+
+async def test_waiting_for_a_turn_takes_no_time_of_the_work() -> None:
+    clock = FakeClock(jumps=True)
+
+    async def work(value: object) -> object:
+        await clock.sleep(8)
+        return value
+
+    bench = Bench(clock=clock, functions={"work": work})
+    layers = [{"use": "timeout", "seconds": 10}, {"use": "limit", "concurrency": 1}]
+    lanes = {
+        "kind": "fanout",
+        "items": {"op": "lit", "value": [1, 2, 3]},
+        "bind": "$.i",
+        "body": step("work", "$.x", "ctx.i"),
+        "join": "all",
+        "out": "$.out",
+        "collect": "ctx.x",
+    }
+    assert (await bench.run(layers, flow=lanes)).ctx["out"] == [1, 2, 3]
+
+
+# -- resume --------------------------------------------------------------------------------
+
+
+async def test_a_resume_takes_no_layer_through_a_finished_step_again(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Counting:
+        def __init__(self, params: Nothing, site: Site) -> None: ...
+
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            seen.append(call.agent)
+            return await next(call)
+
+    stuck = [True]
+
+    async def second(value: object) -> object:
+        if stuck[0]:
+            await anyio.sleep_forever()
+        return value
+
+    made = document(
+        {"first": {}, "second": {}}, seq(step("first", "$.a"), step("second", "$.b")), ["counting"]
+    )
+    for last in (False, True):
+        stuck[0] = not last
+        host = Host(tmp_path, resume="manual")
+        host.layer(LayerFactory("counting", 1, Nothing, Counting))
+        host.function("first")(Flaky(0))
+        host.function("second")(second)
+        async with host:
+            if last:
+                run = await host.resume("long")
+                assert (await run.result())["b"] == 1
+            else:
+                await host.start(await host.load(made), {"given": 1}, run_id="long")
+                await until(lambda: "second" in seen)
+    assert seen == ["first", "second", "second"]

@@ -1,0 +1,133 @@
+"""The layer that chooses who does a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swarm import BlueprintInvalid
+from tests.swarm.layered import Bench, document, seq, step
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+AGENTS: dict[str, dict[str, Any]] = {
+    "anyone": {},
+    "ada": {"tags": ["fast", "text"], "skills": ["french"]},
+    "bob": {"tags": ["text"], "skills": ["french", "law"]},
+    "eve": {"tags": ["text"], "skills": ["law", "french"]},
+}
+
+
+def named(name: str) -> Any:
+    async def work(value: object) -> object:
+        return name
+
+    return work
+
+
+async def resolved(input: Any = 1, choose: Any = None, **params: Any) -> tuple[Any, list[str]]:
+    bench = Bench(functions={name: named(name) for name in AGENTS})
+    if choose is not None:
+        bench.functions["choose"] = choose
+    agents = {**AGENTS, "anyone": {"layers": [{"use": "resolver", **params}]}}
+    flow = seq(*(step(name, "$.out" if name == "anyone" else "$.x") for name in AGENTS))
+    outcome = await bench.run(agents=agents, flow=flow, input=input)
+    return outcome, bench.texts
+
+
+@pytest.mark.parametrize(
+    ("params", "input", "who", "reason"),
+    [
+        ({"tags": ["fast"]}, 1, "ada", "ada is asked: tags fast; 0 of 0 skills"),
+        ({"tags": ["text"], "skills": ["law"]}, 1, "bob", "bob is asked: tags text; 1 of 1 skills"),
+        (
+            {"skills_from": "needs"},
+            {"needs": ["law", "french"]},
+            "bob",
+            "bob is asked: any tags; 2 of 2 skills",
+        ),
+        (
+            {"tags": ["fast"], "skills_from": "needs"},
+            {"needs": "french"},
+            "ada",
+            "ada is asked: tags fast; 1 of 1 skills",
+        ),
+        ({"skills": ["chess"]}, 1, "anyone", "nobody fits, anyone does it itself"),
+    ],
+)
+async def test_tags_and_skills_decide_and_the_reason_is_recorded(
+    params: dict[str, Any], input: Any, who: str, reason: str
+) -> None:
+    outcome, texts = await resolved(input, **params)
+    assert outcome.ctx["out"] == who
+    assert texts == [f"resolver: {reason}"]
+
+
+async def test_without_it_the_agent_of_the_step_does_it() -> None:
+    bench = Bench(functions={"anyone": named("anyone")})
+    outcome = await bench.run(flow=step("anyone"))
+    assert outcome.ctx["out"] == "anyone"
+
+
+async def test_where_nobody_fits_the_step_may_fail() -> None:
+    outcome, _ = await resolved(skills=["chess"], otherwise="fail")
+    assert outcome.error["cause_code"] == "resolver.nobody"
+    assert "expected an agent with chess, got none" in outcome.error["message"]
+
+
+def by_size(about: Any) -> Any:
+    names = [agent["name"] for agent in about["agents"]]
+    assert names == ["ada", "bob", "eve"]
+    return {"agent": names[about["input"]], "reason": "by size"} if about["input"] < 3 else None
+
+
+async def by_name(about: Any) -> Any:
+    return about["input"]
+
+
+async def test_a_function_may_choose() -> None:
+    outcome, texts = await resolved(2, by_size, function="choose")
+    assert (outcome.ctx["out"], texts) == ("eve", ["resolver: eve is asked: by size"])
+    outcome, _ = await resolved(3, by_size, function="choose")
+    assert outcome.ctx["out"] == "anyone"
+    outcome, texts = await resolved("bob", by_name, function="choose")
+    assert texts == ["resolver: bob is asked: function choose says so"]
+
+
+async def test_a_function_that_names_nobody_fails_the_step() -> None:
+    for name in ("bo", "anyone", 5):
+        outcome, _ = await resolved(name, by_name, function="choose")
+        assert outcome.error["cause_code"] == "resolver.choice"
+    outcome, _ = await resolved({}, by_size, function="choose")
+    assert outcome.error["cause_code"] == "layer.failed"
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({}, "expected a field 'tags', 'skills', 'skills_from' or 'function', got none"),
+        ({"tags": ["slow"]}, "expected agents with 'slow', got none"),
+        ({"function": "chose"}, "expected a registered function, got 'chose' — did you mean"),
+    ],
+)
+async def test_what_is_wrong_is_told_first(params: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BlueprintInvalid) as caught:
+        await resolved(1, by_name, **params)
+    assert any(sentence in str(problem) for problem in caught.value.problems)
+
+
+async def test_who_may_be_chosen_is_not_unused() -> None:
+    bench = Bench(functions={name: named(name) for name in ("anyone", "ada", "bob")})
+    agents = {"anyone": {}, "ada": {"tags": ["a"]}, "bob": {"tags": ["b"]}}
+    async with bench.host() as host:
+        layers = [{"use": "resolver", "tags": ["a"], "agents": ["anyone"]}]
+        with pytest.raises(BlueprintInvalid) as caught:
+            await host.load(document(agents, step("anyone"), layers))
+    assert [(p.code, p.at) for p in caught.value.problems] == [("agent.unused", "$.agents[2]")]
