@@ -29,7 +29,7 @@ Access: TypeAlias = tuple[str, ...]
 ANY = "*"  # some key, not known which
 WHOLE: Access = ("$",)
 ANY_FIELD = "$.*"  # the variable that some field of the context is
-DEEP = 7  # longer access paths are cut: they then stand for all that is below
+DEEP = 5  # longer access paths are cut: they then stand for all that is below
 
 
 def access_of(at: str) -> Access:

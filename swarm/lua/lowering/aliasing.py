@@ -243,12 +243,13 @@ class _Search:
         refs = [] if node.moved else self._origins.of(value)
         if edited is not None:
             refs = [ref for ref in refs if not _is_kept(ref, target)]
-            self.refuse_inside_itself(node, edited, refs)
         passing = is_temp(target) or target in self._looped
         if any(source == WHOLE for _, source in refs) and not passing:
             hint = "name the fields that are meant"
             self.refuse(node, "the context cannot be kept inside itself", hint)
         new = [pair for ref in refs for pair in _expanded(target, ref, state)]
+        if edited is not None:
+            self.refuse_inside_itself(node, edited, [source for _, source in new])
         new += [(target + a, target + b) for a, b in self._origins.twice(value)]
         if edited is None or len(edited) < len(target):
             self.set_anew(node, target, state)
@@ -263,8 +264,8 @@ class _Search:
 
     # ---- what is refused
 
-    def refuse_inside_itself(self, node: Drafted, edited: Access, refs: list[Ref]) -> None:
-        inside = [source for _, source in refs if begins(source, edited)]
+    def refuse_inside_itself(self, node: Drafted, edited: Access, sources: list[Access]) -> None:
+        inside = [source for source in sources if begins(source, edited)]
         if any(source[1:2] != (ANY,) for source in inside):  # ctx[key] may be another field
             self.refuse(node, "this puts a table inside itself", "put a copy(…) there")
 
