@@ -39,7 +39,8 @@ end
 
 local function complete(agent, settings)
   local builder = "flow." .. agent.builder
-  if type(settings) == "string" and agent.shorthand then
+  local is_text = type(settings) == "string" or check.builder_of(settings) == "file"
+  if is_text and agent.shorthand then
     settings = { [agent.shorthand] = settings }
   end
   check.argument(builder, "settings", settings, rules.table)
@@ -131,7 +132,7 @@ flow.sub = agents_of("sub", "flow", { shorthand = "blueprint" })
 flow.agent = agents_of("agent", nil)
 
 --- An agent from a Markdown file with front matter.
--- In a step it may be named by the file's name without its ending.
+-- Its name is that in the front matter, else the file's name without its ending.
 -- @tparam string path the file, below the blueprint's folder
 -- @treturn agent
 -- @usage flow.agent_md "agents/reviewer.md"
@@ -140,9 +141,10 @@ function flow.agent_md(path)
   return made("agent", { agent_md = path })
 end
 
+-- An agent from a file is named by the path of the file, until that is read.
 local function name_of(agent)
   if type(agent) == "string" then return agent end
-  return agent.name or agent.agent_md:match("([^/]+)$"):gsub("%.md$", "")
+  return agent.name or agent.agent_md
 end
 
 -- nodes -------------------------------------------------------------------------------------
@@ -299,6 +301,16 @@ end
 
 -- values ------------------------------------------------------------------------------------
 
+--- The text of a file, where a text may stand: in an agent's settings, in an expression.
+-- @tparam string path the file, below the blueprint's folder, or `name:path` below an
+-- include folder of the host
+-- @treturn text
+-- @usage flow.lua "writer" { source = flow.file "writer.lua", instructions = flow.file "tone.txt" }
+function flow.file(path)
+  check.argument("flow.file", "path", path, rules.text)
+  return made("file", { path = path })
+end
+
 --- A value that stands for itself, strings included.
 -- @param value plain value; nil is null
 -- @treturn expression
@@ -328,7 +340,7 @@ local BLUEPRINT = {
   files = list("a list of paths", rules.text),
   limits = may(rules.table),
   layers = may(rules.table),
-  description = may(rules.text),
+  description = may(rules.words),
 }
 
 --- What a blueprint script returns.

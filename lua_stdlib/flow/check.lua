@@ -139,6 +139,11 @@ function rules.text(value)
   return "a string"
 end
 
+function rules.words(value)
+  if builder_of(value) == "file" then return nil end
+  return rules.text(value)
+end
+
 function rules.path(value)
   if type(value) ~= "string" then return "a path such as 'ctx.name'" end
   if value == "ctx" or value:find("^ctx[.%[]") or value:find("^%$") then return nil end
@@ -201,8 +206,12 @@ local function not_data(value)
   return kind == "function" or kind == "thread" or kind == "nil" or builder_of(value) ~= nil
 end
 
+local function not_setting(value)
+  return not_data(value) and builder_of(value) ~= "file"
+end
+
 local function not_expression(value)
-  return not_data(value) and builder_of(value) ~= "lit"
+  return not_setting(value) and builder_of(value) ~= "lit"
 end
 
 function rules.expression(value)
@@ -211,6 +220,10 @@ end
 
 function rules.data(value)
   return search(value, "a plain value", not_data, "", DEPTH)
+end
+
+function rules.setting(value)
+  return search(value, "a plain value", not_setting, "", DEPTH)
 end
 
 --- Make a rule that admits some words only.

@@ -153,7 +153,7 @@ function fields.settings(builder, settings, refused)
       tell_unknown(made, builder, key, refused[key])
     else
       made[key] = value
-      check_field(made, builder, key, { check.rules.data })
+      check_field(made, builder, key, { check.rules.setting })
     end
   end
   if list then

@@ -104,6 +104,8 @@ class _Lowering:
         document = {"swarm": VERSION, **_settings(authored)}
         if "$.id" in self.told:
             document.setdefault("id", "unknown")
+        if "description" in document:
+            document["description"] = _named(document["description"])
         if "agents" in document:
             document["agents"] = self._agents(document["agents"])
         if "flow" in document or "$.flow" in self.told:
@@ -131,7 +133,9 @@ class _Lowering:
         if _builder_of(agent) != "agent":
             return agent
         self._tell(agent, at)
-        return _settings(agent)
+        if "agent_md" in agent:
+            return {"$agent_md": agent["agent_md"]}
+        return {name: _named(value) for name, value in _settings(agent).items()}
 
     def _node(self, node: Any, at: str, depth: int) -> dict[str, Any]:
         self._mark(at, node)
@@ -305,6 +309,8 @@ class _Lowering:
         name = _builder_of(value)
         if name == "lit":
             return {"op": "lit", "value": value.get("value")}
+        if name == "file":
+            return {"$file": value.get("path")}
         if name is not None or depth > DEFAULT_LIMITS.expr_depth:
             self._note("malformed", at, f"expected an expression, got {_word(value)}")
             return dict(PLACEHOLDER)
@@ -374,6 +380,15 @@ def _settings(authored: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in authored.items()
         if name not in _MARKS
     }
+
+
+def _named(value: Any) -> Any:
+    """Return a setting with the files that it names as the document names them."""
+    if _builder_of(value) == "file":
+        return {"$file": value.get("path")}
+    if is_object(value):
+        return {name: _named(member) for name, member in value.items()}
+    return [_named(item) for item in value] if is_array(value) else value
 
 
 def _word(authored: Any) -> str:

@@ -35,9 +35,10 @@ class CompiledBlueprint:
     entry for each agent a step may name, the built-in ones that the flow uses among
     them; `contracts` has those of agents that promise something. `places` maps places in
     the document (`$.flow.children[0]`, `$.agents[1]`) to the author's lines, and `sources`
-    files to their text; neither counts for equality. `folder` is where its processes work:
-    that of the file it was loaded from. `layers` are those around
-    each agent, outermost first; they are part of its worker already.
+    files to their text; neither counts for equality. `files` has the SHA-256 of every file
+    that it was made of or needs, by the name its author has for it. `folder` is where its
+    processes work: that of the file it was loaded from. `layers` are those around each
+    agent, outermost first; they are part of its worker already.
     """
 
     id: str
@@ -49,6 +50,7 @@ class CompiledBlueprint:
     contracts: Mapping[str, Contract] = field(compare=False, repr=False)
     places: Mapping[str, Place] = field(compare=False, repr=False)
     sources: Mapping[str, str] = field(compare=False, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
     layers: Mapping[str, tuple[LayerUse, ...]] = field(
         default_factory=dict[str, tuple[LayerUse, ...]], compare=False, repr=False

@@ -16,6 +16,7 @@ from flowir.errors import Problem
 from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.sentences import problems_of
+from swarm.blueprint.shapes import is_array, is_object
 
 __all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "EVENTS", "VERSION", "model_problems")
 
@@ -28,6 +29,7 @@ _MOST_EVENTS = 500_000
 VERSION = 1
 # An id may name files and refs elsewhere, so its alphabet is closed.
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,62}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ID_ENDS = (".git", ".lock", ".")
 AGENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 BUILT_IN_PREFIX = "swarm."
@@ -56,6 +58,16 @@ def _check_name(value: str) -> str:
         )
     if value.startswith(BUILT_IN_PREFIX):
         raise PydanticCustomError("name", "a name that does not begin with 'swarm.'")
+    return value
+
+
+def _check_files(value: Any) -> Any:
+    """Take patterns, or what became of them: the digest of each file."""
+    names = list(value.values()) if is_object(value) else value
+    if not is_array(names) or not all(isinstance(name, str) and name for name in names):
+        raise PydanticCustomError("files_type", "an array of paths")
+    if is_object(value) and not all(map(_DIGEST.fullmatch, value.values())):
+        raise PydanticCustomError("files_type", "the digest of each file, in hex")
     return value
 
 
@@ -113,7 +125,7 @@ class AgentModel(_Strict):
 
 
 class DocumentModel(_Strict):
-    """A whole blueprint; `files` have no model yet, and are refused.
+    """A whole blueprint.
 
     What is in `layers` is judged by `swarm.blueprint.layers`.
     """
@@ -126,6 +138,7 @@ class DocumentModel(_Strict):
     limits: LimitsModel = LimitsModel()
     layers: list[Any] = []
     description: str = ""
+    files: Annotated[Any, AfterValidator(_check_files)] = []
 
 
 _MODELS: dict[str, type[BaseModel]] = {

@@ -126,7 +126,7 @@ class _Judge:
             place, schema = todo.pop()
             self._schemas[place] = schema
             todo += reversed(list(_within(schema, place)))
-        self._known = {id(schema) for schema in self._schemas.values() if is_object(schema)}
+        self._places = {id(s): place for place, s in self._schemas.items() if is_object(s)}
 
     def problems(self) -> Iterator[Problem]:
         for place, schema in self._schemas.items():
@@ -154,7 +154,7 @@ class _Judge:
     def _leads(self, ref: str) -> bool:
         """Tell whether a reference leads to a schema that is judged, in one spelling only."""
         target = target_of(self._root, ref)
-        return "%" not in ref and (isinstance(target, bool) or id(target) in self._known)
+        return "%" not in ref and (isinstance(target, bool) or id(target) in self._places)
 
     def _circles(self) -> Iterator[Problem]:
         """Find the references that lead back without looking further into the value."""
@@ -177,7 +177,8 @@ class _Judge:
                     yield Problem(self._code, at, sentence, hint)
                 elif id(inner) not in done:
                     open_.add(id(inner))
-                    trail.append((id(inner), iter(self._same_value(inner, at))))
+                    place = self._places.get(id(inner), at)
+                    trail.append((id(inner), iter(self._same_value(inner, place))))
 
     def _same_value(self, schema: Any, at: str) -> list[tuple[str, Any]]:
         if not is_object(schema):

@@ -13,9 +13,6 @@ from swarm.blueprint.words import suggest
 
 __all__ = ("problems_of",)
 
-# Fields of the document that other versions of the host know.
-_UNSUPPORTED = frozenset({"files"})
-
 _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "a string",
     "string_too_short": lambda _: "a string that is not empty",
@@ -72,9 +69,6 @@ def _problem(
 
 
 def _unknown(of: str, at: str, name: str, fields: Iterable[str]) -> Problem:
-    if at == f"$.{name}" and name in _UNSUPPORTED:
-        sentence = f"expected no field {name!r}, which this version does not support"
-        return Problem("blueprint.field_unsupported", at, sentence)
     owner = "the layer" if of == "layer" else "the document"
     sentence = f"expected a field of {owner}, got {name!r}"
     return Problem(f"{of}.field_unknown", at, sentence, suggest(name, fields))

@@ -12,7 +12,7 @@ import click
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.project import find_project, import_functions
-from swarm.cli.stores import opened_store
+from swarm.cli.stores import IN_MEMORY, opened_store
 from swarm.compiler.load import load_blueprint
 from swarm.errors import BlueprintInvalid, Bug, Problem
 from swarm.host.host import Host
@@ -55,8 +55,8 @@ async def opened_host(
 
     Raises: WrongUse; Refused, when the store cannot be opened.
     """
-    host = Host.in_memory() if store is None else opened_store(store)
     project = find_project(Path(blueprint))
+    host = opened_store(IN_MEMORY if store is None else store, project.includes)
     host.surround(project.layers)
     for name, function in import_functions(project, functions).items():
         host.function(name)(function)
@@ -92,9 +92,10 @@ async def look_at(name: str) -> CompiledBlueprint:
     """
     _check_file(name)
     scripts = PooledScripts(warm=1)
-    tools = Toolbox(scripts, _AnyFunction(), Path.cwd())
+    project = find_project(Path(name))
+    tools = Toolbox(scripts, _AnyFunction(), Path.cwd(), project.includes)
     try:
-        host = Host.in_memory(layers=find_project(Path(name)).layers)
+        host = Host.in_memory(layers=project.layers)
         return await load_blueprint(name, registry=host.registry, tools=tools)
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None

@@ -9,6 +9,8 @@
     [layers]                                     # around every agent: key and parameters
     audit = {}
     senior = [{ to = "ada", blueprints = ["review"] }]
+    [includes]                                   # folders whose texts any blueprint may take
+    shared = "../shared"                         # { "$file": "shared:prompts/tone.txt" }
 
 Knows how to find the file and to import what it names; knows no blueprint.
 """
@@ -40,22 +42,24 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     functions: dict[str, str] = {}
+    includes: dict[str, str] = {}
     store: str | None = None
     layers: dict[str, dict[str, Any] | list[dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's folder, and what it says.
+    """A project's folder, and what its file says.
 
     Shape: functions as written (`name -> module:function`); layers as `Host(layers=…)` has
-    them.
+    them; includes are folders by name.
     """
 
     folder: Path
     functions: Mapping[str, str] = field(default_factory=dict[str, str])
     store: Path | None = None
     layers: tuple[Mapping[str, Any], ...] = ()
+    includes: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 def find_project(blueprint: Path | None) -> Project:
@@ -82,7 +86,9 @@ def _read(folder: Path) -> Project:
     except (OSError, ValueError) as e:
         raise WrongUse(f"{file}: expected TOML, got {e}") from None
     store = None if settings.store is None else folder / settings.store
-    return Project(folder, settings.functions, store, tuple(_layers(settings.layers)))
+    includes = {name: folder / path for name, path in settings.includes.items()}
+    layers = tuple(_layers(settings.layers))
+    return Project(folder, settings.functions, store, layers, includes)
 
 
 def _layers(written: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

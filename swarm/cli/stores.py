@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -46,6 +47,8 @@ def checked_store(option: str | None) -> str:
     return store
 
 
-def opened_store(store: str) -> Host:
+def opened_store(store: str, includes: Mapping[str, Path] | None = None) -> Host:
     """Make the host over a store; what was interrupted waits to be told to go on."""
-    return Host.in_memory() if store == IN_MEMORY else Host(store, resume="manual")
+    if store == IN_MEMORY:
+        return Host.in_memory(includes=includes)
+    return Host(store, resume="manual", includes=includes)

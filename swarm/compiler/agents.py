@@ -65,7 +65,7 @@ class Roster:
         if "$.agents" not in told:
             yield from self._unknown(refs, meant)
         if not is_unsure:
-            yield from self._unused(refs, meant)
+            yield from self._unused(refs, meant, told)
         for at, spec in self.declared.items():
             yield from _kind_problems(at, spec, registry, tools, told)
 
@@ -90,11 +90,13 @@ class Roster:
                 hint = f"did you mean {meant[name]!r}?" if name in meant else others
                 yield Problem("agent.unknown", at, sentence, hint)
 
-    def _unused(self, refs: Mapping[str, str], meant: Mapping[str, str]) -> Iterator[Problem]:
+    def _unused(
+        self, refs: Mapping[str, str], meant: Mapping[str, str], told: Collection[str]
+    ) -> Iterator[Problem]:
         # A misspelt name is one mistake: whoever it was meant for is not unused as well.
         used = {*refs.values(), *meant.values(), *self._called()}
         for at, spec in self.declared.items():
-            if spec.name not in used:
+            if spec.name not in used and inside(at, "kind") not in told:
                 sentence = "expected a step that asks it, got none"
                 hint = "name it in a step, or take it out of 'agents'"
                 yield Problem("agent.unused", at, sentence, hint)
@@ -120,15 +122,17 @@ def _spec(agent: Any) -> AgentSpec | None:
     if not is_object(agent):
         return None
     name, kind = agent.get("name"), agent.get("kind")
-    if not isinstance(name, str) or not isinstance(kind, str) or not name or not kind:
+    if not isinstance(name, str) or not name:
         return None
     settings = {k: v for k, v in agent.items() if k not in ("name", "kind")}
-    return AgentSpec(name, kind, settings)
+    return AgentSpec(name, kind if isinstance(kind, str) else "", settings)
 
 
 def _kind_problems(
     at: str, spec: AgentSpec, registry: Registry, tools: Toolbox, told: Collection[str]
 ) -> Iterator[Problem]:
+    if not spec.kind or inside(at, "kind") in told:
+        return  # the model says so, or whoever read its file
     factory = registry.get(spec.kind)
     if factory is None:
         yield _unknown_kind(at, spec, registry)

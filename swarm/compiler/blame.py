@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from flowir.errors import Problem as Finding
 from swarm.blueprint.builders import BUILDERS
@@ -19,8 +21,10 @@ from swarm.compiler.scripts import first_line
 from swarm.errors import Place, Problem
 from swarm.lua.syntax import field_line
 
-__all__ = ("Blame", "LineFinding")
+__all__ = ("Blame", "LineFinding", "PlacedFinding")
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_NOWHERE = Place("")
 # Fields that hold plain data, whose members have the author's own names.
 _PLAIN = frozenset({"inputs", "layers", "limits", "retry"})
 _NODE = re.compile(r"\$((?:\.[a-z]+(?:\[[0-9]+\])?)+)(?= has it too)")
@@ -35,11 +39,19 @@ class LineFinding(Finding):
     line: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedFinding(Finding):
+    """A finding whose line is known: in a file that the document names."""
+
+    where: Place = _NOWHERE
+
+
 class Blame:
     """Turns findings, which have places in the document, into problems with lines.
 
     Shape: *places*, *builders* and *sources* as `compile_document` takes them; *agents*
-    maps the places of agents to their names.
+    maps the places of agents to their names, *texts* those of texts to the files they came
+    from, *listed* those of agents from files to the lines that name them.
     """
 
     def __init__(
@@ -50,12 +62,16 @@ class Blame:
         builders: Mapping[str, str],
         sources: Mapping[str, str],
         agents: Mapping[str, str],
+        texts: Mapping[str, str] = _NONE,
+        listed: Mapping[str, Place | None] = _NONE,
     ) -> None:
         self._file = file
         self._agents = agents
         self._places = places
         self._builders = builders
         self._sources = sources
+        self._texts = texts
+        self._listed = listed
 
     def problems(self, findings: Iterable[Finding]) -> list[Problem]:
         """Give every finding its line, and put them in the order of their lines."""
@@ -70,7 +86,9 @@ class Blame:
         """Give one finding its line."""
         if isinstance(finding, Told):
             return self._told(finding)
-        where = self.line_of(finding.at)
+        where = finding.where if isinstance(finding, PlacedFinding) else self.line_of(finding.at)
+        if finding.code == "agent.unused":
+            where = self._listed.get(finding.at) or where
         if isinstance(finding, LineFinding):
             return self._line_problem(finding, where)
         subject = self._subject(finding.at)
@@ -101,7 +119,9 @@ class Blame:
         """Point into the author's file if the text stands there as it is."""
         first = self._first_line(finding)
         subject, _ = self._owner(finding.at)
-        if first is None:
+        if finding.at in self._texts:
+            where = Place(self._texts[finding.at], finding.line)
+        elif first is None:
             subject = f"{subject} line {finding.line}"
         else:
             where = Place(where.file, first + finding.line - 1)

@@ -23,6 +23,7 @@ from swarm.compiler.agents import Roster
 from swarm.compiler.blame import Blame
 from swarm.compiler.flow import ROOT, flow_problems, refs_of
 from swarm.compiler.layering import Placed, plan_layers
+from swarm.compiler.references import Gathered
 from swarm.compiler.registry import Registry
 from swarm.compiler.stack import Stack
 from swarm.errors import BlueprintInvalid, Place
@@ -34,7 +35,7 @@ __all__ = ("compile_document",)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LANGUAGE_LIMITS = ("fuel", "in_flight", "lanes")
 # Fields that a canonical document has only where the author wrote them.
-_OPTIONAL = ("description", "inputs", "layers", "limits")
+_OPTIONAL = ("description", "files", "inputs", "layers", "limits")
 
 
 def compile_document(
@@ -47,6 +48,7 @@ def compile_document(
     builders: Mapping[str, str] = _NOTHING,
     found: Iterable[Finding] = (),
     told: Collection[str] = (),
+    named: Gathered | None = None,
     file: str = "<document>",
 ) -> CompiledBlueprint:
     """Compile a document that came through the strict door.
@@ -55,12 +57,24 @@ def compile_document(
     there is none. *places* are the lines that are known, *builders* the names of the
     builders at those of them that a script made (`swarm.blueprint.author.Lowered`),
     *sources* the text of each file. *told* are places whose absence is in *found* already.
+    *named* is what the document named by file, and has in it by now.
     Raises: BlueprintInvalid, with every problem.
     """
+    named = Gathered(document) if named is None else named
+    places, sources = {**places, **named.places}, {**sources, **named.sources}
+    builders = {at: name for at, name in builders.items() if at not in named.listed}
+    told = {*told, *named.told}
     roster = Roster(document)
-    names = {at: spec.name for at, spec in roster.declared.items()}
-    blame = Blame(file, places=places, builders=builders, sources=sources, agents=names)
-    findings = [*found]
+    blame = Blame(
+        file,
+        places=places,
+        builders=builders,
+        sources=sources,
+        agents={at: spec.name for at, spec in roster.declared.items()},
+        texts=named.texts,
+        listed=named.listed,
+    )
+    findings = [*found, *named.found]
     if document is not None:
         findings += (problem for problem in model_problems(document) if problem.at not in told)
     if not is_object(document):
@@ -95,8 +109,9 @@ def compile_document(
         agents=MappingProxyType(agents),
         workers=MappingProxyType(workers),
         contracts=MappingProxyType(contracts),
-        places=MappingProxyType(dict(places)),
-        sources=MappingProxyType(dict(sources)),
+        places=MappingProxyType(places),
+        sources=MappingProxyType(sources),
+        files=MappingProxyType(named.files | canonical.get("files", {})),
         folder=tools.folder,
         layers={name: tuple(one.use() for one in placed) for name, placed in plan.placed.items()},
     )

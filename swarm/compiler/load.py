@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,8 +18,10 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import Written, admit_document, read_json, read_yaml
 from swarm.compiler.compile import compile_document
 from swarm.compiler.plain import plain_of
+from swarm.compiler.references import Gathered, gathered
 from swarm.compiler.registry import Registry
 from swarm.compiler.scripts import agent_places
+from swarm.compiler.shelf import Shelf
 from swarm.compiler.source import read_source
 from swarm.compiler.subflows import Embedder
 from swarm.errors import BlueprintInvalid, Place, Problem, ScriptFailed
@@ -42,7 +45,7 @@ async def load_blueprint(
     loader = _Loader(registry, tools)
     if isinstance(source, Mapping):
         written = admit_document(dict(source))
-        return await loader.compiled(written, tools, ())
+        return await loader.compiled(written, tools, (), None)
     return await loader.load(os.fspath(source), ())
 
 
@@ -63,16 +66,23 @@ class _Loader:
             return await self._lua(file, text, folder, tools, above)
         read = read_json if file.endswith(".json") else read_yaml
         written = read(text, file=file)
-        return await self.compiled(written, tools, above, sources={file: text}, file=file)
+        return await self.compiled(written, tools, above, folder, sources={file: text}, file=file)
 
     async def compiled(
-        self, written: Written, tools: Toolbox, above: tuple[Path, ...], **more: Any
+        self,
+        written: Written,
+        tools: Toolbox,
+        above: tuple[Path, ...],
+        folder: Path | None,
+        **more: Any,
     ) -> CompiledBlueprint:
-        """Compile a document as it was read."""
-        document, found = await self._embedded(written.document, tools, above)
+        """Compile a document as it was read; without a *folder* it may name no files."""
         places = written.places
+        written_in = tuple(more.get("sources", ()))
+        named = await self._named(written.document, folder, places, written_in)
+        document, found = await self._embedded(named.document, tools, above)
         return compile_document(
-            document, places, registry=self._registry, tools=tools, found=found, **more
+            document, places, registry=self._registry, tools=tools, found=found, named=named, **more
         )
 
     async def _lua(
@@ -93,19 +103,38 @@ class _Loader:
         if plain is not None:
             flow = await to_thread.run_sync(plain.lowered, sources)
             lowered, refused = plain.placed(flow, lowered), plain.problems(flow)
-        document, found = await self._embedded(lowered.document, tools, above)
+        places = agent_places(lowered, sources)
+        named = await self._named(lowered.document, folder, places, tuple(sources))
+        document, found = await self._embedded(named.document, tools, above)
         with _together(refused):
             return compile_document(
                 document,
-                agent_places(lowered, sources),
+                places,
                 registry=self._registry,
                 tools=tools,
                 sources=sources,
                 builders=lowered.builders,
                 found=[*lowered.problems, *found],
                 told=lowered.told,
+                named=named,
                 file=file,
             )
+
+    async def _named(
+        self,
+        document: Any,
+        folder: Path | None,
+        places: Mapping[str, Place],
+        written_in: Sequence[str],
+    ) -> Gathered:
+        shelf = Shelf(folder, self._tools.includes)
+
+        def gather() -> Gathered:
+            made = gathered(document, shelf, self._registry, places)
+            made.files |= _digests(written_in, folder)
+            return made
+
+        return await to_thread.run_sync(gather)
 
     async def _embedded(
         self, document: Any, tools: Toolbox, above: tuple[Path, ...]
@@ -137,6 +166,16 @@ def _together(refused: Sequence[Problem]) -> Generator[None]:
         raise BlueprintInvalid(problems) from e
     if refused:
         raise BlueprintInvalid(refused)
+
+
+def _digests(files: Iterable[str], folder: Path | None) -> dict[str, str]:
+    """Return the digests of what a blueprint is written in, by the way from its folder."""
+    found: dict[str, str] = {}
+    for file in files:
+        with suppress(OSError):
+            data = Path(file).read_bytes()
+            found[os.path.relpath(file, folder or ".")] = hashlib.sha256(data).hexdigest()
+    return found
 
 
 def _modules(files: Iterable[str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.layering import Layering
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
+from swarm.compiler.shelf import INCLUDE_NAME
 from swarm.core.capability.verbs import TABLE, altered
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
@@ -78,6 +79,8 @@ class Host:
     and parameters (`docs/layers.md`); *operators* is the way to those who are asked.
     *roles* replaces rows of the table of who may do what
     (`docs/capability.md`).
+    *includes* are folders by name, from which any blueprint may take texts and agents
+    (`shared:agents/critic.md`).
     Units: *max_tasks* bounds the steps of one run that are in flight at a time;
     *concurrency* the attempts of all runs that go on at a time (None: any number);
     *max_deaths* the hosts in a row that may die on a run before it is set aside;
@@ -99,6 +102,7 @@ class Host:
         layers: Sequence[str | Mapping[str, Any]] = (),
         operators: OperatorLink | None = None,
         roles: Mapping[str, Collection[str]] | None = None,
+        includes: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> None:
         self._table = TABLE if roles is None else altered(roles)
         self._parts: Callable[[], Parts] = (
@@ -111,7 +115,7 @@ class Host:
         self._shutdown_s = shutdown_s
         self._functions: dict[str, Callable[..., Any]] = {}
         self._scripts = ChosenScripts(scripts, inline_scripts)
-        self._tools = Toolbox(self._scripts, self._functions, Path.cwd())
+        self._tools = Toolbox(self._scripts, self._functions, Path.cwd(), _folders(includes or {}))
         self._open: _Open | None = None
         clock = store.clock if isinstance(store, Parts) else SystemClock()
         self._around = LayerHost(clock, operators=operators)
@@ -133,6 +137,7 @@ class Host:
         layers: Sequence[str | Mapping[str, Any]] = (),
         operators: OperatorLink | None = None,
         roles: Mapping[str, Collection[str]] | None = None,
+        includes: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> Host:
         """Make a host that remembers nothing beyond itself."""
         return cls(
@@ -144,6 +149,7 @@ class Host:
             layers=layers,
             operators=operators,
             roles=roles,
+            includes=includes,
         )
 
     # -- open and close ----------------------------------------------------------------
@@ -369,6 +375,18 @@ class _Open:
     runs: Runs
     tasks: TaskGroup
     authority: Authority | None = None
+
+
+def _folders(includes: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
+    """Read the include folders of a host.
+
+    Raises: Refused (host.include).
+    """
+    for name in includes:
+        if not INCLUDE_NAME.fullmatch(name):
+            said = f"includes: expected names of 2 to 32 of a-z, 0-9, '_', '-', got {name!r}"
+            raise Refused("host.include", said)
+    return {name: Path(folder).absolute() for name, folder in includes.items()}
 
 
 def run_blocking(

@@ -172,11 +172,15 @@ class FieldProblem:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """What factories may lean on: filled by the host, once."""
+    """What factories may lean on: filled by the host, once.
+
+    Shape: `includes` are further folders by name, from which blueprints may take texts.
+    """
 
     scripts: ScriptRunner
     functions: Mapping[str, Callable[..., Any]]
     folder: Path | None = None
+    includes: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 class WorkerFactory(Protocol):

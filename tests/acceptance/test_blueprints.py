@@ -64,6 +64,14 @@ def test_checks_fails_with_the_authors_code_where_a_page_is_missing(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "pages.missing"
 
 
+def test_essay_is_written_by_agents_from_files(capsys: pytest.CaptureFixture[str]) -> None:
+    essay = _run(capsys, "blueprints/essay.lua", "--set", "topic=rain")["essay"]
+    assert essay.splitlines() == [
+        "Tea, a short essay on rain.",
+        "It is picked, dried and steeped, a hard thing.",
+    ]
+
+
 def test_retry_succeeds_at_the_third_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(capsys, "blueprints/retry.json") == {"answer": "attempt 3"}
 

@@ -76,10 +76,16 @@ return flow.seq { flow.seq {}, "b" }
 return flow.fail(nil, "'m'")
 --- 2: flow: no builder 'lau' — did you mean 'lua'?
 return flow.lau "a" [[ return 1 ]]
---- 2: flow: no builder 'quickly' — expected one of 'agent', 'agent_md', 'array', 'ask', 'assign', 'blueprint', 'branch', 'fail', 'fanout', 'fn', 'lit', 'loop', 'lua', 'null', 'operator', 'process', 'seq', 'sleep', 'step', 'sub', 'try'
+--- 2: flow: no builder 'quickly' — expected one of 'agent', 'agent_md', 'array', 'ask', 'assign', 'blueprint', 'branch', 'fail', 'fanout', 'file', 'fn', 'lit', 'loop', 'lua', 'null', 'operator', 'process', 'seq', 'sleep', 'step', 'sub', 'try'
 return flow.quickly {}
 --- 4: flow.blueprint: expected 'agents[2]' to be an agent (flow.lua, flow.process, flow.fn, …), got 5
 return flow.blueprint {
   id = "x", flow = flow.step { agent = "shout" },
   agents = { flow.fn "shout", 5 },
 }
+--- 2: flow.file: expected 'path' to be a string, got 5
+return flow.lua "a" (flow.file(5))
+--- 2: flow.lit: expected 'value' to be a plain value, got a flow.file
+return flow.assign { at = "ctx.a", value = flow.lit(flow.file "a.txt") }
+--- 2: flow.step: expected 'id' to be a string, got a flow.file
+return flow.step { agent = "a", id = flow.file "a.txt" }

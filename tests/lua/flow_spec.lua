@@ -52,7 +52,7 @@ end)
 
 it("flow.step names its agent", function()
   equal(flow.step { agent = flow.fn "f" }, { __swarm = "step", agent = "f" })
-  equal(flow.step { agent = flow.agent_md "agents/r.v.md" }.agent, "r.v")
+  equal(flow.step { agent = flow.agent_md "agents/r.v.md" }.agent, "agents/r.v.md")
 end)
 
 it("flow.step leaves the author's table alone", function()
@@ -136,7 +136,7 @@ it("flow lists its builders", function()
   local names = {}
   for name in pairs(flow) do names[#names + 1] = name end
   equal(table.concat(names, " "),
-    "agent agent_md array ask assign blueprint branch fail fanout fn lit loop lua null operator process seq sleep step sub try")
+    "agent agent_md array ask assign blueprint branch fail fanout file fn lit loop lua null operator process seq sleep step sub try")
 end)
 
 return spec.report()

@@ -164,14 +164,14 @@ def test_the_problems_of_every_part_come_together() -> None:
         "id": "NO",
         "agents": [{"name": "x", "kind": "nope"}, 3],
         "flow": seq(step("y", out=3), {"kind": "assign", "at": "$.a", "value": "ctx.a +"}),
-        "files": [],
+        "files": [1],
     }
     assert sorted(problem.partition(":")[0] for problem in problems(broken)) == [
         "agent.field_wrong",
         "agent.kind_unknown",
         "agent.unknown",
         "agent.unused",
-        "blueprint.field_unsupported",
+        "blueprint.field_wrong",
         "blueprint.id",
         "malformed",
         "malformed",

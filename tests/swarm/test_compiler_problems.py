@@ -38,7 +38,7 @@ def _shout(text: str) -> str:
 
 def _load(file: str) -> CompiledBlueprint:
     registry = Registry([FunctionFactory(), LuaFactory(), ProcessFactory()], plugins=False)
-    tools = Toolbox(InlineScripts(), {"shout": _shout})
+    tools = Toolbox(InlineScripts(), {"shout": _shout}, includes={"shared": Path("shared")})
     return anyio.run(partial(load_blueprint, file, registry=registry, tools=tools))
 
 
@@ -54,18 +54,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _write(case: Case, folder: Path, fix: Mapping[str, str]) -> None:
+    """Write the files of a case, with its mistake or without."""
+    (folder / "shared").mkdir()
+    for name, text in {case["file"]: case["text"], **case.get("with", {})}.items():
+        for wrong, right in fix.items():
+            text = text.replace(wrong, right)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    for name, data in case.get("bytes", {}).items():
+        (folder / name).write_bytes(bytes.fromhex(data))
+    for name, target in case.get("links", {}).items():
+        (folder / name).symlink_to(target)
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_mistake_is_one_sentence_on_its_line(case: Case, folder: Path) -> None:
-    (folder / case["file"]).write_text(case["text"], "utf-8")
+    _write(case, folder, {})
     assert _problems(case["file"]) == case["expect"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_without_the_mistake_there_is_no_problem(case: Case, folder: Path) -> None:
-    text = case["text"]
-    for wrong, right in case["fix"].items():
-        text = text.replace(wrong, right)
-    (folder / case["file"]).write_text(text, "utf-8")
+    _write(case, folder, case["fix"])
     assert _load(case["file"]).id
 
 

@@ -111,12 +111,24 @@ async def test_agents_of_every_kind(source: str, expected: dict[str, Any]) -> No
     assert expected.items() <= agent.items()
 
 
-async def test_an_agent_from_markdown_is_named_by_its_file() -> None:
+async def test_an_agent_from_markdown_is_named_by_the_path_of_its_file() -> None:
     source = "local a = flow.agent_md 'agents/reviewer.md' return { a, flow.step { agent = a } }"
     assert bare(await author(HEAD + source)) == [
         {"__swarm": "agent", "agent_md": "agents/reviewer.md"},
-        {"__swarm": "step", "agent": "reviewer"},
+        {"__swarm": "step", "agent": "agents/reviewer.md"},
     ]
+
+
+async def test_a_file_stands_where_a_text_may() -> None:
+    source = """return {
+      flow.lua 'a' (flow.file 'a.lua'),
+      flow.lua 'b' { source = 'x', extra = { flow.file 'b.txt' } },
+      flow.assign { at = 'ctx.a', value = { flow.file 'c.txt' } },
+    }"""
+    first, second, third = bare(await author(HEAD + source))
+    assert first["source"] == {"__swarm": "file", "path": "a.lua"}
+    assert second["extra"] == [{"__swarm": "file", "path": "b.txt"}]
+    assert third["value"] == [{"__swarm": "file", "path": "c.txt"}]
 
 
 async def test_an_agent_with_a_long_source_stands_on_the_line_of_its_name() -> None:
