@@ -143,8 +143,17 @@ class Replay:
             self.pausing = False
         elif kind == "run.interrupted":
             self.deaths += row["cause"] == "died"
-        elif kind == "run.finished" and not self.machine.done:
+        elif kind == "run.finished":
+            self._finished(row)
+
+    def _finished(self, row: Row) -> None:
+        machine = self.machine
+        if not machine.done:
             raise self._conflict("a run that goes on", "its end")
+        if machine.error is not None:
+            raise self._conflict(f"the failure {machine.error.code}", "the end of a success")
+        if digest_of(machine.result) != digest_of(row["ctx"]):
+            raise self._conflict("another final context", "the one that was recorded")
 
     def _step(self, kind: str, row: Row) -> None:
         if kind == "step.started":

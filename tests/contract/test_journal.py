@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from flowir.values import measure
 from swarm.core.run import ENDED
 from swarm.errors import Bug, Refused, SwarmError
 from swarm.ids import RunId
@@ -228,6 +229,20 @@ async def test_a_member_above_the_limit_is_refused_before_anything_is_kept(store
         store.journal.append(ONE, [note(2), note(3, value="x" * 200_000)])
     assert refused.value.code == "value.too_large"
     await keep(store, ONE, note(2, value="x" * 199_990))
+    assert await seqs(store, ONE) == [1, 2]
+
+
+async def test_a_member_of_just_the_limit_is_kept_and_one_byte_more_is_not(store: Store) -> None:
+    await keep(store, ONE, begun())
+    for more, length in ((0, 200_000), (1, 200_001)):
+        value = ["x" * (LIMITS.value_size - 10 + more)]
+        value.append("x" * (length - measure(value)[0] - measure(["", ""])[0] + measure([""])[0]))
+        assert measure(value)[0] == length
+        if more:
+            with pytest.raises(SwarmError, match="at most 200000 bytes, got 200001"):
+                store.journal.append(ONE, [note(3), note(4, value=value)])
+        else:
+            await keep(store, ONE, note(2, value=value))
     assert await seqs(store, ONE) == [1, 2]
 
 
