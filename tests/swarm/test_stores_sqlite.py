@@ -396,6 +396,32 @@ async def test_an_interrupt_in_a_transaction_spoils_nothing(
     store.close()
 
 
+async def test_a_disk_that_becomes_read_only_fails_and_the_store_opens_again(
+    tmp_path: Path, disk: WeakDisk
+) -> None:
+    """As a file system does that was mounted anew after an error, with its files open."""
+    store = opened(tmp_path, "full", "weak")
+    await keep(store, ONE, 1, 2)
+    disk.read_only = True
+    store.journal.append(ONE, [row(3)])
+    for _ in range(2):
+        with pytest.raises(SwarmError) as refused:
+            await store.journal.commit()
+        assert refused.value.code == "journal.failed"
+    assert store.journal.health == "failed"
+    assert await store.journal.heads() == {ONE: 2}
+    with pytest.raises(SwarmError, match="one that has failed"):
+        store.journal.append(TWO, [row(1)])
+    store.close()
+    with pytest.raises(Refused, match="expected a folder that a store can be kept in"):
+        opened(tmp_path, "full", "weak")
+    disk.read_only = False
+    store = opened(tmp_path, "full", "weak")
+    await keep(store, ONE, 3, 4)
+    assert await store.journal.verify(ONE) is None
+    store.close()
+
+
 async def test_all_who_share_a_commit_hear_that_it_failed(tmp_path: Path, disk: WeakDisk) -> None:
     store = opened(tmp_path, "full", "weak")
     await keep(store, ONE, 1, 1)

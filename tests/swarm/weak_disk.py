@@ -55,7 +55,8 @@ class WeakDisk(apsw.VFS):
 
     While `recording`, `points` has the disk after each operation. `fail_at` counts down
     operations; the one that meets 0 fails as `fault` says, and so do the `fail_for`
-    next ones. `operations` counts all.
+    next ones. `operations` counts all. While `read_only`, writes fail, and files open for
+    reading.
     """
 
     def __init__(self, name: str) -> None:
@@ -67,6 +68,7 @@ class WeakDisk(apsw.VFS):
         self.fail_at = -1
         self.fail_for = 1
         self.fault: Fault = "eio"
+        self.read_only = False
         self._files: dict[str, _File] = {}
         self._ghosts: Files = {}
         self._images: dict[str, tuple[int, bytes]] = {}
@@ -158,6 +160,10 @@ class WeakDisk(apsw.VFS):
 
 class _Handle(apsw.VFSFile):
     def __init__(self, disk: WeakDisk, path: str | None, name: Any, flags: list[int]) -> None:
+        if disk.read_only:
+            # What the system does itself: it opens for reading what cannot be written.
+            flags[0] &= ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+            flags[0] |= apsw.SQLITE_OPEN_READONLY
         super().__init__("", name, flags)
         self._disk = disk
         self._path = path or ""
@@ -170,6 +176,7 @@ class _Handle(apsw.VFSFile):
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         data = bytes(data)
+        self._refuse_read_only("write")
         if self._disk.fails():
             if self._disk.fault == "short":
                 half = data[: len(data) // 2]
@@ -179,7 +186,12 @@ class _Handle(apsw.VFSFile):
         super().xWrite(data, offset)
         self._disk.changed(self._path, ("write", offset, data))
 
+    def _refuse_read_only(self, what: str) -> None:
+        if self._disk.read_only:
+            raise _error("eio", what)
+
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
+        self._refuse_read_only("truncate")
         if self._disk.fails():
             raise _error(self._disk.fault, "truncate")
         super().xTruncate(newsize)

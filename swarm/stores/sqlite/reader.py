@@ -41,7 +41,11 @@ class Reader:
         """Leave the connections; those in use are left when their reads end."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close(True)
+            try:
+                self._idle.pop().close(True)
+            except apsw.Error:
+                # Nothing is owed to a disk that can only be read any more.
+                continue
 
     # -- events ------------------------------------------------------------------------
 
