@@ -164,4 +164,4 @@ def _layered(
             sentence = f"layer {one.factory.key!r} cannot be built: {type(e).__name__}: {e}"
             found = Finding("layer.broken", one.ask.at, sentence)
             raise BlueprintInvalid(blame.problems([found])) from e
-    return Stack(layers, *inner)
+    return Stack(layers, *inner, own=all(one.is_own for one in placed))

@@ -40,7 +40,7 @@ class Layering:
     def __init__(
         self,
         host: LayerHost,
-        factories: Iterable[LayerFactory[Any]] = (),
+        factories: Sequence[LayerFactory[Any]] = (),
         base: Sequence[Any] = (),
         *,
         plugins: bool = True,
@@ -49,6 +49,8 @@ class Layering:
         self._plugins = Plugins[LayerFactory[Any]](
             GROUP if plugins else None, lambda factory: factory.key
         )
+        # The host's own layers, which keep what layers promise.
+        self.own = frozenset(factory.key for factory in factories)
         for factory in factories:
             self.register(factory)
         self.base: tuple[LayerAsk, ...] = ()
@@ -92,6 +94,7 @@ class Placed(NamedTuple):
     params: BaseModel
     site: Site
     ask: LayerAsk
+    is_own: bool
 
     def use(self) -> LayerUse:
         """Return it as people read it: with the parameters that were given."""
@@ -186,7 +189,7 @@ class _Planner:
                 ask.origin == "host",
             )
             self._judge(factory, params, site, ask)
-            yield Placed(factory, params, site, ask)
+            yield Placed(factory, params, site, ask, factory.key in self._layering.own)
 
     def _passes_over(self, factory: LayerFactory[Any], ask: LayerAsk, spec: AgentSpec) -> bool:
         named = ask.agents is not None or ask.origin == "agent"

@@ -9,7 +9,7 @@ held against the contract again, by whoever asked: a layer is bound by it as wel
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from flowir.errors import WorkerFailure, shorten
@@ -17,13 +17,18 @@ from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
 from swarm.core.answers import kept, worker_error
 from swarm.ports.layer import Layer, LayerCall, Next
-from swarm.ports.worker import Call, Outcome, StepLink, Worker
+from swarm.ports.worker import Call, KeptOutcome, Outcome, StepLink, Worker
 
 __all__ = ("Stack",)
 
 
 class Stack:
-    """A worker inside its layers; *layers* are keys and layers, outermost first."""
+    """A worker inside its layers; *layers* are keys and layers, outermost first.
+
+    Shape: with *own* layers, the host's, nothing is done twice: they raise what they promise
+    to raise, and change no value in place. So an answer that they pass on is not admitted
+    again; one that they change is.
+    """
 
     __slots__ = ("_outermost",)
 
@@ -33,10 +38,12 @@ class Stack:
         worker: Worker,
         limits: Limits,
         contract: Contract | None = None,
+        *,
+        own: bool = False,
     ) -> None:
-        way = _bottom(worker, limits, contract)
+        way = _bottom(worker, limits, contract, KeptOutcome if own else Outcome)
         for key, layer in reversed(list(layers)):
-            way = _around(key, layer, way)
+            way = _within(layer, way) if own else _around(key, layer, way)
         self._outermost = way
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
@@ -44,7 +51,7 @@ class Stack:
         return await self._outermost(LayerCall.of(call, link))
 
 
-def _bottom(worker: Worker, limits: Limits, contract: Contract | None) -> Next:
+def _bottom(worker: Worker, limits: Limits, contract: Contract | None, made: type[Outcome]) -> Next:
     async def bottom(call: LayerCall) -> Outcome:
         try:
             outcome = await worker(call, call.link)
@@ -52,9 +59,16 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None) -> Next:
             raise
         except Exception as error:
             raise worker_error(error) from error
-        return await kept(outcome, call.agent, limits, contract)
+        return await kept(outcome, call.agent, limits, contract, made)
 
     return bottom
+
+
+def _within(layer: Layer, next: Next) -> Next:
+    def within(call: LayerCall) -> Coroutine[Any, Any, Outcome]:
+        return layer(call, next)
+
+    return within
 
 
 def _around(key: str, layer: Layer, next: Next) -> Next:

@@ -17,7 +17,7 @@ from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
 from flowir.values import measure
 from swarm.blueprint.contract import Breach, Contract
-from swarm.ports.worker import Call, CostlyFailure, Outcome, StepLink, Usage, Worker
+from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 
 __all__ = ("Answer", "ask", "kept", "timed_out", "worker_error")
 
@@ -53,13 +53,22 @@ async def ask(
     return Answer(Success(outcome.value), outcome.parts, outcome.usage)
 
 
-async def kept(outcome: Any, agent: str, limits: Limits, contract: Contract | None) -> Outcome:
+async def kept(
+    outcome: Any,
+    agent: str,
+    limits: Limits,
+    contract: Contract | None,
+    made: type[Outcome] = Outcome,
+) -> Outcome:
     """Take what a worker returned through the door, and hold it against the contract.
 
+    What was kept already is not looked at again.
     Raises: WorkerFailure (permanent), where it is no Outcome, or not of JSON;
     CostlyFailure, where it is not what the agent promised.
     """
-    outcome = _admitted(outcome, agent, limits)
+    if type(outcome) is KeptOutcome:
+        return outcome
+    outcome = _admitted(outcome, agent, limits, made)
     breach = None if contract is None else await _held(contract.answer, outcome.value)
     if breach is not None:
         raise CostlyFailure(*_broken(breach), usage=outcome.usage)
@@ -87,7 +96,7 @@ def worker_error(error: Exception) -> WorkerFailure:
     return WorkerFailure("worker.error", _line(f"{type(error).__name__}: {error}"))
 
 
-def _admitted(outcome: Any, agent: str, limits: Limits) -> Outcome:
+def _admitted(outcome: Any, agent: str, limits: Limits, made: type[Outcome]) -> Outcome:
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)
@@ -101,7 +110,7 @@ def _admitted(outcome: Any, agent: str, limits: Limits) -> Outcome:
         place = f" at {refused.at}" if refused.at else ""
         said = f"the answer of {agent!r}{place}: {refused.message}"
         raise WorkerFailure(refused.code, said, True) from refused
-    return Outcome(value, parts, outcome.usage)
+    return made(value, parts, outcome.usage)
 
 
 def _failed(failure: WorkerFailure, limits: Limits) -> Failure:

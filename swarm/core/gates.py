@@ -50,7 +50,9 @@ class Gates:
 
     def enter(self, ticket: Ticket) -> bool:
         """Take the places now, if they are free and nobody waits for one of them."""
-        if any(self._wanted[name] for name, _ in ticket.needs) or not self._has_room(ticket):
+        if self._waiting and any(self._wanted[name] for name, _ in ticket.needs):
+            return False
+        if not self._has_room(ticket):
             return False
         self.take(ticket)
         return True
@@ -82,11 +84,15 @@ class Gates:
         ticket.inside = False
         for name, _ in ticket.needs:
             self._taken[name] -= 1
-        while self._call_next():
+        while self._waiting and self._call_next():
             pass
 
     def _has_room(self, ticket: Ticket) -> bool:
-        return all(self._taken[name] < limit for name, limit in ticket.needs)
+        # Written out: it is asked for every attempt, and mostly of one gate.
+        for name, limit in ticket.needs:  # noqa: SIM110
+            if self._taken[name] >= limit:
+                return False
+        return True
 
     def _call_next(self) -> bool:
         """Let the next one in; its run has its next turn after the others."""

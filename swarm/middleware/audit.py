@@ -7,7 +7,9 @@ before its worker is asked or instead of its answer.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import anyio
 
@@ -23,6 +25,7 @@ __all__ = ("AUDIT", "AuditLayer", "AuditParams")
 
 _LOGGER = logging.getLogger(__name__)
 _VERB = "do"
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # How long the entry of a cancelled step may hold up the cancellation.
 _LAST_WORD_S = 2.0
 
@@ -45,50 +48,45 @@ class AuditLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
         given = digest_of(call.input)
-        await self._append(call, "begun", given)
+        await self._keep(self._entry(call, "begun", given))
         try:
             outcome = await next(call)
         except WorkerFailure as failure:
             said = {"code": failure.code, "message": self._secrets.text(failure.message)}
-            await self._append(call, "failed", given, None, said)
+            await self._keep(self._entry(call, "failed", given, None, said))
             raise
         except anyio.get_cancelled_exc_class():
             with self._host.clock.deadline(_LAST_WORD_S) as scope:
                 scope.shield = True
-                await self._append(call, "cancelled", given)
+                await self._keep(self._entry(call, "cancelled", given))
             raise
-        await self._append(call, "done", given, digest_of(outcome.value))
+        await self._keep(self._entry(call, "done", given, digest_of(outcome.value)))
         return outcome
 
-    async def _append(
+    def _entry(
         self,
         call: LayerCall,
         decision: str,
         given: str,
         gave: str | None = None,
-        detail: dict[str, Any] | None = None,
-    ) -> None:
-        host = self._host
-        entry = AuditEntry(
-            host.clock.wall(),
-            self._actor,
-            _VERB,
-            decision,
-            call.run_id,
-            call.key,
-            call.attempt,
-            given,
-            gave,
-            detail or {},
+        detail: Mapping[str, Any] = _NOTHING,
+    ) -> AuditEntry:
+        at_s = self._host.clock.wall()
+        run, step, attempt = call.run_id, call.key, call.attempt
+        return AuditEntry(
+            at_s, self._actor, _VERB, decision, run, step, attempt, given, gave, detail
         )
+
+    async def _keep(self, entry: AuditEntry) -> None:
         try:
-            if host.audit is None:
+            log = self._host.audit
+            if log is None:
                 raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
-            await host.audit.append(entry)
+            await log.append(entry)
         except Exception as error:
-            _LOGGER.error("run %s step %s is not audited: %s", call.run_id, call.key, error)
-            if self._strict and decision != "cancelled":
-                said = f"{call.agent!r}: expected its audit entry to be kept, got: {error}"
+            _LOGGER.error("run %s step %s is not audited: %s", entry.run, entry.step, error)
+            if self._strict and entry.decision != "cancelled":
+                said = f"{self._actor}: expected its audit entry to be kept, got: {error}"
                 raise WorkerFailure("audit.failed", said) from error
 
 

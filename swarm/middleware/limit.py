@@ -42,15 +42,20 @@ class _Queue:
     def __init__(self) -> None:
         self.gates = Gates()
         self.next_s = float("-inf")
+        self.waiting = 0
+
+    def may_begin(self, now_s: float, spacing_s: float, burst: int) -> bool:
+        """Let one more begin now, if its time has come."""
+        due_s = max(self.next_s, now_s - spacing_s * (burst - 1))
+        if due_s > now_s:
+            return False
+        self.next_s = due_s + spacing_s
+        return True
 
     async def pace(self, clock: Clock, spacing_s: float, burst: int) -> None:
         """Wait until one more may begin."""
-        now = clock.monotonic()
-        # After a rest, as many as the burst are behind their time already.
-        due = max(self.next_s, now - spacing_s * (burst - 1))
-        if due > now:
-            await clock.sleep(due - now)
-        self.next_s = due + spacing_s
+        while not self.may_begin(now_s := clock.monotonic(), spacing_s, burst):
+            await clock.sleep(self.next_s - now_s)
 
 
 # The queues whose places this task holds: an agent that asks another one goes on with its
@@ -71,8 +76,11 @@ class LimitLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on when it is its turn."""
         run, gates = RunId(call.run_id), self._queue.gates
-        if self._spacing_s is not None:
-            await self._paced(run, self._spacing_s)
+        spacing_s = self._spacing_s
+        if spacing_s is not None:
+            now_s, queue = self._clock.monotonic(), self._queue
+            if queue.waiting or not queue.may_begin(now_s, spacing_s, self._burst):
+                await self._paced(run, spacing_s)
         inside = _INSIDE.get()
         if not self._needs or self._queue in inside:
             return await next(call)
@@ -88,13 +96,15 @@ class LimitLayer:
 
     async def _paced(self, run: RunId, spacing_s: float) -> None:
         """Wait for the next beginning; one waits at a time, the others by their turns."""
-        gates = self._queue.gates
+        queue = self._queue
         ticket = Ticket(run, ((_PACE, 1),))
+        queue.waiting += 1
         try:
-            await gates.wait(ticket)
-            await self._queue.pace(self._clock, spacing_s, self._burst)
+            await queue.gates.wait(ticket)
+            await queue.pace(self._clock, spacing_s, self._burst)
         finally:
-            gates.leave(ticket)
+            queue.waiting -= 1
+            queue.gates.leave(ticket)
 
 
 def _problems(params: LimitParams, site: Site) -> Iterable[FieldProblem]:

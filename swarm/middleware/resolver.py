@@ -92,10 +92,14 @@ class ResolverLayer:
         function = self._functions[name]
         about = {"input": input, "agents": [_shown(spec) for spec in self._others]}
         said: Any
-        if inspect.iscoroutinefunction(function):
-            said = await function(about)
-        else:
-            said = await to_thread.run_sync(function, about, abandon_on_cancel=True)
+        try:
+            if inspect.iscoroutinefunction(function):
+                said = await function(about)
+            else:
+                said = await to_thread.run_sync(function, about, abandon_on_cancel=True)
+        except Exception as error:
+            wrong = f"function {name!r}: {type(error).__name__}: {error}"
+            raise WorkerFailure("resolver.choice", wrong) from error
         if said is None:
             return None
         found = said if isinstance(said, dict) else {"agent": said}

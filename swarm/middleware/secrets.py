@@ -34,8 +34,9 @@ _LOOKS: Final = (
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,30}-----",
     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,100}:[^\s:/@]{1,200}@",
 )
-# What one of them must contain: a text without any is not searched.
-_HINTS: Final = ("sk-", "gh", "xox", "A", "eyJ", "earer ", "EARER ", "-----BEGIN", "://")
+# What one of them must contain; the shortest is longer than `_SHORT`.
+_HINT: Final = re.compile(r"sk-|gh[pousr_]|github|xox|AKIA|ASIA|AIza|eyJ|(?i:earer )|-----B|://")
+_SHORT: Final = 8
 
 
 class Secrets:
@@ -45,7 +46,8 @@ class Secrets:
         own = list(patterns)
         self._keys = KEYS | {_plain(key) for key in keys}
         self._pattern = re.compile("|".join((*_LOOKS, *own)))
-        self._hints = () if own else _HINTS
+        self._short = -1 if own else _SHORT
+        self._hint = re.compile("") if own else _HINT
         self._known: dict[str, bool] = {}
 
     def hidden(self, value: Any) -> Any:
@@ -60,34 +62,52 @@ class Secrets:
         if kind is dict:
             return self._object(value)
         if kind is list:
-            items = [self.hidden(item) for item in value]
-            same = all(new is old for new, old in zip(items, value, strict=True))
-            return value if same else items
+            return self._array(value)
         return value
 
     def text(self, text: str) -> str:
         """Return *text* with what looks like a secret replaced."""
-        if self._hints and not any(hint in text for hint in self._hints):
+        if len(text) <= self._short or self._hint.search(text) is None:
             return text
         return self._pattern.sub(MASK, text)
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] | None = None
+        short, known = self._short, self._known
         for name, member in value.items():
-            new = MASK if self._is_key(name) and member is not None else self.hidden(member)
+            is_key = known.get(name)
+            if is_key is None:
+                is_key = self._is_key(name)
+            if is_key and member is not None:
+                new: Any = MASK
+            elif type(member) is str and len(member) <= short:
+                continue
+            else:
+                new = self.hidden(member)
             if new is not member:
                 if found is None:
                     found = dict(value)
                 found[name] = new
         return value if found is None else found
 
+    def _array(self, value: list[Any]) -> list[Any]:
+        found: list[Any] | None = None
+        short = self._short
+        for i, item in enumerate(value):
+            if type(item) is str and len(item) <= short:
+                continue
+            new = self.hidden(item)
+            if new is not item:
+                if found is None:
+                    found = list(value)
+                found[i] = new
+        return value if found is None else found
+
     def _is_key(self, name: str) -> bool:
-        known = self._known.get(name)
-        if known is None:
-            if len(self._known) > 10_000:
-                self._known.clear()
-            known = self._known[name] = _plain(name) in self._keys
-        return known
+        if len(self._known) > 10_000:
+            self._known.clear()
+        found = self._known[name] = _plain(name) in self._keys
+        return found
 
 
 def _plain(name: str) -> str:

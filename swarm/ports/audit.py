@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ("AuditEntry", "AuditLog")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One act, or one decision about one.
 
     Shape: `actor` is who (`agent:writer`, `operator:ada`), `verb` what (`do`, for a step),
@@ -29,7 +28,7 @@ class AuditEntry:
     attempt: int | None = None
     input: str | None = None
     output: str | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    detail: Mapping[str, Any] = MappingProxyType[str, Any]({})
 
 
 class AuditLog(Protocol):

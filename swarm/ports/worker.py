@@ -19,6 +19,7 @@ __all__ = (
     "CostlyFailure",
     "FieldProblem",
     "Holding",
+    "KeptOutcome",
     "Outcome",
     "StepLink",
     "Toolbox",
@@ -70,6 +71,15 @@ class Outcome:
     value: Any
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = Usage()
+
+
+class KeptOutcome(Outcome):
+    """An outcome that passed the door and kept its agent's promises, and is held by nobody else.
+
+    Made by whoever checked it; what is done to it makes another Outcome, to be checked anew.
+    """
+
+    __slots__ = ()
 
 
 Holding: TypeAlias = AbstractAsyncContextManager[None]

@@ -145,6 +145,34 @@ async def test_a_layer_cannot_give_what_the_agent_does_not_promise() -> None:
     assert "'PASS!'" in outcome.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("odd", "layer", "seen"), [(True, "audit", []), (True, "seeing", []), (False, "seeing", [1])]
+)
+async def test_what_is_not_json_gets_neither_into_a_stack_nor_out_of_it(
+    odd: bool, layer: str, seen: list[Any]
+) -> None:
+    found: list[Any] = []
+
+    class Seeing:
+        def __init__(self, params: Nothing, site: Site) -> None: ...
+
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            found.append((await next(call)).value)
+            return Outcome({1, 2})
+
+    async def work(value: object) -> object:
+        return {"odd": {1, 2}} if odd else value
+
+    bench = Bench(functions={"work": work})
+    async with bench.host() as host:
+        host.layer(LayerFactory("seeing", 1, Nothing, Seeing))
+        made = document({"work": {}}, step("work"), [layer])
+        outcome = await (await host.start(await host.load(made), {"given": 1})).wait()
+    assert outcome.error is not None
+    assert "malformed" in (outcome.error["code"], outcome.error["cause_code"])
+    assert found == seen
+
+
 # -- order, through a run ------------------------------------------------------------------
 
 

@@ -106,7 +106,7 @@ async def test_a_function_that_names_nobody_fails_the_step() -> None:
         outcome, _ = await resolved(name, by_name, function="choose")
         assert outcome.error["cause_code"] == "resolver.choice"
     outcome, _ = await resolved({}, by_size, function="choose")
-    assert outcome.error["cause_code"] == "layer.failed"
+    assert outcome.error["cause_code"] == "resolver.choice"
 
 
 @pytest.mark.parametrize(

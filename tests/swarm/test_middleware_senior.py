@@ -98,6 +98,15 @@ async def test_it_may_fail_or_be_kept() -> None:
     assert outcome.error["cause_code"] == "worker.error"
 
 
+async def test_an_override_keeps_the_promise_of_the_agent() -> None:
+    operators = seat({"decision": "override", "value": "PERHAPS"})
+    bench = Bench(operators=operators, functions={"work": Flaky(9)})
+    agents = {"work": {"verdict": ["PASS", "BLOCKED"]}}
+    outcome = await bench.run([{"use": "senior", "to": "ada"}], agents=agents)
+    assert outcome.error is not None
+    assert "'PERHAPS'" in outcome.error["message"]
+
+
 def says(value: Any) -> Callable[[Any], Any]:
     async def work(given: object) -> object:
         return value
