@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from flowir.errors import Problem, shorten
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 
-__all__ = ("LayerAsk", "LayerUse", "asks_of")
+__all__ = ("MOST", "LayerAsk", "LayerUse", "asks_of")
+
+# Layers call each other: three lists of so many stay far within what the interpreter nests.
+MOST: Final = 16
 
 # By whom it is asked for: what says around which agents it stands.
 _CHOOSING: Mapping[str, tuple[str, ...]] = {
@@ -64,6 +67,10 @@ def asks_of(layers: Any, at: str, origin: str) -> Iterator[LayerAsk | Problem]:
     """
     if not is_array(layers):
         yield _wrong(at, "an array of layers", layers)
+        return
+    if len(layers) > MOST:
+        sentence = f"expected at most {MOST} layers, got {len(layers)}"
+        yield Problem("layer.too_many", at, sentence)
         return
     for i, item in enumerate(layers):
         yield from _ask(item, inside(at, i), origin)

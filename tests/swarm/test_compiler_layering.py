@@ -168,6 +168,10 @@ WRONG: dict[str, tuple[Any, str]] = {
         [{"use": "retry", "delay_s": 2, "max_delay_s": 1}],
         "layer.field_wrong: $.layers[0].delay_s: expected at most 'max_delay_s' (1), got 2",
     ),
+    "too many": (
+        ["audit"] * 17,
+        "layer.too_many: $.layers: expected at most 16 layers, got 17",
+    ),
     "twice": (
         ["retry", "retry"],
         "layer.twice: $.layers[1]: expected layer 'retry' once, got it again",
@@ -320,3 +324,17 @@ def test_the_layers_of_a_project_stand_around_what_run_runs(
         code = invoke(["run", "./l.lua", "--store", ":memory:"])
         assert code == 1
         assert capsys.readouterr().err.count("retry: try") == tries
+
+
+def test_a_rerun_has_the_layers_that_its_project_has_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lua = 'local flow = require "flow"\nlocal a = flow.lua "a" [[ swarm.fail("no.way", "no") ]]\n'
+    lua += 'return flow.blueprint { id = "l", agents = { a }, flow = flow.step { agent = a } }'
+    (tmp_path / "l.lua").write_text(lua)
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["run", "./l.lua", "--run-id", "first"]) == 1
+    assert "retry: try" not in capsys.readouterr().err
+    (tmp_path / "swarm.toml").write_text("[layers]\nretry = { delay_s = 0 }\n")
+    assert invoke(["runs", "rerun", "first", "--from", "$"]) == 1
+    assert capsys.readouterr().err.count("retry: try") == 2

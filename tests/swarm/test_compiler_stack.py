@@ -173,6 +173,13 @@ async def test_what_is_not_json_gets_neither_into_a_stack_nor_out_of_it(
     assert found == seen
 
 
+async def test_as_many_layers_as_there_may_be_still_work() -> None:
+    lua = {"use": "lua", "source": "return swarm.next(input)"}
+    bench = Bench(base=[lua] * 16, functions={"work": Flaky(0)})
+    outcome = await bench.run([lua] * 16, agents={"work": {"layers": [lua] * 16}})
+    assert outcome.ctx["out"] == 1
+
+
 # -- order, through a run ------------------------------------------------------------------
 
 
