@@ -282,6 +282,22 @@ def children(node: Node) -> Iterator[tuple[str, Node]]:
             assert_never(node)
 
 
+def places_of(flow: Flow) -> dict[str, str]:
+    """Return the place of each node that has an id.
+
+    >>> places_of(Flow(Seq(children=(Seq(children=(), id="a"),), id="all")))
+    {'all': '$', 'a': '$.children[0]'}
+    """
+    found: dict[str, str] = {}
+    todo: list[tuple[str, Node]] = [("$", flow.root)]
+    while todo:
+        place, node = todo.pop()
+        if node.id is not None:
+            found[node.id] = place
+        todo += ((place + rest, child) for rest, child in children(node))
+    return found
+
+
 def subexpressions(expr: Expr) -> Iterator[tuple[str, Expr]]:
     """Yield the expressions directly inside *expr*, each with the rest of its place."""
     for name, spec in OP_FIELDS[expr["op"]].items():

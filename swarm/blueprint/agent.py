@@ -24,6 +24,7 @@ COMMON_FIELDS = frozenset(
         "instructions",
         "extra",
         "reserve",
+        "budget",
         "concurrency",
         "skills",
         "layers",

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flowir.nodes import Flow
+from flowir.nodes import Flow, places_of
 from swarm.blueprint.agent import AgentSpec
-from swarm.blueprint.budget import Budget
+from swarm.blueprint.budget import Budget, unknown_slices
 from swarm.blueprint.contract import Contract
 from swarm.blueprint.inputs import first_context
 from swarm.blueprint.layers import LayerUse
 from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
-from swarm.errors import Place
+from swarm.errors import Place, Refused
 
 __all__ = ("CompiledBlueprint", "Doer")
 
@@ -64,9 +64,26 @@ class CompiledBlueprint:
         return first_context(self.document.get("inputs"), input, self.flow.limits)
 
     def budget(self, given: Budget | None = None) -> Budget | None:
-        """Return what a run of it may use, where its starter gave a budget as well."""
+        """Return what a run of it may use, where its starter gave a budget as well.
+
+        Raises: Refused (budget.malformed), for a slice of what the blueprint does not have.
+        """
+        if given is not None:
+            self._check_slices(given)
         own = self.document.get("limits", {}).get("budget")
-        return given if own is None else Budget.of(own).within(given)
+        budget = given if own is None else Budget.of(own).within(given)
+        agents = {
+            name: spec.settings["budget"]
+            for name, spec in self.agents.items()
+            if spec.settings.get("budget")
+        }
+        return Budget.of({"agents": agents, "warn_at": 1.0}).within(budget) if agents else budget
+
+    def _check_slices(self, given: Budget) -> None:
+        nodes = places_of(self.flow) if given.nodes else ()
+        for what, name, said, hint in unknown_slices(given.to_wire(), self.agents, nodes):
+            more = f" — {hint}" if hint else ""
+            raise Refused("budget.malformed", f"budget.{what}.{name}: {said}{more}")
 
     @property
     def events(self) -> int:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from flowir.errors import Problem
 from flowir.limits import DEFAULT_LIMITS
-from swarm.blueprint.budget import Budget
+from swarm.blueprint.budget import Budget, Slice
 from swarm.blueprint.sentences import problems_of
 from swarm.blueprint.shapes import is_array, is_object
 
@@ -119,6 +119,7 @@ class AgentModel(_Strict):
     instructions: str = ""
     extra: dict[str, Any] = {}
     reserve: ReserveModel = ReserveModel()
+    budget: Slice = Slice()
     concurrency: Annotated[int, Field(ge=1)] | None = None
     skills: list[_Text] = []
     layers: list[Any] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -12,16 +12,18 @@ from flowir.errors import Problem as Finding
 from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.values import private_copy
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.budget import unknown_slices
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.contract import Contract, contracts_of
 from swarm.blueprint.inputs import inputs_problems
 from swarm.blueprint.model import VERSION, model_problems
+from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_object
 from swarm.blueprint.texts import expand_texts
 from swarm.compiler.agents import Roster
 from swarm.compiler.blame import Blame
-from swarm.compiler.flow import ROOT, flow_problems, refs_of
+from swarm.compiler.flow import ROOT, flow_problems, ids_of, refs_of
 from swarm.compiler.layering import Placed, plan_layers
 from swarm.compiler.references import Gathered
 from swarm.compiler.registry import Registry
@@ -87,6 +89,7 @@ def compile_document(
     roster.called |= plan.called
     findings += roster.problems(refs, registry, tools, told=told, is_unsure=is_unsure)
     findings += plan.problems
+    findings += _slice_problems(document, names.values(), flow)
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
@@ -120,6 +123,18 @@ def compile_document(
 def _inputs(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     inputs = document.get("inputs")
     return inputs if is_object(inputs) else None
+
+
+def _slice_problems(
+    document: Mapping[str, Any], agents: Iterable[str], flow: Any
+) -> Iterator[Finding]:
+    """Find the slices of the budget that are for nobody and nothing."""
+    at, budget = "$.limits.budget", document.get("limits")
+    budget = budget.get("budget") if is_object(budget) else None
+    if is_object(budget):
+        slices = {name: part for name, part in budget.items() if is_object(part)}
+        for what, name, said, hint in unknown_slices(slices, agents, ids_of(flow)):
+            yield Finding("budget.slice", inside(inside(at, what), name), said, hint)
 
 
 def _canonical(document: Mapping[str, Any], flow: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.compiler.repair import repaired
 
-__all__ = ("ROOT", "flow_problems", "refs_of")
+__all__ = ("ROOT", "flow_problems", "ids_of", "refs_of")
 
 ROOT = "$.flow"
 
@@ -33,15 +33,26 @@ def flow_problems(flow: Any, *, inputs: Mapping[str, Any] | None) -> list[Proble
 
 def refs_of(flow: Any) -> Iterator[tuple[str, str]]:
     """Yield place and name of every step's ref; the flow may be malformed elsewhere."""
-    todo: list[tuple[str, Any]] = [(ROOT, flow)]
-    while todo:
-        at, node = todo.pop()
-        if not is_object(node):
-            continue
+    for at, node in _nodes(flow):
         ref = node.get("ref") if node.get("kind") == "step" else None
         if isinstance(ref, str):
             yield inside(at, "ref"), ref
-        todo += reversed(list(_inner(node, at)))
+
+
+def ids_of(flow: Any) -> Iterator[str]:
+    """Yield the id of every node that has one; the flow may be malformed elsewhere."""
+    for _, node in _nodes(flow):
+        if isinstance(node.get("id"), str):
+            yield node["id"]
+
+
+def _nodes(flow: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    todo: list[tuple[str, Any]] = [(ROOT, flow)]
+    while todo:
+        at, node = todo.pop()
+        if is_object(node):
+            yield at, node
+            todo += reversed(list(_inner(node, at)))
 
 
 def _inner(node: Mapping[str, Any], at: str) -> Iterator[tuple[str, Any]]:

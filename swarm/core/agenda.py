@@ -92,6 +92,7 @@ class Agenda:
         for asked in past.asked():
             terms = self.terms.of(asked.dispatch.ref)
             attempt = Attempt(asked.dispatch, terms, now_s, asked.delay_s(wall_s))
+            self._account(attempt)
             self._asked[asked.dispatch.key] = attempt
             self._waiting.append(attempt)
         for row in past.waits():
@@ -175,6 +176,7 @@ class Agenda:
             self._log.append([rows.retrying(dispatch)])
         terms = self.terms.of(dispatch.ref)
         attempt = Attempt(dispatch, terms, self._clock.monotonic(), dispatch.delay_s)
+        self._account(attempt)
         self._asked[dispatch.key] = attempt
         return attempt
 
@@ -223,7 +225,7 @@ class Agenda:
         attempt.started = attempt.open = True
         attempt.began_s = self._clock.monotonic()
         number, most = attempt.dispatch.attempt, attempt.terms.most
-        attempt.refused = self.meter.reserve(number, most, self.used_s())
+        attempt.refused = self.meter.reserve(attempt.accounts, number, most, self.used_s())
         self._warn()
 
     def take_slot(self) -> None:
@@ -236,10 +238,15 @@ class Agenda:
 
     # -- the budget --------------------------------------------------------------------
 
+    def _account(self, attempt: Attempt) -> None:
+        """Find out what an attempt is on the account of."""
+        dispatch = attempt.dispatch
+        attempt.accounts = self.meter.accounts(dispatch.ref, dispatch.key)
+
     def _settle(self, attempt: Attempt, used: Usage) -> None:
         """Count what an attempt used."""
         if attempt.refused is None:
-            self.meter.settle(attempt.terms.most, used)
+            self.meter.settle(attempt.accounts, attempt.terms.most, used)
             self._warn()
 
     def _warn(self) -> None:

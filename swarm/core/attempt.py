@@ -5,6 +5,7 @@ from __future__ import annotations
 from anyio import CancelScope
 
 from flowir.effects import Dispatch, Failure
+from swarm.core.accounts import Accounts
 from swarm.core.gates import Ticket
 from swarm.core.terms import Terms
 
@@ -18,12 +19,14 @@ class Attempt:
     once its `step.started` is written; `open` while its worker may say something; `scope`
     while something is awaited for it; `resting` counts its waits for people and the clock;
     `refused` is how it fails at once, where the run's budget has nothing left for it;
-    `children` counts the runs that it has begun; `ticket` is what it needs of the gates.
+    `accounts` is what it counts for; `children` counts the runs that it has begun; `ticket`
+    is what it needs of the gates.
     Units: `due_s` and `began_s` in seconds of the Clock port, `delay_s` what is left to wait
     before it starts.
     """
 
     __slots__ = (
+        "accounts",
         "began_s",
         "children",
         "delay_s",
@@ -48,6 +51,7 @@ class Attempt:
         self.wanted = True
         self.started = False
         self.open = False
+        self.accounts: Accounts = ()
         self.refused: Failure | None = None
         self.resting = 0
         self.children = 0

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from flowir.errors import WorkerFailure
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.accounts import Accounts, Spent
 from swarm.core.attempt import Attempt
 from swarm.core.log import RunLog
-from swarm.core.meter import Meter, Spent
 from swarm.core.run import ENDED, RunOutcome
 from swarm.core.waits import Waits
 from swarm.errors import SwarmError
@@ -32,7 +32,8 @@ _FINAL = frozenset({"budget.exhausted", "journal.too_long"})
 class Child:
     """A child to be carried: who it is, whose, and on whose account.
 
-    `parent` is run, key and attempt; `waits` is to be told when the child begins and
+    `parent` is run, key and attempt; `accounts` is what its
+    parent's attempt counts for; `waits` is to be told when the child begins and
     ceases to wait for people; `rests` tells whether the parent only rests, when the
     parent's task is cancelled.
     """
@@ -41,7 +42,7 @@ class Child:
     parent: Mapping[str, Any]
     blueprint: CompiledBlueprint
     input: Any
-    meter: Meter
+    accounts: Accounts
     waits: Callable[[bool], Awaitable[None]]
     rests: Callable[[], bool]
 
@@ -72,13 +73,11 @@ class Children:
     def __init__(
         self,
         log: RunLog,
-        meter: Meter,
         waits: Waits,
         host: ChildHost | None,
         rests: Callable[[], bool],
     ) -> None:
         self._log = log
-        self._meter = meter
         self._waits = waits
         self._host = host
         self._rests = rests
@@ -123,7 +122,7 @@ class Children:
             {"run": self._log.run_id, "key": at[0], "attempt": at[1]},
             blueprint,
             input,
-            self._meter,
+            attempt.accounts,
             waits,
             self._rests,
         )

@@ -91,7 +91,7 @@ class Driver:
     ) -> None:
         self._past = past
         if past is None:
-            machine, meter = Machine(blueprint.flow, input), Meter(budget)
+            machine, meter = Machine(blueprint.flow, input), Meter(budget, blueprint.flow)
             machine.fuel = meter.fuel(machine.fuel)
             parent = None if child is None else child.parent
             # The machine's copy of the input: written down before the machine starts.
@@ -100,7 +100,7 @@ class Driver:
         else:
             machine, meter = past.machine, past.meter
         if child is not None:
-            meter.join(child.meter)
+            meter.join(child.accounts)
         self._log = log
         self._gates = Gates() if gates is None else gates
         self._waits = Waits(log, clock, self)
@@ -122,7 +122,7 @@ class Driver:
             clock=clock,
             gates=self._gates,
             waits=self._waits,
-            children=Children(log, meter, self._waits, children, lambda: agenda.parked),
+            children=Children(log, self._waits, children, lambda: agenda.parked),
             table=table,
         )
         self._clock = clock

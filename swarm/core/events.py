@@ -261,6 +261,8 @@ class StepFailed(_StepRow):
     message: str
     permanent: bool
     data: Any
+    tokens: int
+    cost: float
     duration_s: float
 
 
@@ -303,10 +305,15 @@ class ChildEnded(_StepRow):
 
 
 class BudgetWarning(_Row):
-    """The run has used the share of a limit at which it says so; once for each limit."""
+    """The run has used the share of a limit at which it says so; once for each limit.
+
+    `slice` is the part of the budget that has the limit (`agents.writer`, `nodes.research`);
+    None: the run's own.
+    """
 
     kind: Literal["budget.warning"]
     of: str
+    slice: str | None
     used: float
     limit: float
 

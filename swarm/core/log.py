@@ -100,7 +100,8 @@ class RunLog:
         self._warn_at = _NEVER
         used, most = self._seq, self._most
         _LOGGER.warning("run %s has %d events of the %d that it may have", self.run_id, used, most)
-        self.append([{"kind": "budget.warning", "of": "events", "used": used, "limit": most}])
+        about = {"of": "events", "slice": None, "used": used, "limit": most}
+        self.append([{"kind": "budget.warning", **about}])
 
     @property
     def full(self) -> bool:

@@ -91,7 +91,7 @@ class Replay:
         self._owed: dict[_Owed, Dispatch] = {}
         self._questions: list[Row] = []
         self._timers: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
-        self.meter = Meter(rows.budget_of(started))
+        self.meter = Meter(rows.budget_of(started), flow)
         self.machine = _machine(flow, started)
         self.machine.fuel = self.meter.fuel(self.machine.fuel)
         self.is_child = started.get("parent") is not None

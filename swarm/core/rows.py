@@ -145,8 +145,8 @@ def ended(attempt: Attempt, answer: Answer, duration_s: float) -> EventRow:
     else:
         row = _of("step.finished", attempt.dispatch)
         row["value"] = outcome.value
-        row["tokens"] = answer.usage.tokens
-        row["cost"] = answer.usage.cost
+    row["tokens"] = answer.usage.tokens
+    row["cost"] = answer.usage.cost
     row["duration_s"] = duration_s
     return row
 

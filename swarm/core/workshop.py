@@ -142,12 +142,19 @@ class Workshop:
         agenda, began_s = self._agenda, self._clock.monotonic()
         timeout_s = agenda.terms.of(agent).timeout_s
         link = self.link(attempt, depth)
-        answer: Answer | None = None
-        with self._clock.deadline(timeout_s):
-            answer = await self._asked_of(agent, input, attempt, link, timeout_s)
-        if answer is None:
-            answer = timed_out(agent, timeout_s or 0.0)
-        agenda.meter.settle(_NOTHING, answer.usage)
+        accounts = agenda.meter.accounts(agent, attempt.dispatch.key)
+        most = agenda.terms.of(agent).most
+        refused = agenda.meter.hold(accounts, most)
+        if refused is not None:
+            return Called(Answer(refused), 0.0)
+        answer = timed_out(agent, timeout_s or 0.0)
+        used = _NOTHING
+        try:
+            with self._clock.deadline(timeout_s):
+                answer = await self._asked_of(agent, input, attempt, link, timeout_s)
+                used = answer.usage
+        finally:
+            agenda.meter.settle(accounts, most, used)
         return Called(answer, agenda.since(began_s))
 
 

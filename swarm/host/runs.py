@@ -244,10 +244,10 @@ class Runs:
 
     async def _spent(self, run: Run, child: Child) -> Meter:
         """Read what a child has used that ended before its parent knew."""
-        meter = Meter()
+        meter = Meter(child.blueprint.budget(), child.blueprint.flow)
         for row in await read_all(self._parts.journal, RunId(run.id)):
             meter.recall(row)
-        meter.join(child.meter)
+        meter.join(child.accounts)
         return meter
 
     async def rerun(

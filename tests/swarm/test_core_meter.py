@@ -16,7 +16,7 @@ from swarm.core.meter import Meter
 from swarm.core.replay import Replay
 from swarm.errors import Refused
 from swarm.ids import RunId
-from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
+from swarm.ports.worker import Call, CostlyFailure, Outcome, StepLink, Usage, Worker
 from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
 from swarm.testing.agents import Script
 
@@ -38,6 +38,7 @@ class Bench:
         self,
         flow: Json,
         agents: Mapping[str, Script | Worker],
+        /,
         *,
         settings: Mapping[str, Json] | None = None,
         jumps: bool = False,
@@ -121,7 +122,7 @@ async def test_a_step_too_many_ends_the_run_and_leaves_what_there_is(of: str) ->
     outcome = await bench.run()
     assert outcome.status == "failed"
     assert outcome.error["code"] == "budget.exhausted"
-    assert outcome.error["data"] == {"of": of, "limit": 3, "used": 4}
+    assert outcome.error["data"] == {"of": of, "slice": None, "limit": 3, "used": 4}
     assert outcome.partial == {"x0": 0, "x1": 1, "x2": 2}
     [ended] = await bench.rows("run.failed")
     assert ended["partial"] == outcome.partial
@@ -178,7 +179,7 @@ async def test_what_an_agent_takes_at_most_is_held_back_before_it_is_asked() -> 
     bench = Bench(each(10), {"work": work}, settings=settings, tokens=100)
     outcome = await bench.run()
     # A join does not keep it: with the third lane the run ends, and the first two with it.
-    assert outcome.error["data"] == {"of": "tokens", "limit": 100, "used": 120}
+    assert outcome.error["data"] == {"of": "tokens", "slice": None, "limit": 100, "used": 120}
     assert len(asked) <= 2
 
 
@@ -268,7 +269,7 @@ async def test_a_resume_goes_on_with_the_count() -> None:
     await bench.restart()
     hold.set()
     outcome = await bench.run()
-    assert outcome.error["data"] == {"of": "steps", "limit": 6, "used": 7}
+    assert outcome.error["data"] == {"of": "steps", "slice": None, "limit": 6, "used": 7}
     assert len(await bench.rows("step.finished")) == 6
     assert len(await bench.rows("budget.warning")) == 1
     past = await bench.past()
@@ -277,14 +278,15 @@ async def test_a_resume_goes_on_with_the_count() -> None:
 
 def test_a_run_within_a_run_uses_both_budgets() -> None:
     parent, child = Meter(Budget(attempts=2, tokens=100)), Meter(Budget(attempts=9))
-    child.recall({"kind": "step.started", "attempt": 1})
-    child.join(parent)
+    child.recall({"kind": "step.started", "step": "w", "key": "$", "attempt": 1})
+    child.join(parent.accounts("w", "$"))
     assert parent.spent.attempts == 1
     most = Usage(60)
-    assert child.reserve(1, most, 0) is None
-    child.settle(most, Usage(60))
+    accounts = child.accounts("w", "$")
+    assert child.reserve(accounts, 1, most, 0) is None
+    child.settle(accounts, most, Usage(60))
     assert parent.spent.tokens == 60
-    failure = child.reserve(1, most, 0)
+    failure = child.reserve(accounts, 1, most, 0)
     assert failure is not None
     assert failure.code == "budget.exhausted"
     assert parent.spent.attempts == 3
@@ -293,7 +295,7 @@ def test_a_run_within_a_run_uses_both_budgets() -> None:
 def test_a_run_that_has_ended_within_a_run_is_counted_from_one_row() -> None:
     parent = Meter(Budget())
     spent = {"steps": 2, "attempts": 3, "tokens": 4, "cost": 0.5}
-    parent.recall({"kind": "child.ended", "spent": spent})
+    parent.recall({"kind": "child.ended", "step": "w", "key": "$", "spent": spent})
     assert (parent.spent.steps, parent.spent.attempts, parent.spent.tokens) == (2, 3, 4)
 
 
@@ -309,3 +311,143 @@ def test_what_is_no_budget_is_refused(wrong: Any) -> None:
 def test_of_two_budgets_the_lower_limits_hold() -> None:
     both = Budget(steps=3, cost=1.0).within(Budget(steps=5, tokens=7, warn_at=0.5))
     assert both == Budget(steps=3, cost=1.0, tokens=7, warn_at=0.5)
+
+
+# -- slices ------------------------------------------------------------------------
+
+
+def branch(id: str, *children: Json) -> Json:
+    return {**seq(*children), "id": id}
+
+
+def sliced(outcome: Any) -> Any:
+    data = outcome.error["data"]
+    return data["slice"], data["of"], data["limit"], data["used"]
+
+
+async def test_an_agent_has_a_slice_of_its_own() -> None:
+    flow = seq(*(step(ref, i, out=f"$.{ref}{i}") for i in range(4) for ref in ("a", "b")))
+    bench = Bench(flow, {"a": paid, "b": same}, agents={"a": {"tokens": 15}}, tokens=1000)
+    outcome = await bench.run()
+    assert sliced(outcome) == ("agents.a", "tokens", 15, 20)
+    assert "for agent 'a' in a run" in outcome.error["message"]
+    assert outcome.partial == {"a0": 0, "b0": 0, "a1": 1, "b1": 1}
+
+
+async def test_a_part_of_the_flow_has_a_slice_of_its_own() -> None:
+    flow = seq(
+        step("work", out="$.before"),
+        branch("research", step("work"), branch("deep", step("work"), step("work"))),
+        step("work", out="$.after"),
+    )
+    outcome = await Bench(flow, {"work": same}, nodes={"research": {"steps": 3}}).run()
+    assert outcome.status == "succeeded"
+    outcome = await Bench(flow, {"work": same}, nodes={"research": {"steps": 2}}).run()
+    assert sliced(outcome) == ("nodes.research", "steps", 2, 3)
+    outcome = await Bench(flow, {"work": same}, nodes={"deep": {"attempts": 1}}).run()
+    assert sliced(outcome) == ("nodes.deep", "attempts", 1, 2)
+
+
+async def test_a_part_of_the_flow_counts_over_its_turns_and_lanes() -> None:
+    flow = {**each(3, join="all"), "id": "lanes"}
+    flow["body"] = {
+        "kind": "loop",
+        "counter": "$.n",
+        "cond": {"op": "lit", "value": True},
+        "max": 2,
+        "body": {**step("work"), "id": "turn"},
+    }
+    bench = Bench(flow, {"work": same}, nodes={"turn": {"steps": 6}, "lanes": {"steps": 6}})
+    assert (await bench.run()).status == "succeeded"
+    outcome = await Bench(flow, {"work": same}, nodes={"turn": {"steps": 5}}).run()
+    assert sliced(outcome) == ("nodes.turn", "steps", 5, 6)
+
+
+async def test_a_neighbour_whose_place_begins_alike_is_another_part() -> None:
+    many = [branch(f"n{i}", step("work")) for i in range(12)]
+    outcome = await Bench(seq(*many), {"work": same}, nodes={"n1": {"steps": 1}}).run()
+    assert outcome.status == "succeeded"
+
+
+async def test_a_flow_goes_on_beside_a_part_that_has_used_its_slice_up() -> None:
+    flow = seq(
+        {
+            "kind": "try",
+            "id": "part",
+            "body": chain(5),
+            "catch": seq(),
+            "restore": False,
+            "on": ["budget.exhausted"],
+        },
+        step("work", "more", out="$.more"),
+    )
+    bench = Bench(flow, {"work": same}, nodes={"part": {"steps": 2}})
+    assert (await bench.run()).ctx == {"x0": 0, "x1": 1, "more": "more"}
+
+
+async def test_what_a_called_agent_takes_is_held_back_of_its_slice() -> None:
+    async def boss(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.call("work", 1))
+
+    settings = {"work": {"reserve": {"tokens": 15}}}
+    limits: Json = {"agents": {"work": {"tokens": 30}}}
+    flow = seq(*(step("boss") for _ in range(5)))
+    bench = Bench(flow, {"boss": boss, "work": paid}, settings=settings, **limits)
+    outcome = await bench.run()
+    # 10 each: the third call would begin with 20 used and 15 held back.
+    assert sliced(outcome) == ("agents.work", "tokens", 30, 35)
+    called = await bench.rows("step.called")
+    assert [row["code"] for row in called] == [None, None, "budget.exhausted"]
+
+
+async def test_each_slice_warns_once_over_restarts_too() -> None:
+    hold = anyio.Event()
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        if call.input == 5:
+            await hold.wait()
+        return paid(call.input)
+
+    limits: Json = {
+        "steps": 100,
+        "agents": {"work": {"tokens": 70, "warn_at": 0.5}},
+        "nodes": {"all": {"steps": 8, "warn_at": 0.25}},
+    }
+    bench = Bench(branch("all", *chain(10)["children"]), {"work": work}, **limits)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        tasks.cancel_scope.cancel()
+    await bench.restart()
+    hold.set()
+    outcome = await bench.run()
+    assert sliced(outcome) == ("agents.work", "tokens", 70, 70)
+    warned = [(row["slice"], row["of"], row["used"]) for row in await bench.rows("budget.")]
+    assert warned == [("nodes.all", "steps", 2), ("agents.work", "tokens", 40)]
+    past = await bench.past()
+    assert (past.meter.spent.steps, past.meter.spent.tokens) == (8, 70)
+
+
+async def test_what_a_failed_attempt_cost_is_counted_after_a_restart_too() -> None:
+    def dear(_: Any) -> Outcome:
+        raise CostlyFailure("no.luck", "no luck", True, None, usage=Usage(10, 0.5))
+
+    flow = {"kind": "try", "body": step("work"), "catch": seq(), "restore": False}
+    bench = Bench(flow, {"work": dear}, tokens=100)
+    assert (await bench.run()).status == "succeeded"
+    assert bench.driver.meter.spent.tokens == (await bench.past()).meter.spent.tokens == 10
+
+
+def test_of_two_slices_the_lower_limits_hold() -> None:
+    one = Budget.of({"agents": {"a": {"steps": 3}, "b": {"steps": 1}}})
+    both = one.within(Budget.of({"agents": {"a": {"steps": 5, "tokens": 7}}}))
+    assert both.to_wire()["agents"] == {
+        "a": {"steps": 3, "tokens": 7, "warn_at": 0.8},
+        "b": {"steps": 1, "warn_at": 0.8},
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"agents": {"a": {"wall_s": 1}}}, {"nodes": {"n": 3}}])
+def test_what_is_no_slice_is_refused(wrong: Any) -> None:
+    with pytest.raises(Refused, match=r"budget\.(agents|nodes)"):
+        Budget.of(wrong)
