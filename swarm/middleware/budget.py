@@ -68,9 +68,11 @@ class BudgetLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, if there is enough left for it."""
         meter = self._account.meter(self._clock.monotonic())
-        refused = meter.reserve(call.attempt, self._most, 0.0)
+        accounts = meter.accounts(call.agent, call.key)
+        refused = meter.reserve(accounts, call.attempt, self._most, 0.0)
         if refused is not None:
-            raise _spent(self._of, **refused.data)
+            data = refused.data
+            raise _spent(self._of, data["of"], data["limit"], data["used"])
         used = _NOTHING
         try:
             outcome = await next(call)
@@ -79,7 +81,7 @@ class BudgetLayer:
             used = failure.usage
             raise
         finally:
-            meter.settle(self._most, used)
+            meter.settle(accounts, self._most, used)
         return outcome
 
 
