@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 from lark import Lark, Transformer, UnexpectedCharacters, UnexpectedToken
+from lark import __version__ as lark_version
+from lark.grammar import Rule
 from lark.lark import PostLex
+from lark.lexer import TerminalDef
+
+from flowir.tables import Tables, read_tables, stamp_of, tables_path, text_of
 
 __all__ = ("Parser", "Reduction", "Stopped", "Token")
+
+
+# Options that tables keep; the others are as lark has them, or given anew.
+_KEPT = ("start", "parser", "lexer", "maybe_placeholders")
 
 
 class Token(Protocol):
@@ -67,17 +76,36 @@ class Parser:
         reserved: Sequence[str] = (),
         watch: Callable[[Iterator[Token]], Iterator[Token]] = iter,
     ) -> None:
+        self._grammar = grammar
+        self._imports = tuple(imports)
+        self._start = start
+        self._stamp = stamp_of(grammar, imports, start, tuple(reserved))
+        self._given = {
+            "postlex": _Watch(reserved, watch),
+            "transformer": _Reductions(table, [path.stem for path in imports]),
+        }
+        tables = read_tables(grammar, self._stamp, lark_version)
+        self._lark: Any = self._worked_out() if tables is None else _restored(tables, self._given)
+
+    def _worked_out(self) -> Any:
         # lark's own annotations are incomplete: what it returns is cast where it enters.
-        self._lark: Any = cast("Any", Lark).open(
-            str(grammar),
-            start=start,
-            import_paths=[str(path.parent) for path in imports],
+        return cast("Any", Lark).open(
+            str(self._grammar),
+            start=self._start,
+            import_paths=[str(path.parent) for path in self._imports],
             parser="lalr",
             lexer="basic",
             maybe_placeholders=True,
-            postlex=_Watch(reserved, watch),
-            transformer=_Reductions(table, [path.stem for path in imports]),
+            **self._given,
         )
+
+    def tables(self) -> tuple[Path, str]:
+        """Work the tables of the grammar out; return where they are kept, and as what."""
+        data, memo = self._worked_out().memo_serialize([TerminalDef, Rule])
+        # Paths and objects are of this machine and this moment.
+        options = {name: data["options"][name] for name in _KEPT}
+        tables = {"data": {**data, "options": options}, "memo": memo}
+        return tables_path(self._grammar), text_of(tables, self._stamp, lark_version)
 
     def parse(self, text: str) -> Any:
         """Parse *text* into what its start rule makes.
@@ -108,6 +136,11 @@ class Parser:
         stack: list[Any] = parsing.parser_state.value_stack
         pending = tuple(piece for piece in stack if hasattr(piece, "start_pos"))
         return Stopped(offset, got, frozenset(parsing.accepts()), pending)
+
+
+def _restored(tables: Tables, given: Mapping[str, Any]) -> Any:
+    """Make a parser of its tables, as lark's own stand-alone parsers do."""
+    return cast("Any", Lark)._load_from_dict(**tables, **given)
 
 
 class _Reductions(Transformer[Any, Any]):

@@ -29,7 +29,7 @@ from flowir.parser import Parser, Stopped, Token
 from flowir.printer import format_expr
 from flowir.syntax import EXPRESSIONS, Expression, SyntaxFault
 
-__all__ = ("format_expr", "parse_expr")
+__all__ = ("expression_parser", "format_expr", "parse_expr")
 
 _SIZE = DEFAULT_LIMITS.document_bytes
 # More brackets than any expression within the two depths needs: an op opens two at most
@@ -81,7 +81,8 @@ def _nesting(tokens: Iterator[Token]) -> Iterator[Token]:
 
 
 @cache
-def _parser() -> Parser:
+def expression_parser() -> Parser:
+    """Return the parser of expressions."""
     grammar = Path(__file__).with_name("grammar.lark")
     return Parser(grammar, EXPRESSIONS, start="exp", reserved=("KEYWORD",), watch=_nesting)
 
@@ -93,7 +94,7 @@ def _remembered(text: str) -> Expression:
 
 def _parse(text: str) -> Expression:
     try:
-        return _parser().parse(text)
+        return expression_parser().parse(text)
     except Stopped as e:
         got = "the end of the text" if e.got is None else shorten(e.got)
         raise SyntaxFault(e.offset, allowed(e.allowed, got), slip(text, e.offset)) from None

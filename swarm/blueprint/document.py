@@ -14,7 +14,6 @@ from flowir.errors import FlowError, Malformed
 from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.json_lines import line_of_fault, lines_of
 from swarm.blueprint.places import nearest
-from swarm.blueprint.yaml_tree import YamlRefused, read_tree
 from swarm.errors import BlueprintInvalid, Place, Problem
 
 __all__ = ("DOCUMENT_LIMITS", "YAML_BYTES", "Written", "admit_document", "read_json", "read_yaml")
@@ -57,6 +56,9 @@ def read_yaml(text: str, *, file: str = "<document>") -> Written:
 
     Raises: BlueprintInvalid (document.yaml), on the line of the mistake.
     """
+    # Most documents are not YAML, and its library takes as long to import as click.
+    from swarm.blueprint.yaml_tree import YamlRefused, read_tree
+
     if len(text) > YAML_BYTES:
         sentence = f"expected at most {YAML_BYTES} characters of YAML, got {len(text)}"
         problem = Problem("document.yaml", sentence, Place(file), hint="write it as JSON")

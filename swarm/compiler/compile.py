@@ -89,7 +89,7 @@ def compile_document(
     roster.called |= plan.called
     findings += roster.problems(refs, registry, tools, told=told, is_unsure=is_unsure)
     findings += plan.problems
-    findings += _slice_problems(document, names.values(), flow)
+    findings += _slice_problems(document, {one.name for one in roster.declared.values()}, flow)
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):

@@ -1,19 +1,26 @@
-"""A blueprint whose flow is a function: lowered to nodes beside what the builders made."""
+"""A blueprint whose flow is a function: lowered to nodes beside what the builders made.
+
+Most blueprints have none: the lowering, a fifth of all that a start reads, is imported
+where there is one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.author import Lowered
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.errors import Place, Problem
-from swarm.lua.lowering import ROOT, ROUNDS, PlainFlow, lower_plain
+
+if TYPE_CHECKING:
+    from swarm.lua.lowering import PlainFlow
 
 __all__ = ("Plain", "plain_of")
 
+_ROOT = "$.flow"
 # How many rounds a loop may go where it says nothing itself: a limit of plain flows only.
 _ROUNDS = "rounds"
 
@@ -27,7 +34,7 @@ class Plain:
 
     authored: dict[str, Any]
     told: Mapping[str, Any]
-    rounds: int
+    rounds: int | None
     faults: tuple[Problem, ...]
 
     @property
@@ -37,7 +44,9 @@ class Plain:
 
     def lowered(self, sources: Mapping[str, str]) -> PlainFlow:
         """Lower the function."""
-        return lower_plain(self.told, sources, rounds=self.rounds)
+        from swarm.lua.lowering import ROUNDS, lower_plain
+
+        return lower_plain(self.told, sources, rounds=self.rounds or ROUNDS)
 
     def placed(self, flow: PlainFlow, lowered: Lowered) -> Lowered:
         """Put the flow, and the agents of its implicit steps, into the document."""
@@ -53,7 +62,7 @@ class Plain:
     def problems(self, flow: PlainFlow) -> list[Problem]:
         """Return every reason why the function cannot be lowered, with its line."""
         refused = [
-            Problem(one.code, one.message, where, ROOT, one.hint) for where, one in flow.problems
+            Problem(one.code, one.message, where, _ROOT, one.hint) for where, one in flow.problems
         ]
         return [*self.faults, *refused]
 
@@ -68,7 +77,7 @@ def plain_of(authored: Any) -> Plain | None:
     rest = {name: value for name, value in authored.items() if name != "flow"}
     limits = rest.get("limits")
     if not is_object(limits) or _ROUNDS not in limits:
-        return Plain(rest, told, ROUNDS, ())
+        return Plain(rest, told, None, ())
     rounds = limits[_ROUNDS]
     others = {name: value for name, value in limits.items() if name != _ROUNDS}
     rest = {**rest, "limits": others}
@@ -76,4 +85,4 @@ def plain_of(authored: Any) -> Plain | None:
         return Plain(rest, told, rounds, ())
     message = f"limits.rounds: expected an integer from 1 on, got {rounds!r}"
     where = Place(authored["__file"], authored["__line"])
-    return Plain(rest, told, ROUNDS, (Problem("malformed", message, where, "$.limits.rounds"),))
+    return Plain(rest, told, None, (Problem("malformed", message, where, "$.limits.rounds"),))

@@ -55,6 +55,7 @@ __all__ = (
     "While",
     "children",
     "field_line",
+    "lua_parser",
     "parse_lua",
     "walk",
 )
@@ -298,7 +299,7 @@ def _remembered(source: str) -> Chunk:
 def _parse(source: str) -> Chunk:
     try:
         source.encode()
-        body: Body = _parser().parse(source)
+        body: Body = lua_parser().parse(source)
     except UnicodeEncodeError as e:
         raise SyntaxFault(e.start, "expected Unicode, got a lone surrogate") from None
     except Stopped as e:
@@ -334,7 +335,8 @@ def _refuse_depth(chunk: Chunk) -> None:
 
 
 @cache
-def _parser() -> Parser:
+def lua_parser() -> Parser:
+    """Return the parser of Lua."""
     return Parser(
         Path(__file__).with_name("lua.lark"),
         {**EXPRESSIONS, **_STATEMENTS},
