@@ -21,7 +21,7 @@ def parse_run_id(text: str) -> RunId:
 
     Raises: Refused (run.id).
     """
-    if _RUN_ID.fullmatch(text) is None:
+    if not isinstance(text, str) or _RUN_ID.fullmatch(text) is None:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         raise Refused(
             "run.id",
             f"run id: expected 1 to 64 of letters, digits, '_', '-', '.', got {shorten(text)}",

@@ -134,7 +134,7 @@ class Runs:
 
         Raises: Refused (run.unknown).
         """
-        run = await self._find(RunId(run_id))
+        run = await self._find(RunId(run_id)) if isinstance(run_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         if run is None:
             raise Refused(
                 "run.unknown",
@@ -155,9 +155,8 @@ class Runs:
         known = self._known.get(run_id)
         if known is not None:
             return known
-        if await self._past.started(run_id) is None:
-            return None
-        return next(self._handle(row) for row in await self._rows() if row.run_id == run_id)
+        row = await self._parts.journal.run(run_id)
+        return None if row is None else self._handle(row)
 
     async def _rows(self, status: Collection[str] | None = None) -> Sequence[RunRow]:
         found: list[RunRow] = []

@@ -97,6 +97,10 @@ class Journal(Protocol):
         """Return each run's last committed `seq`, in the order in which the runs began."""
         ...
 
+    async def run(self, run_id: RunId) -> RunRow | None:
+        """Return what a list shows of one run, if it is committed."""
+        ...
+
     async def runs(
         self,
         status: Collection[str] | None = None,

@@ -133,6 +133,11 @@ class MemoryJournal:
         """Return each run's last committed `seq`, in the order in which the runs began."""
         return {run_id: len(log.entries) for run_id, log in self._runs.items() if log.entries}
 
+    async def run(self, run_id: RunId) -> RunRow | None:
+        """Return what a list shows of one run, if it is committed."""
+        log = self._runs.get(run_id)
+        return None if log is None else log.run
+
     async def runs(
         self,
         status: Collection[str] | None = None,

@@ -6,7 +6,7 @@ uninterrupted one, nothing finished was done again, and what was done twice carr
 same idempotency key, so that the world outside saw it once.
 
 The number of kills is KILLS in the environment, 300 by itself: some forty seconds.
-The command line is killed DEMO_KILLS times in processes that are forked (20), and
+The command line is killed DEMO_KILLS times in processes that are forked (12), and
 COLD_KILLS stores of new ones (3).
 """
 
@@ -35,7 +35,7 @@ from tests.acceptance.kill_host import PHASES
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "300"))
-DEMO_KILLS = int(os.environ.get("DEMO_KILLS", "20"))
+DEMO_KILLS = int(os.environ.get("DEMO_KILLS", "12"))
 COLD_KILLS = int(os.environ.get("COLD_KILLS", "3"))
 RUNS = [f"run-{n}" for n in range(4)]
 

@@ -195,6 +195,18 @@ async def test_runs_are_listed_with_what_their_events_say(store: Store) -> None:
     assert list(await store.journal.runs(before=RunId("none"))) == []
 
 
+async def test_one_run_is_found_by_its_id_as_it_is_listed(store: Store) -> None:
+    for run_id in (ONE, TWO):
+        await keep(store, run_id, begun())
+    store.journal.append(RunId("open"), [begun()])
+    for row in await store.journal.runs():
+        assert await store.journal.run(row.run_id) == row
+    assert await store.journal.run(RunId("nobody")) is None
+    assert await store.journal.run(RunId("open")) is None
+    await store.journal.commit()
+    assert await store.journal.run(RunId("open")) is not None
+
+
 async def test_what_is_listed_is_a_reading_of_the_events(store: Store) -> None:
     ends = ("run.finished", "run.failed", "run.cancelled", None)
     for number, end in enumerate(ends):

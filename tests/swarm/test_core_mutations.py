@@ -28,7 +28,7 @@ from tests.swarm.test_core_replay import Journey, drawn
 
 pytestmark = pytest.mark.anyio
 
-MUTATIONS = int(os.environ.get("MUTATIONS", "120"))
+MUTATIONS = int(os.environ.get("MUTATIONS", "80"))
 
 
 @pytest.fixture

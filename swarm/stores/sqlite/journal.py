@@ -100,6 +100,11 @@ class SqliteJournal:
         """Return each run's last committed `seq`, in the order in which the runs began."""
         return await to_thread.run_sync(self._reader.heads)
 
+    async def run(self, run_id: RunId) -> RunRow | None:
+        """Return what a list shows of one run, if it is committed."""
+        head = self._reader.head(run_id)
+        return None if head is None else head.run
+
     async def runs(
         self,
         status: Collection[str] | None = None,
