@@ -156,6 +156,8 @@ local function list(expected, each)
 end
 
 local ID = may(rules.text)
+-- Whether the node is bookkeeping, which pictures leave out: printed flows say so.
+local IMPLICIT = may(rules.flag)
 
 local STEP = {
   agent = need(rules.agent),
@@ -164,6 +166,7 @@ local STEP = {
   timeout_s = may(rules.seconds),
   retry = may(rules.table),
   id = ID,
+  implicit = IMPLICIT,
 }
 
 --- Let an agent do something.
@@ -182,7 +185,7 @@ end
 -- @treturn node
 -- @usage flow.seq { first, second }
 function flow.seq(nodes)
-  return made("seq", fields.checked("flow.seq", nodes, { id = ID }, rules.node))
+  return made("seq", fields.checked("flow.seq", nodes, { id = ID, implicit = IMPLICIT }, rules.node))
 end
 
 local BRANCH = {
@@ -190,6 +193,7 @@ local BRANCH = {
   run = need(rules.node),
   otherwise = may(rules.node),
   id = ID,
+  implicit = IMPLICIT,
 }
 
 --- Run one node or another.
@@ -207,6 +211,7 @@ local LOOP = {
   when = may(rules.expression),
   exhausted_at = may(rules.path),
   id = ID,
+  implicit = IMPLICIT,
 }
 
 --- Run a node again and again, at most `max` times, while `when` is true.
@@ -229,6 +234,7 @@ local FANOUT = {
   limit = may(rules.count_or_expression),
   quorum = may(rules.count_or_expression),
   id = ID,
+  implicit = IMPLICIT,
 }
 
 --- Run a node once per item of a list, in lanes of their own.
@@ -250,6 +256,7 @@ local TRY = {
   finally = may(rules.node),
   restore = may(rules.flag),
   id = ID,
+  implicit = IMPLICIT,
 }
 
 --- Run a node and handle its error.
@@ -261,7 +268,12 @@ function flow.try(spec)
   return made("try", fields.checked("flow.try", spec, TRY))
 end
 
-local ASSIGN = { at = need(rules.path), value = need(rules.expression), id = ID }
+local ASSIGN = {
+  at = need(rules.path),
+  value = need(rules.expression),
+  id = ID,
+  implicit = IMPLICIT,
+}
 
 --- Write a value into the context.
 -- @tparam table spec `at` (path), `value` (expression), `id`

@@ -58,7 +58,7 @@ def _may(wire: str, type_: Kind, default: Any = None, stand_in: Any = None) -> A
     return AuthorField(wire, type_, default=default, stand_in=stand_in)
 
 
-_ID = {"id": _may("id", "plain")}
+_ID = {"id": _may("id", "plain"), "implicit": _may("implicit", "plain")}
 _NULL: dict[str, Any] = {"__swarm": "lit"}
 
 BUILDERS: Mapping[str, Builder] = {

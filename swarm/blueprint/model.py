@@ -18,7 +18,15 @@ from swarm.blueprint.budget import Budget, Slice
 from swarm.blueprint.sentences import problems_of
 from swarm.blueprint.shapes import is_array, is_object
 
-__all__ = ("AGENT_NAME", "BUILT_IN_PREFIX", "EVENTS", "VERSION", "model_problems")
+__all__ = (
+    "AGENT_NAME",
+    "BUILT_IN_PREFIX",
+    "EVENTS",
+    "ID_RULE",
+    "VERSION",
+    "is_blueprint_id",
+    "model_problems",
+)
 
 # How many events a run may have, where its blueprint does not say; half of what a store
 # takes may be said, so that there is room for the end.
@@ -41,11 +49,17 @@ def _check_version(value: int) -> int:
     return value
 
 
+ID_RULE = "1 to 63 of a-z, 0-9, '_', '-' and single dots, a letter or digit first"
+
+
+def is_blueprint_id(text: str) -> bool:
+    """Tell whether *text* may be the id of a blueprint."""
+    return _ID.fullmatch(text) is not None and not text.endswith(_ID_ENDS)
+
+
 def _check_id(value: str) -> str:
     if not _ID.fullmatch(value):
-        raise PydanticCustomError(
-            "id", "1 to 63 of a-z, 0-9, '_', '-' and single dots, a letter or digit first"
-        )
+        raise PydanticCustomError("id", ID_RULE)
     if value.endswith(_ID_ENDS):
         raise PydanticCustomError("id", "an id that does not end in '.git', '.lock' or '.'")
     return value

@@ -1,0 +1,91 @@
+"""Selectors, labels, ranges and tags."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from semantic_version import NpmSpec, Version  # pyright: ignore[reportMissingTypeStubs]
+
+from swarm.blueprint.ranges import format_label, parse_label, parse_range
+from swarm.blueprint.selector import moment_of, parse_selector, parse_tag
+from swarm.errors import Refused
+
+RANGES = [
+    "^1.2 || >3", "~1.2.3", "*", "1.x || 3.x", ">=1 <3", "1.2.3 - 2.3.4", "<2", "<=1.2.3",
+    ">1.2.3-alpha", "^0.0.3", "^0.2", "1", "=1.2.3", ">=1.2.3-alpha <1.0", "x", "1.2.x",
+    ">1.2", "<=2.1", "~1", "^0", ">=2 || <1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", RANGES)
+def test_a_range_means_what_npm_means_by_it(text: str) -> None:
+    intervals = parse_range(text)
+    assert intervals is not None
+    judge = NpmSpec(text)
+    draw = random.Random(text)  # noqa: S311 - drawn again from its seed
+    for _ in range(400):
+        label = (draw.randint(0, 4), draw.randint(0, 4), draw.randint(0, 4))
+        ours = any(low <= label and (high is None or label < high) for low, high in intervals)
+        assert ours == judge.match(Version(format_label(label))), (text, label)
+
+
+@pytest.mark.parametrize("text", ["", " ", "prod", "^", "1.2.3.4", "^1.2 |", "a" * 101])
+def test_what_is_no_range_is_none(text: str) -> None:
+    assert parse_range(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("review", ("latest",)),
+        ("review@latest", ("latest",)),
+        ("review@1.2.3", ("label",)),
+        ("review@1.2", ("range",)),
+        ("review@1234567", ("range", "hash")),
+        ("review@abcdef0", ("tag", "hash")),
+        ("review@0abcdef", ("hash",)),
+        ("review@prod", ("tag",)),
+        ("review@{2026-11-01}", ("moment",)),
+    ],
+)
+def test_the_kinds_of_selectors(text: str, kinds: tuple[str, ...]) -> None:
+    assert parse_selector(text).kinds == kinds
+
+
+@pytest.mark.parametrize(
+    "text", ["review@", "review@{yesterday}", "review@abc DEF", "review@@", "review@../x",
+             "review@{2026-13-01}", "review@1.2.3-beta.1.", "review@" + "f" * 65]
+)  # fmt: skip
+def test_what_is_no_selector_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_selector(text)
+    assert caught.value.code == "version.selector"
+
+
+@pytest.mark.parametrize("text", ["", "@1.0.0", "A", "../x@1", "a b", "x.git"])
+def test_what_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_selector(text)
+    assert caught.value.code == "version.id"
+
+
+def test_moments_are_utc_and_a_day_means_its_end() -> None:
+    assert moment_of("{1970-01-01T00:01}") == 60.0
+    assert moment_of("{1970-01-01T01:00+01:00}") == 0.0
+    assert moment_of("{1970-01-01}") == 86400.0
+    assert moment_of("1970-01-01") is None
+
+
+def test_labels_are_three_plain_numbers() -> None:
+    assert parse_label("1.20.3") == (1, 20, 3)
+    for text in ("1.2", "01.2.3", "1.2.3.4", "v1.2.3", "1.2.-3", "1.2.x", "1.2.9999999999"):
+        with pytest.raises(Refused):
+            parse_label(text)
+
+
+def test_tags_have_a_closed_alphabet() -> None:
+    assert parse_tag("prod-eu_1") == "prod-eu_1"
+    for text in ("x", "latest", "deadbeef", "Prod", "a.b", "-a", "a" * 64):
+        with pytest.raises(Refused):
+            parse_tag(text)
