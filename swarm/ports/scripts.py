@@ -59,11 +59,17 @@ class ScriptRunner(Protocol):
         ...
 
     async def author(
-        self, script: Script, *, folder: Path | None, limits: ScriptLimits = ScriptLimits()
+        self,
+        script: Script,
+        *,
+        folder: Path | None,
+        limits: ScriptLimits = ScriptLimits(),
+        required: Callable[[str], None] | None = None,
     ) -> Any:
         """Run a blueprint script and return what it returns, in the author's form.
 
-        `require` finds `lua_stdlib` and files below *folder*, and nothing else.
+        `require` finds `lua_stdlib` and files below *folder*, and nothing else; *required*
+        is told the name of each of those files, as the script got it.
         Raises: ScriptFailed.
         """
         ...

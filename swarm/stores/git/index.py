@@ -1,0 +1,232 @@
+"""Finds entries without reading the history: an SQLite file, made again when it is lost.
+
+Git is the truth. A history is taken over up to the commit that its ref names; so an entry
+that another process wrote, or that a kill kept out of here, is found on the next look.
+`spare` has the objects of each newest entry, for the day when git's own are damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+
+import apsw
+
+from swarm.blueprint.ranges import Interval, Label, parse_label
+from swarm.ports.versions import Entry, Note
+from swarm.stores.git.objects import Stored
+from swarm.stores.sqlite.binding import Connection, connect
+
+__all__ = ("Index",)
+
+_FORM: Final = 1
+_BUSY_MS: Final = 10_000
+_TABLES: Final = f"""
+    create table if not exists entry (
+        id text not null,
+        number integer not null,
+        digest text not null,
+        label text not null,
+        major integer not null,
+        minor integer not null,
+        patch integer not null,
+        git_commit text not null,
+        author text not null,
+        reason text not null,
+        written_s real not null,
+        reached_s real not null,
+        back_to text,
+        primary key (id, number)
+    ) strict, without rowid;
+    create index if not exists entry_digest on entry (id, digest, number);
+    create index if not exists entry_label on entry (id, major, minor, patch);
+    create index if not exists entry_time on entry (id, reached_s);
+    create index if not exists entry_commit on entry (id, git_commit);
+    create table if not exists spare (
+        id text not null,
+        oid text not null,
+        raw blob not null,
+        primary key (id, oid)
+    ) strict;
+    pragma user_version = {_FORM};
+"""
+_FIELDS: Final = "id, number, digest, label, git_commit, author, reason, written_s, back_to"
+_LAST: Final = (1 << 62, 0, 0)
+
+
+class Index:
+    """The index at *path*; any thread may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = RLock()
+        self._opened: Connection | None = None
+
+    def close(self) -> None:
+        """Let go of it; may be called again."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close(True)
+                self._opened = None
+
+    def _connection(self) -> Connection:
+        if self._opened is None:
+            try:
+                self._opened = self._open()
+            except (apsw.NotADBError, apsw.CorruptError, _Other):
+                # It says nothing that git does not say.
+                self._path.unlink(missing_ok=True)
+                for beside in ("-wal", "-shm"):
+                    self._path.with_name(self._path.name + beside).unlink(missing_ok=True)
+                self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> Connection:
+        connection = connect(str(self._path))
+        try:
+            connection.set_busy_timeout(_BUSY_MS)
+            form = connection.execute("pragma user_version").fetchone()[0]
+            if form not in (0, _FORM):
+                raise _Other
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            if form == 0:
+                connection.execute("begin immediate;" + _TABLES + "commit")
+        except BaseException:
+            connection.close(True)
+            raise
+        return connection
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock:
+            try:
+                return list(self._connection().execute(sql, values))
+            except apsw.CorruptError:
+                self.close()
+                self._path.unlink(missing_ok=True)
+                return list(self._connection().execute(sql, values))
+
+    # -- writing -----------------------------------------------------------------------
+
+    def extend(self, blueprint: str, entries: Sequence[Entry], spare: Iterable[Stored]) -> None:
+        """Put entries behind those of a history that are known; *spare* is of the last."""
+        with self._lock:
+            connection = self._connection()
+            connection.execute("begin immediate")
+            try:
+                self._extend(connection, blueprint, entries, spare)
+                connection.execute("commit")
+            except BaseException:
+                connection.execute("rollback")
+                raise
+
+    def _extend(
+        self,
+        connection: Connection,
+        blueprint: str,
+        entries: Sequence[Entry],
+        spare: Iterable[Stored],
+    ) -> None:
+        # A clock that goes back does not take an entry out of its order.
+        latest = connection.execute(
+            "select max(reached_s) from entry where id = ?", (blueprint,)
+        ).fetchone()[0]
+        reached = float("-inf") if latest is None else latest
+        for entry in entries:
+            reached = max(reached, entry.note.written_s)
+            connection.execute(
+                "insert or replace into entry values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _row(entry, reached),
+            )
+        connection.execute("delete from spare where id = ?", (blueprint,))
+        rows = [(blueprint, stored.oid, stored.raw) for stored in spare]
+        connection.executemany("insert or replace into spare values (?, ?, ?)", rows)
+
+    def forget(self, blueprint: str) -> None:
+        """Forget a history, to take it over again."""
+        with self._lock:
+            self._connection().execute("delete from entry where id = ?", (blueprint,))
+
+    # -- finding -----------------------------------------------------------------------
+
+    def newest(self, blueprint: str) -> Entry | None:
+        """Return the newest entry that is known."""
+        return self._one("id = ? order by number desc", blueprint)
+
+    def by_commit(self, blueprint: str, commit: str) -> Entry | None:
+        """Return the entry of a commit."""
+        return self._one("id = ? and git_commit = ?", blueprint, commit)
+
+    def by_label(self, blueprint: str, label: Label) -> Entry | None:
+        """Return the entry of a label."""
+        return self._one("id = ? and major = ? and minor = ? and patch = ?", blueprint, *label)
+
+    def by_moment(self, blueprint: str, moment_s: float) -> Entry | None:
+        """Return the entry that was the newest at a moment."""
+        order = "order by reached_s desc, number desc"
+        return self._one(f"id = ? and reached_s <= ? {order}", blueprint, moment_s)
+
+    def by_range(self, blueprint: str, intervals: Iterable[Interval]) -> Entry | None:
+        """Return the entry with the highest label in one of the intervals."""
+        found: list[Entry] = []
+        for low, high in intervals:
+            entry = self._one(
+                "id = ? and (major, minor, patch) >= (?, ?, ?) and (major, minor, patch) <"
+                " (?, ?, ?) order by major desc, minor desc, patch desc",
+                blueprint,
+                *low,
+                *(high or _LAST),
+            )
+            found += [] if entry is None else [entry]
+        return max(found, key=lambda entry: parse_label(entry.label), default=None)
+
+    def by_hash(self, blueprint: str, digits: str) -> list[Entry]:
+        """Return the newest entry of each version whose hash begins so, at most four."""
+        rows = self._rows(
+            f"select {_FIELDS}, max(number) from entry"  # noqa: S608 - names of ours
+            " where id = ? and digest >= ? and digest < ? group by digest limit 4",
+            (blueprint, digits, digits + "g"),
+        )
+        return [_entry(row[:-1]) for row in rows]
+
+    def page(self, blueprint: str, limit: int, before: int | None) -> list[Entry]:
+        """Return entries, the newest first."""
+        rows = self._rows(
+            f"select {_FIELDS} from entry"  # noqa: S608 - names of ours
+            " where id = ? and number < ? order by number desc limit ?",
+            (blueprint, (1 << 62) if before is None else before, limit),
+        )
+        return [_entry(row) for row in rows]
+
+    def spare(self, blueprint: str) -> list[Stored]:
+        """Return the objects of the newest entry."""
+        rows = self._rows("select oid, raw from spare where id = ?", (blueprint,))
+        return [Stored(oid, raw) for oid, raw in rows]
+
+    def blueprints(self) -> list[str]:
+        """Return the ids that are known."""
+        return [row[0] for row in self._rows("select distinct id from entry order by id", ())]
+
+    def _one(self, where: str, *values: Any) -> Entry | None:
+        sql = f"select {_FIELDS} from entry where {where} limit 1"  # noqa: S608 - words of ours
+        rows = self._rows(sql, values)
+        return _entry(rows[0]) if rows else None
+
+
+class _Other(Exception):
+    """The file is an index of another form."""
+
+
+def _row(entry: Entry, reached_s: float) -> tuple[Any, ...]:
+    label = parse_label(entry.label)
+    note = entry.note
+    known = (entry.blueprint, entry.number, entry.digest, entry.label, *label, entry.commit)
+    return (*known, note.author, note.reason, note.written_s, reached_s, entry.back_to)
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    blueprint, number, digest, label, commit, author, reason, written_s, back_to = row
+    note = Note(author, reason, written_s)
+    return Entry(blueprint, number, digest, label, commit, note, back_to)
