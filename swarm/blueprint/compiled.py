@@ -20,10 +20,18 @@ from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
 from swarm.errors import Place, Refused
 
-__all__ = ("CompiledBlueprint", "Doer")
+__all__ = ("CompiledBlueprint", "Doer", "VersionName")
 
 # `swarm.ports.worker.Worker`, which stands above this room.
 Doer: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionName:
+    """Which entry of a store of versions a blueprint was loaded from."""
+
+    label: str
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,8 @@ class CompiledBlueprint:
     files to their text; neither counts for equality. `files` has the SHA-256 of every file
     that it was made of or needs, by the name its author has for it. `folder` is where its
     processes work: that of the file it was loaded from. `layers` are those around each
-    agent, outermost first; they are part of its worker already.
+    agent, outermost first; they are part of its worker already. `version` is there for one
+    that a store of versions holds.
     """
 
     id: str
@@ -55,6 +64,7 @@ class CompiledBlueprint:
     layers: Mapping[str, tuple[LayerUse, ...]] = field(
         default_factory=dict[str, tuple[LayerUse, ...]], compare=False, repr=False
     )
+    version: VersionName | None = field(default=None, compare=False)
 
     def first_context(self, input: Any) -> Any:
         """Return the first context of a run that is given *input*, a copy with defaults.

@@ -10,18 +10,27 @@ from typing import Any
 import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
-from swarm.cli.exits import Exit, WrongUse, say
-from swarm.cli.project import find_project, import_functions
-from swarm.cli.stores import IN_MEMORY, opened_store
-from swarm.compiler.load import load_blueprint
+from swarm.cli.exits import Exit, say
+from swarm.cli.project import Project, find_project, import_functions
+from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store
+from swarm.compiler.source import is_file_name
 from swarm.errors import BlueprintInvalid, Bug, Problem
+from swarm.host.blueprints import Blueprints
 from swarm.host.host import Host
+from swarm.host.parts import SystemClock, git_versions
 from swarm.lua.pool import PooledScripts
 from swarm.ports.worker import Toolbox
+from swarm.stores.memory_versions import MemoryVersions
 
-__all__ = ("InvalidBlueprint", "function_option", "load", "look_at", "opened_host")
-
-_SUFFIXES = (".lua", ".json", ".yaml", ".yml")
+__all__ = (
+    "AnyFunction",
+    "InvalidBlueprint",
+    "function_option",
+    "load",
+    "look_at",
+    "opened_blueprints",
+    "opened_host",
+)
 
 function_option = click.option(
     "--function",
@@ -64,7 +73,7 @@ async def opened_host(
         yield host
 
 
-class _AnyFunction(Mapping[str, Callable[..., Any]]):
+class AnyFunction(Mapping[str, Callable[..., Any]]):
     """Every function there could be: who looks at a blueprint does not run its project.
 
     Which functions there are is known to the program that will run the blueprint; to look
@@ -85,39 +94,51 @@ def _not_imported(input: Any) -> Any:
     raise Bug(f"a blueprint that was only looked at was asked to run, with {input!r}")
 
 
-async def look_at(name: str) -> CompiledBlueprint:
-    """Compile the blueprint a command names, without importing or running anything of it.
+@asynccontextmanager
+async def opened_blueprints(
+    store: str, project: Project | None = None
+) -> AsyncGenerator[Blueprints]:
+    """Open the versions in a store, beside whoever runs a host there.
 
-    Raises: WrongUse, when it names no file; InvalidBlueprint.
+    Nothing of a stranger's project is imported or run to look at its blueprints.
+    Raises: InvalidBlueprint, for what the body finds invalid.
     """
-    _check_file(name)
     scripts = PooledScripts(warm=1)
-    project = find_project(Path(name))
-    tools = Toolbox(scripts, _AnyFunction(), Path.cwd(), project.includes)
+    project = find_project(None) if project is None else project
+    # Where nothing is kept there are versions nowhere, but files are looked at as well.
+    versions = MemoryVersions() if store == IN_MEMORY else git_versions(store)
+    kept = Blueprints(
+        versions,
+        SystemClock(),
+        lambda: Path(store).absolute() / "versions",
+        registry=Host.in_memory(layers=project.layers).registry,
+        tools=Toolbox(scripts, AnyFunction(), Path.cwd(), project.includes),
+    )
     try:
-        host = Host.in_memory(layers=project.layers)
-        return await load_blueprint(name, registry=host.registry, tools=tools)
+        yield kept
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None
     finally:
+        kept.close()
         await scripts.aclose()
+
+
+async def look_at(name: str) -> CompiledBlueprint:
+    """Compile the blueprint a command names, without importing or running anything of it.
+
+    Raises: InvalidBlueprint; Refused (version.…).
+    """
+    path = Path(name) if is_file_name(name) else None
+    async with opened_blueprints(chosen_store(None, path), find_project(path)) as kept:
+        return await kept.load(name) if path is None else await kept.compiled(name)
 
 
 async def load(host: Host, name: str) -> CompiledBlueprint:
     """Load the blueprint a command names.
 
-    Raises: WrongUse, when it names no file; InvalidBlueprint.
+    Raises: InvalidBlueprint; Refused (version.…).
     """
-    _check_file(name)
     try:
         return await host.load(name)
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None
-
-
-def _check_file(name: str) -> None:
-    if "/" not in name and not name.endswith(_SUFFIXES):
-        raise WrongUse(
-            f"expected a blueprint file (with a '/', or ending in {', '.join(_SUFFIXES)}),"
-            f" got {name!r}"
-        )

@@ -15,7 +15,7 @@ from flowir.door import parse_json
 from flowir.path import format_path, parse_path
 from swarm.cli.exits import WrongUse
 
-__all__ = ("edits", "first_context")
+__all__ = ("edits", "first_context", "read_value")
 
 
 def first_context(source: str | None, settings: Sequence[str]) -> Any:
@@ -23,25 +23,29 @@ def first_context(source: str | None, settings: Sequence[str]) -> Any:
 
     Raises: WrongUse, naming the option and the place.
     """
-    context: Any = {} if source is None else _read(source)
+    context: Any = {} if source is None else read_value(source)
     for setting in settings:
         context = _set(context, setting)
     return context
 
 
-def _read(source: str) -> Any:
+def read_value(source: str, place: str = "--input") -> Any:
+    """Read what stands for a value: JSON, `@FILE`, or `-` for stdin; *place* names it.
+
+    Raises: WrongUse.
+    """
     if source == "-":
-        return _parsed(sys.stdin.buffer.read(), "--input -")
+        return _parsed(sys.stdin.buffer.read(), f"{place} -")
     if source.startswith("@"):
-        return _parsed(_file(source[1:]), source[1:])
-    return _parsed(source, "--input")
+        return _parsed(_file(source[1:], place), source[1:])
+    return _parsed(source, place)
 
 
-def _file(name: str) -> bytes:
+def _file(name: str, place: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as e:
-        raise WrongUse(f"--input: cannot read {name!r}: {(e.strerror or str(e)).lower()}") from None
+        raise WrongUse(f"{place}: cannot read {name!r}: {(e.strerror or str(e)).lower()}") from None
 
 
 def _parsed(text: str | bytes, place: str) -> Any:

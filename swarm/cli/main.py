@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "Print a blueprint as its canonical JSON document.",
     "graph": "Print a blueprint's flow as a picture.",
     "doctor": "Say what this machine gives to scripts, and how a store is.",
+    "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",
     "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",
 }

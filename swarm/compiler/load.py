@@ -23,7 +23,7 @@ from swarm.compiler.registry import Registry
 from swarm.compiler.scripts import agent_places
 from swarm.compiler.shelf import Shelf
 from swarm.compiler.source import read_source
-from swarm.compiler.subflows import Embedder
+from swarm.compiler.subflows import Embedder, Versions
 from swarm.errors import BlueprintInvalid, Place, Problem, ScriptFailed
 from swarm.ports.scripts import Script
 from swarm.ports.worker import Toolbox
@@ -34,15 +34,16 @@ Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 
 
 async def load_blueprint(
-    source: Source, *, registry: Registry, tools: Toolbox
+    source: Source, *, registry: Registry, tools: Toolbox, versions: Versions | None = None
 ) -> CompiledBlueprint:
     """Load and compile a blueprint: a `.lua`, `.json`, `.yaml` or `.yml` file, or a document.
 
     Shape: files appear in problems as they were given. The folder of a file stands for
-    the one in *tools*. Blueprints that it names as agents are loaded with it.
+    the one in *tools*. Blueprints that it names as agents are loaded with it: files, and
+    through *versions* those that a store of versions has.
     Raises: BlueprintInvalid, with every problem; a file that cannot be read is one.
     """
-    loader = _Loader(registry, tools)
+    loader = _Loader(registry, tools, versions)
     if isinstance(source, Mapping):
         written = admit_document(dict(source))
         return await loader.compiled(written, tools, (), None)
@@ -52,9 +53,10 @@ async def load_blueprint(
 class _Loader:
     """Loads one blueprint, and those that it names; *above* are the files on the way."""
 
-    def __init__(self, registry: Registry, tools: Toolbox) -> None:
+    def __init__(self, registry: Registry, tools: Toolbox, versions: Versions | None) -> None:
         self._registry = registry
         self._tools = tools
+        self._versions = versions
 
     async def load(self, file: str, above: tuple[Path, ...]) -> CompiledBlueprint:
         """Load a file."""
@@ -80,7 +82,7 @@ class _Loader:
         places = written.places
         written_in = tuple(more.get("sources", ()))
         named = await self._named(written.document, folder, places, written_in)
-        document, found = await self._embedded(named.document, tools, above)
+        document, found = await self._embedded(named, tools, above)
         return compile_document(
             document, places, registry=self._registry, tools=tools, found=found, named=named, **more
         )
@@ -88,24 +90,24 @@ class _Loader:
     async def _lua(
         self, file: str, text: str, folder: Path, tools: Toolbox, above: tuple[Path, ...]
     ) -> CompiledBlueprint:
+        required: set[str] = set()
         try:
-            authored = await tools.scripts.author(Script(file, text), folder=folder)
+            authored = await tools.scripts.author(
+                Script(file, text), folder=folder, required=required.add
+            )
         except ScriptFailed as e:
             problem = Problem(e.code, e.bare, e.where or Place(file))
             raise BlueprintInvalid([problem]) from e
         plain = plain_of(authored)
         lowered = lower(authored if plain is None else plain.authored, file=file)
-        modules = {place.file for place in lowered.places.values()} - {file}
-        if plain is not None:
-            modules |= plain.files - {file}
-        sources = {file: text, **await to_thread.run_sync(_modules, modules)}
+        sources = {file: text, **await to_thread.run_sync(_modules, required - {file})}
         refused: list[Problem] = []
         if plain is not None:
             flow = await to_thread.run_sync(plain.lowered, sources)
             lowered, refused = plain.placed(flow, lowered), plain.problems(flow)
         places = agent_places(lowered, sources)
         named = await self._named(lowered.document, folder, places, tuple(sources))
-        document, found = await self._embedded(named.document, tools, above)
+        document, found = await self._embedded(named, tools, above)
         with _together(refused):
             return compile_document(
                 document,
@@ -137,10 +139,14 @@ class _Loader:
         return await to_thread.run_sync(gather)
 
     async def _embedded(
-        self, document: Any, tools: Toolbox, above: tuple[Path, ...]
+        self, named: Gathered, tools: Toolbox, above: tuple[Path, ...]
     ) -> tuple[Any, list[Finding]]:
+        """Put in the blueprints that are named as agents; their files are files of this one."""
         folder = tools.folder or Path.cwd()
-        return await Embedder(folder, above, self._within).embedded(document)
+        embedder = Embedder(folder, above, self._within, self._versions)
+        embedded = await embedder.embedded(named.document)
+        named.files |= embedder.files
+        return embedded
 
     async def _within(self, path: Path, above: tuple[Path, ...]) -> CompiledBlueprint:
         return await self.load(str(path), above)

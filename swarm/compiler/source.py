@@ -9,9 +9,14 @@ from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.words import allowed, near
 from swarm.errors import BlueprintInvalid, Place, Problem
 
-__all__ = ("SUFFIXES", "read_source")
+__all__ = ("SUFFIXES", "is_file_name", "read_source")
 
 SUFFIXES = (".json", ".lua", ".yaml", ".yml")
+
+
+def is_file_name(text: str) -> bool:
+    """Tell the name of a file from that of a version of a store (`review@1.2`)."""
+    return "/" in text or text.endswith(SUFFIXES)
 
 
 def read_source(file: str) -> str:

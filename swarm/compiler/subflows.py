@@ -1,28 +1,30 @@
 """Agents of kind `flow`: the blueprints that they name, put into the document.
 
-A blueprint is named by the path of its file, below the folder of the one that names it.
+A blueprint is named by the path of its file, below the folder of the one that names it,
+or as a version of the store (`research@^1.2`), which is looked up once, here.
 Its canonical document and digest go into the agent: the digest of the whole covers them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from flowir.errors import Problem, shorten
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
-from swarm.compiler.source import SUFFIXES
-from swarm.errors import BlueprintInvalid
+from swarm.compiler.source import is_file_name
+from swarm.errors import BlueprintInvalid, Refused
 
-__all__ = ("DEPTH", "Embedder", "Loader")
+__all__ = ("DEPTH", "Embedder", "Loader", "Versions")
 
 # How many blueprints deep a run may go, the outermost not counted.
 DEPTH = 8
 
 Loader: TypeAlias = Callable[[Path, tuple[Path, ...]], Awaitable[CompiledBlueprint]]
+Versions: TypeAlias = Callable[[str], Awaitable[CompiledBlueprint]]
 
 
 class _Refused(Exception):
@@ -33,13 +35,22 @@ class Embedder:
     """Resolves the `flow` agents of one document.
 
     *above* are the files of the blueprints on the way to this one, itself last; *load*
-    compiles a file below them.
+    compiles a file below them, *versions* what a store has by that name. `files` has the
+    digests of what they are made of, by the way from the folder.
     """
 
-    def __init__(self, folder: Path, above: tuple[Path, ...], load: Loader) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        above: tuple[Path, ...],
+        load: Loader,
+        versions: Versions | None = None,
+    ) -> None:
         self._folder = folder.resolve()
         self._above = above
         self._load = load
+        self._versions = versions
+        self.files: dict[str, str] = {}
 
     async def embedded(self, document: Any) -> tuple[Any, list[Problem]]:
         """Return the document with what its agents name, and what could not be found."""
@@ -56,8 +67,7 @@ class Embedder:
     async def _agent(self, agent: Any, at: str, found: list[Problem]) -> Any:
         place = inside(at, "blueprint")
         try:
-            path = self._path(agent["blueprint"])
-            child = await self._load(path, self._above)
+            child = await self._child(agent["blueprint"])
         except _Refused as refused:
             code, sentence, hint = refused.args
             found.append(Problem(code, place, sentence, hint))
@@ -67,14 +77,26 @@ class Embedder:
             return agent
         return {**agent, "document": child.document, "digest": child.digest}
 
-    def _path(self, name: Any) -> Path:
+    async def _child(self, name: Any) -> CompiledBlueprint:
         if not isinstance(name, str) or not name:
-            said = f"expected the path of a blueprint, got {shorten(name)}"
+            said = f"expected the path of a blueprint, or its id in the store, got {shorten(name)}"
             raise _Refused("flow.path", said, None)
-        if not name.endswith(SUFFIXES):
+        if is_file_name(name):
+            child = await self._load(self._path(name), self._above)
+            below = PurePosixPath(name).parent
+            self.files |= {str(below / file): digest for file, digest in child.files.items()}
+            return child
+        if self._versions is None:
             said = f"expected the path of a blueprint's file, got {name!r}"
-            hint = "versions from a store of blueprints are not to be had here yet"
-            raise _Refused("flow.unavailable", said, hint)
+            raise _Refused("flow.unavailable", said, "there is no store of blueprints here")
+        if len(self._above) > DEPTH:
+            raise _too_deep()
+        try:
+            return await self._versions(name)
+        except Refused as error:
+            raise _Refused("flow.version", error.message, None) from error
+
+    def _path(self, name: str) -> Path:
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder):
             said = f"expected a file below the blueprint's own folder, got {name!r}"
@@ -83,9 +105,13 @@ class Embedder:
             way = " -> ".join(p.name for p in (*self._above[self._above.index(path) :], path))
             raise _Refused("flow.cycle", f"expected no circle, got {way}", None)
         if len(self._above) > DEPTH:
-            said = f"expected at most {DEPTH} blueprints within each other, got one more"
-            raise _Refused("flow.depth", said, None)
+            raise _too_deep()
         return path
+
+
+def _too_deep() -> _Refused:
+    said = f"expected at most {DEPTH} blueprints within each other, got one more"
+    return _Refused("flow.depth", said, None)
 
 
 def _is_open(agent: Any) -> bool:

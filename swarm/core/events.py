@@ -93,11 +93,19 @@ class Parent(TypedDict):
     attempt: int
 
 
+class Version(TypedDict):
+    """Which entry of the store of versions a run's blueprint was loaded from."""
+
+    label: str
+    commit: str
+
+
 class RunStarted(_Row):
     """The run exists from here on; `digest` pins the blueprint's `document`.
 
     Shape: all that it takes to go on, wherever that may be. `folder` is where the
-    blueprint was loaded from, and its processes work (None: it came as a document).
+    blueprint was loaded from, and its processes work (None: it came as a document);
+    `version` names the entry, where that was a store of versions.
     `rerun` tells of which run this one repeats the beginning, if it does; `budget` what
     the run may use (`swarm.blueprint.budget.Budget`).
     """
@@ -108,6 +116,7 @@ class RunStarted(_Row):
     input: Any
     document: dict[str, Any]
     folder: str | None
+    version: Version | None
     rerun: Rerun | None
     budget: dict[str, float] | None
     parent: Parent | None

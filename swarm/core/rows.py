@@ -46,7 +46,7 @@ def run_started(
     parent: Mapping[str, Any] | None = None,
 ) -> EventRow:
     """Write that the run exists, with all that it takes to go on elsewhere."""
-    folder = blueprint.folder
+    folder, version = blueprint.folder, blueprint.version
     return {
         "kind": "run.started",
         "blueprint": blueprint.id,
@@ -54,6 +54,7 @@ def run_started(
         "input": input,
         "document": blueprint.document,
         "folder": None if folder is None else str(folder),
+        "version": None if version is None else {"label": version.label, "commit": version.commit},
         "rerun": rerun,
         "budget": None if budget is None else budget.to_wire(),
         "parent": None if parent is None else dict(parent),

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -26,11 +27,13 @@ from swarm.compiler.layering import Layering
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
 from swarm.compiler.shelf import INCLUDE_NAME
+from swarm.compiler.source import is_file_name
 from swarm.core.capability.verbs import TABLE, altered
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
-from swarm.host.parts import Parts, SystemClock
+from swarm.host.blueprints import Blueprints
+from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
 from swarm.host.run import Run
 from swarm.host.runs import Runs, closed
@@ -39,6 +42,7 @@ from swarm.lua.choice import ChosenScripts, Trust
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
+from swarm.ports.versions import VersionStore
 from swarm.ports.worker import Call, Toolbox
 from swarm.stores.sqlite import Durability
 from swarm.workers.flow import FlowFactory
@@ -105,6 +109,8 @@ class Host:
         includes: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> None:
         self._table = TABLE if roles is None else altered(roles)
+        self._store = store
+        self._scratch: TemporaryDirectory[str] | None = None
         self._parts: Callable[[], Parts] = (
             (lambda: store) if isinstance(store, Parts) else (lambda: Parts.at(store, durability))
         )
@@ -120,6 +126,7 @@ class Host:
         clock = store.clock if isinstance(store, Parts) else SystemClock()
         self._around = LayerHost(clock, operators=operators)
         self._layering = Layering(self._around, SHIPPED, layers)
+        self._blueprints: Blueprints | None = None
         self.registry = Registry(
             (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(), HumanFactory()),
             layers=self._layering,
@@ -159,7 +166,7 @@ class Host:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
         parts = self._parts()
         self._around.audit = parts.audit
-        past = Past(parts.journal, self.registry, self._tools)
+        past = Past(parts.journal, self.registry, self._tools, self._lay_out)
         runs = Runs(
             parts,
             past,
@@ -195,17 +202,53 @@ class Host:
             await tasks.__aexit__(None, None, None)
         finally:
             parts.close()
+            self._leave_versions()
             await self._scripts.aclose()
+
+    def _leave_versions(self) -> None:
+        if self._blueprints is not None:
+            self._blueprints.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
     @property
     def durable(self) -> bool:
         """Whether a run that has not ended can be gone on with after this host."""
         return self._opened().parts.durable
 
+    async def _lay_out(self, blueprint: str, label: str) -> None:
+        """Bring back the files of a version that a run is pinned to."""
+        found = await self.blueprints.find(f"{blueprint}@{label}")
+        await self.blueprints.lay_out(found)
+
     def _opened(self) -> _Open:
         if self._open is None:
             raise closed()
         return self._open
+
+    @property
+    def blueprints(self) -> Blueprints:
+        """The versions of blueprints in this host's store; to be used open or closed."""
+        if self._blueprints is None:
+            store, folder = self._versions()
+            clock = self._store.clock if isinstance(self._store, Parts) else SystemClock()
+            self._blueprints = Blueprints(
+                store, clock, folder, registry=self.registry, tools=self._tools
+            )
+        return self._blueprints
+
+    def _versions(self) -> tuple[VersionStore, Callable[[], Path]]:
+        if not isinstance(self._store, Parts):
+            folder = Path(self._store)
+            return git_versions(folder), lambda: folder.absolute() / "versions"
+        return self._store.versions(), self._scratch_folder
+
+    def _scratch_folder(self) -> Path:
+        """Return a folder for the files of versions, which goes with this host."""
+        if self._scratch is None:
+            self._scratch = TemporaryDirectory(prefix="swarm-")
+        return Path(self._scratch.name)
 
     # -- what it knows -----------------------------------------------------------------
 
@@ -245,11 +288,17 @@ class Host:
         self._layering.surround(layers)
 
     async def load(self, source: Source) -> CompiledBlueprint:
-        """Compile a blueprint: the path of a Lua, JSON or YAML file, or a document.
+        """Compile a blueprint: a file (Lua, JSON or YAML), a version, or a document.
 
-        Raises: BlueprintInvalid, with every problem.
+        Shape: a text with a `/`, or with the ending of a file, is a path; any other is
+        `id` or `id@selector`.
+        Raises: BlueprintInvalid, with every problem; Refused (version.…).
         """
-        return await load_blueprint(source, registry=self.registry, tools=self._tools)
+        if isinstance(source, str) and not is_file_name(source):
+            return await self.blueprints.load(source)
+        return await load_blueprint(
+            source, registry=self.registry, tools=self._tools, versions=self.blueprints.load
+        )
 
     # -- tokens ------------------------------------------------------------------------
 
@@ -297,16 +346,12 @@ class Host:
         With a *run_id* of the caller's own this may be repeated, by another process too:
         the same blueprint and input give the same run, and go on with it where it was
         interrupted.
-        Raises: Refused (host.closed, blueprint.unknown, run.id, run.input, run.conflict,
+        Raises: Refused (host.closed, version.…, run.id, run.input, run.conflict,
         budget.malformed).
         """
         runs = self._opened().runs
         if isinstance(blueprint, str):
-            raise Refused(
-                "blueprint.unknown",
-                f"host.start: expected a loaded blueprint or one of the store, got "
-                f"{blueprint!r} — await host.load(path)",
-            )
+            blueprint = await self.load(blueprint)
         first = blueprint.first_context(input)
         chosen = None if run_id is None else parse_run_id(run_id)
         limits = None if budget is None else Budget.of(budget)

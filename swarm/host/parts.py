@@ -19,16 +19,18 @@ from swarm.ports.capability import Ledger
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
 from swarm.ports.journal import Journal
+from swarm.ports.versions import VersionStore
 from swarm.stores.ledger import MemoryLedger
 from swarm.stores.memory import MemoryJournal
 from swarm.stores.memory_audit import MemoryAudit
+from swarm.stores.memory_versions import MemoryVersions
 from swarm.stores.sqlite import Durability, open_store
 
 if TYPE_CHECKING:
     # What signs leans on a large library, which a host without tokens does not load.
     from swarm.core.capability.guard import KeyStore
 
-__all__ = ("Parts", "SystemClock", "TimedIds")
+__all__ = ("Parts", "SystemClock", "TimedIds", "git_versions")
 
 
 class SystemClock:
@@ -88,6 +90,13 @@ def _keys_in(folder: Path) -> Callable[[], KeyStore]:
     return lambda: keys
 
 
+def git_versions(folder: str | os.PathLike[str]) -> VersionStore:
+    """Open the versions of blueprints that are kept in *folder*; libgit2 is loaded for it."""
+    from swarm.stores.git import GitVersions
+
+    return GitVersions(Path(folder))
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a host stands on; each is a port, and may be somebody else's.
@@ -95,7 +104,8 @@ class Parts:
     Shape: `durable`: the journal outlives the host, so runs that have not ended can be
     gone on with; `close` is called when the host is done with them. `audit` is where the
     layer `audit` writes. `ledger` remembers what becomes of tokens, in the journal's
-    transactions; `keys` opens the signing keys, and is called when a token first turns up.
+    transactions; `keys` opens the signing keys, and is called when a token first turns up;
+    `versions` opens the store of blueprints, when the first is asked for.
     """
 
     journal: Journal
@@ -106,6 +116,7 @@ class Parts:
     audit: AuditLog | None = None
     ledger: Ledger = field(default_factory=MemoryLedger)
     keys: Callable[[], KeyStore] = _keys_in_memory
+    versions: Callable[[], VersionStore] = MemoryVersions
 
     @classmethod
     def in_memory(cls) -> Parts:
@@ -123,4 +134,13 @@ class Parts:
         keys = _keys_in(Path(folder)) if durable else _keys_in_memory
         store = open_store(folder, durability)
         clock, ids = SystemClock(), TimedIds()
-        return cls(store.journal, clock, ids, durable, store.close, ledger=store.ledger, keys=keys)
+        return cls(
+            store.journal,
+            clock,
+            ids,
+            durable,
+            store.close,
+            ledger=store.ledger,
+            keys=keys,
+            versions=(lambda: git_versions(folder)) if durable else MemoryVersions,
+        )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from anyio import Path as AsyncPath
 from anyio.lowlevel import checkpoint
 
-from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.compiled import CompiledBlueprint, VersionName
 from swarm.compiler.compile import compile_document
 from swarm.compiler.registry import Registry
 from swarm.core.events import STEP_ENDS
@@ -66,10 +67,17 @@ async def read_all(journal: Journal, run_id: RunId) -> list[Row]:
 class Past:
     """Brings runs back from the journal."""
 
-    def __init__(self, journal: Journal, registry: Registry, tools: Toolbox) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Registry,
+        tools: Toolbox,
+        lay_out: Callable[[str, str], Awaitable[None]],
+    ) -> None:
         self._journal = journal
         self._registry = registry
         self._tools = tools
+        self._lay_out = lay_out
         self._compiled: dict[tuple[str, str | None], CompiledBlueprint] = {}
 
     async def started(self, run_id: RunId) -> Row | None:
@@ -87,7 +95,7 @@ class Past:
         page = await reader.page()
         if not page:
             raise SwarmError("journal.damaged", f"run {run_id}: expected events, got none", seq=1)
-        blueprint = self.blueprint(page[0])
+        blueprint = await self.blueprint(page[0])
         found = Replay(blueprint.flow, page[0])
         found.feed(page[1:])
         while page := await reader.page():
@@ -105,12 +113,13 @@ class Past:
             return RunOutcome(run_id, status, None, resting(status, why))
         return RunOutcome(run_id, status, last.get("ctx"), last.get("error"), last.get("partial"))
 
-    def blueprint(self, started: Row) -> CompiledBlueprint:
+    async def blueprint(self, started: Row) -> CompiledBlueprint:
         """Compile the document that a run is pinned to, as its first event holds it.
 
         Raises: BlueprintInvalid; SwarmError (resume.conflict), where this version reads
         another document in it.
         """
+        await self._restore_files(started)
         key = (started["digest"], started["folder"])
         found = self._compiled.get(key)
         if found is None:
@@ -124,10 +133,19 @@ class Past:
                     f"{started['digest'][:12]}, got {found.digest[:12]} from its own document",
                     run_id=started["run"],
                 )
+            version = started.get("version")
+            if version is not None:
+                found = replace(found, version=VersionName(**version))
             if len(self._compiled) >= _KEPT:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[key] = found
         return found
+
+    async def _restore_files(self, started: Row) -> None:
+        """Lay out the files of the version again that the run's processes work beside."""
+        version, folder = started.get("version"), started["folder"]
+        if version is not None and folder is not None and not await AsyncPath(folder).is_dir():
+            await self._lay_out(started["blueprint"], version["label"])
 
 
 _WHY: Mapping[str, str] = {

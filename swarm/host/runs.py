@@ -255,7 +255,7 @@ class Runs:
         """Start a run with the answers that *old* has from before a step."""
         edits = edits_of(set)
         past = await read_all(self._parts.journal, RunId(old.id))
-        blueprint = self._past.blueprint(past[0])
+        blueprint = await self._past.blueprint(past[0])
         new_id = run_id or self._parts.ids.run_id()
         planned = beginning(past, from_step, edits, blueprint.flow, new_id)
         async with self._naming:

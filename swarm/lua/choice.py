@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -65,14 +65,21 @@ class ChosenScripts:
         return await place.run(script, input, host=host, facts=facts, limits=limits)
 
     async def author(
-        self, script: Script, *, folder: Path | None, limits: ScriptLimits = _DEFAULT
+        self,
+        script: Script,
+        *,
+        folder: Path | None,
+        limits: ScriptLimits = _DEFAULT,
+        required: Callable[[str], None] | None = None,
     ) -> Any:
         """Run a blueprint script and return what it returns, in the author's form."""
         try:
-            return await self._place(script).author(script, folder=folder, limits=limits)
+            return await self._place(script).author(
+                script, folder=folder, limits=limits, required=required
+            )
         except UnlistedModule:
             # A blueprint script has no effects: beginning anew changes nothing.
-            return await self._pool.author(script, folder=folder, limits=limits)
+            return await self._pool.author(script, folder=folder, limits=limits, required=required)
 
     async def aclose(self) -> None:
         """End the children; the next script starts others."""

@@ -119,7 +119,12 @@ class PooledScripts:
         return await self._run(script, limits, work)
 
     async def author(
-        self, script: Script, *, folder: Path | None, limits: ScriptLimits = _DEFAULT
+        self,
+        script: Script,
+        *,
+        folder: Path | None,
+        limits: ScriptLimits = _DEFAULT,
+        required: Callable[[str], None] | None = None,
     ) -> Any:
         """Run a blueprint script and return what it returns, in the author's form.
 
@@ -128,7 +133,7 @@ class PooledScripts:
         """
 
         def work(stage: Stage) -> Awaitable[Any]:
-            return run_author(stage, script, limits, Modules(folder))
+            return run_author(stage, script, limits, Modules(folder, required=required))
 
         return await self._run(script, limits, work)
 

@@ -80,12 +80,19 @@ class Functions:
 class Modules:
     """Answers a blueprint script's requests: modules to load.
 
-    Shape: *may* says of a module that was found whether it may run where the script does.
+    Shape: *may* says of a module that was found whether it may run where the script does;
+    *required* is told the names of those that are the author's own.
     """
 
-    def __init__(self, folder: Path | None, may: Callable[[Module], bool] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        may: Callable[[Module], bool] | None = None,
+        required: Callable[[str], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._may = may
+        self._required = required
         self._found: list[str] = []
         self.cause: Exception | None = None
 
@@ -111,6 +118,8 @@ class Modules:
         if self._may is not None and not self._may(module):
             raise UnlistedModule(module.name)
         self._found.append(module.name)
+        if self._required is not None and not module.trusted:
+            self._required(module.name)
         return True, encode({"name": module.name, "source": source, "trusted": module.trusted})
 
 

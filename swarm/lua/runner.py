@@ -71,7 +71,12 @@ class InlineScripts:
             self._keep(seat)
 
     async def author(
-        self, script: Script, *, folder: Path | None, limits: ScriptLimits = _DEFAULT
+        self,
+        script: Script,
+        *,
+        folder: Path | None,
+        limits: ScriptLimits = _DEFAULT,
+        required: Callable[[str], None] | None = None,
     ) -> Any:
         """Run a blueprint script and return what it returns, in the author's form.
 
@@ -80,7 +85,9 @@ class InlineScripts:
         its items under `sandbox.LIST_PART`.
         Raises: ScriptFailed; UnlistedModule, where *may* refused one.
         """
-        return await run_author(_InPlace(Seat()), script, limits, Modules(folder, self._may))
+        return await run_author(
+            _InPlace(Seat()), script, limits, Modules(folder, self._may, required)
+        )
 
     def _take(self) -> Seat:
         return self._idle.pop() if self._idle else Seat()

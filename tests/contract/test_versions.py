@@ -180,7 +180,9 @@ async def test_files_have_a_largest_size(store: VersionStore) -> None:
     await store.add(at_limit, note(), label="1.0.0", expected=None)
     over = contents(id="other", big=b"x" * (4 * 1024 * 1024 + 1))
     await refused("version.too_large", store.add(over, note(), label="1.0.0", expected=None))
-    many = contents(id="other", **{f"f{n}": b"" for n in range(1000)})
+    plain = contents(id="other")
+    files = {f"f{n}": File(b"") for n in range(1001)}
+    many = Contents(plain.document, files, plain.source)
     await refused("version.too_large", store.add(many, note(), label="1.0.0", expected=None))
 
 

@@ -284,11 +284,11 @@ async def test_a_store_that_cannot_be_kept_is_refused_with_a_sentence(tmp_path: 
     assert caught.value.code == "store.unavailable"
 
 
-async def test_a_blueprint_of_the_store_is_refused() -> None:
+async def test_a_blueprint_that_the_store_has_not_is_refused() -> None:
     async with fake() as host:
         with pytest.raises(Refused) as caught:
             await host.start("hello@1.2")
-        assert caught.value.code == "blueprint.unknown"
+        assert caught.value.code == "version.unknown"
 
 
 def test_run_blocking_runs_to_the_end(tmp_path: Path) -> None:

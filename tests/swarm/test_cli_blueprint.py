@@ -1,0 +1,204 @@
+"""`swarm blueprint`: from the file to the store and back, as somebody would type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.cli.main import invoke
+
+SCRIPT = """local flow = require "flow"
+local greeter = flow.lua "greeter" [[ return "{said}, " .. input ]]
+return flow.blueprint {{
+  id = "hello",
+  agents = {{ greeter }},
+  flow = function(ctx) ctx.said = greeter(ctx.name or "you") end,
+}}
+"""
+
+
+class Shell:
+    """A folder to work in, and what a command printed."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def write(self, said: str) -> None:
+        (self.folder / "hello.lua").write_text(SCRIPT.format(said=said))
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = invoke(words)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def json(self, *words: str) -> Any:
+        code, out, err = self(*words, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+def git(*words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - git
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWARM_AUTHOR", "ada")
+    made = Shell(tmp_path, capsys)
+    made.write("Hi")
+    return made
+
+
+def test_a_blueprint_is_registered_run_and_changed(shell: Shell) -> None:
+    assert shell("blueprint", "register", "hello.lua", "-m", "first", "--tag", "prod")[:2] == (
+        0,
+        "hello@1.0.0\n",
+    )
+    shell.write("Ho")
+    assert shell("blueprint", "register", "hello.lua", "--bump", "minor")[1] == "hello@1.1.0\n"
+    assert shell.json("run", "hello@prod", "--set", "name=Ada")["ctx"]["said"] == "Hi, Ada"
+    assert shell.json("run", "hello")["ctx"]["said"] == "Ho, you"
+    code, out, _ = shell("blueprint", "log", "hello")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["hello@1.1.0", "hello@1.0.0"]
+    assert "ada" in out
+    assert "first" in out
+
+
+def test_the_same_again_is_said_to_be_the_same(shell: Shell) -> None:
+    assert shell.json("blueprint", "register", "hello.lua")["is_new"] is True
+    again = shell.json("blueprint", "register", "hello.lua")
+    assert (again["is_new"], again["label"]) == (False, "1.0.0")
+
+
+def test_a_conflict_shows_what_came_between(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    shell.write("Ho")
+    shell("blueprint", "register", "hello.lua", "--author", "bob", "-m", "ho is better")
+    shell.write("Hey")
+    code, out, err = shell("blueprint", "register", "hello.lua", "--expect", "1.0.0")
+    assert (code, out) == (2, "")
+    assert "version.conflict" in err
+    assert "ho is better" in err
+    assert '+local greeter = flow.lua "greeter" [[ return "Ho, "' in err
+
+
+def test_tags_are_listed_moved_and_removed(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua", "--tag", "prod")
+    shell("blueprint", "tag", "hello@1.0.0", "canary")
+    assert [line.split()[0] for line in shell("blueprint", "tag", "hello")[1].splitlines()] == [
+        "canary",
+        "prod",
+    ]
+    assert shell("blueprint", "tag", "hello", "canary", "--delete")[0] == 0
+    assert shell("blueprint", "tag", "hello", "canary", "--delete")[0] == 2
+    assert shell("blueprint", "tag", "hello@1.0.0", "latest")[0] == 2
+
+
+def test_a_rollback_brings_the_old_words_back(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    shell.write("Ho")
+    shell("blueprint", "register", "hello.lua")
+    assert shell.json("blueprint", "rollback", "hello@1.0.0")["back_to"] == "1.0.0"
+    assert '"Hi, "' in shell("blueprint", "show", "hello")[1]
+    assert "(back to 1.0.0)" in shell("blueprint", "log", "hello")[1]
+
+
+def test_a_difference_shows_the_views_that_are_asked_for(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    shell.write("Ho")
+    shell("blueprint", "register", "hello.lua")
+    whole = shell("blueprint", "diff", "hello@1.0.0")[1]
+    assert '"path": "/agents/0/source"' in whole
+    assert "agent: greeter: source:" in whole
+    flow = shell("blueprint", "diff", "hello@1.0.0", "hello", "--view", "flow")[1]
+    assert flow.startswith("agent: greeter")
+    told = shell.json("blueprint", "diff", "hello@1.0.0")
+    assert told["flow"]["gained"] == []
+
+
+def test_a_patch_is_applied_and_its_source_printed(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    ops = [{"op": "add", "path": "/description", "value": "greets"}]
+    assert shell("blueprint", "patch", "hello", json.dumps(ops))[1] == "hello@1.0.1\n"
+    assert 'description = "greets"' in shell("blueprint", "show", "hello")[1]
+    code, _, err = shell("blueprint", "patch", "hello", '[{"op": "remove", "path": "/nope"}]')
+    assert code == 2
+    assert "patch.failed: patch[0]: remove '/nope'" in err
+
+
+def test_what_is_exported_is_imported_again(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    first = shell.json("blueprint", "show", "hello")
+    assert shell("blueprint", "export", "hello", "out")[:2] == (0, "out/blueprint.lua\n")
+    assert shell("blueprint", "export", "hello", "out")[0] == 2
+    told = shell.json("blueprint", "import", "out", "--store", "other")
+    assert told["digest"] == first["digest"]
+    assert shell("blueprint", "import", ".")[0] == 2
+
+
+def test_a_draft_keeps_what_does_not_compile(shell: Shell) -> None:
+    (shell.folder / "hello.lua").write_text("return nothing(")
+    assert shell("blueprint", "register", "hello.lua")[0] == 2
+    assert shell("blueprint", "register", "hello.lua", "--draft")[0] == 0
+    code, out, err = shell("blueprint", "show", "hello", "--draft")
+    assert (code, out) == (0, "return nothing(\n")
+    assert "script.syntax" in err
+    assert shell("run", "hello")[0] == 2
+
+
+def test_plain_git_reads_the_store(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua", "-m", "the first of all")
+    git("clone", "--quiet", ".swarm/blueprints.git", "clone")
+    assert (shell.folder / "clone/blueprint.lua").read_text() == SCRIPT.format(said="Hi")
+    log = git("-C", ".swarm/blueprints.git", "log", "refs/blueprints/hello").stdout
+    assert "hello 1.0.0" in log
+    assert "the first of all" in log
+    assert git("-C", ".swarm/blueprints.git", "fsck", "--strict", "--full").stderr == ""
+
+
+def test_damage_is_found_and_mended(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    assert shell("blueprint", "verify")[:2] == (0, "")
+    ref = shell.folder / ".swarm/blueprints.git/refs/blueprints/hello"
+    ref.write_text("garbage")
+    code, out, _ = shell("blueprint", "verify")
+    assert (code, out) == (1, "hello: its ref names no commit\n")
+    assert shell("run", "hello")[0] == 1
+    assert shell("blueprint", "verify", "--repair")[0] == 0
+    assert shell("run", "hello")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("blueprint", "log", "nope"),
+        ("blueprint", "show", "../x"),
+        ("blueprint", "show", "hello@wat?"),
+        ("blueprint", "register", "missing.lua"),
+        ("blueprint", "rollback", "nope@1.0.0"),
+        ("blueprint", "list", "--store", ":memory:"),
+        ("blueprint", "patch", "nope", "{"),
+        ("run", "nope"),
+        ("check", "nope@1.0"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_2(shell: Shell, words: tuple[str, ...]) -> None:
+    code, out, err = shell(*words)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_nothing_to_list_is_no_error(shell: Shell) -> None:
+    assert shell("blueprint", "list") == (0, "", "")
+    assert shell("blueprint", "verify")[0] == 0
+    assert shell("blueprint", "gc", "--dry-run")[0] == 0
