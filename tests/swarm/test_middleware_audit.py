@@ -6,11 +6,14 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from flowir import WorkerFailure
+from swarm import Outcome
 from swarm.blueprint.canonical import digest_of
 from swarm.middleware.audit import AUDIT
 from swarm.ports.audit import AuditEntry
+from swarm.ports.worker import Call, StepLink
 from swarm.testing import FakeClock, MemoryAudit, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, step
 
@@ -120,3 +123,22 @@ async def test_it_can_be_called_through_alone() -> None:
         await call_through(layer, [ValueError("no")])
     decisions: list[Any] = [entry.decision for entry in log.entries]
     assert decisions == ["begun", "done", "begun", "failed"]
+
+
+async def test_a_log_that_takes_its_time_keeps_the_end_of_a_cancelled_step() -> None:
+    class Slow(MemoryAudit):
+        async def append(self, entry: AuditEntry) -> None:
+            await checkpoint()
+            await super().append(entry)
+
+    async def stay(call: Call, link: StepLink) -> Outcome:
+        await anyio.sleep_forever()
+        return Outcome(None)
+
+    log = Slow()
+    layer, clock = built_layer(AUDIT, audit=log), FakeClock()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call_through, layer, stay)
+        await clock.settle()
+        tasks.cancel_scope.cancel()
+    assert [entry.decision for entry in log.entries] == ["begun", "cancelled"]

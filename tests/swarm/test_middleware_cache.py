@@ -84,6 +84,7 @@ async def test_parts_are_handed_over_again() -> None:
         ({"max_entries": 2}, [1, 2, 1, 3, 1, 2], 4),
         ({"max_bytes": 100}, ["a" * 60, "b" * 60, "a" * 60], 3),
         ({"max_bytes": 10}, ["a" * 60, "a" * 60], 2),
+        ({"max_bytes": 100}, ["small", "a" * 600, "small"], 2),
         ({}, [1, 1.0, True, "1", None], 5),
         ({}, [{"a": 1, "b": 2}, {"b": 2, "a": 1}], 1),
     ],

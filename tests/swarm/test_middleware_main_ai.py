@@ -7,8 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
+from swarm import Outcome, Usage
+from swarm.middleware.main_ai import MAIN_AI
 from swarm.ports.operators import Order
-from swarm.testing import FakeClock, FakeOperators
+from swarm.ports.worker import CostlyFailure
+from swarm.testing import FakeClock, FakeOperators, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, step
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +104,11 @@ async def test_silence_means_what_was_said(silence: str, code: str | None) -> No
             outcome = await run.wait()
     assert (outcome.error and outcome.error["cause_code"]) == code
     assert work.asked == (0 if code else 1)
+
+
+async def test_an_answer_that_was_taken_away_is_paid_for() -> None:
+    operators = FakeOperators({"lead": lambda order: {"veto": order.moment == "after"}})
+    layer = built_layer(MAIN_AI, {"to": "lead"}, operators=operators)
+    with pytest.raises(CostlyFailure) as caught:
+        await call_through(layer, [Outcome(1, usage=Usage(tokens=7))])
+    assert (caught.value.code, caught.value.usage) == ("main_ai.vetoed", Usage(tokens=7))
