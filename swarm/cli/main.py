@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": "Say what this machine gives to scripts, and how a store is.",
     "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",
+    "audit": "Read, verify and prove the log of what was done.",
     "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",
 }
 

@@ -16,19 +16,22 @@ __all__ = ("Act", "acting", "current", "land")
 
 
 class Act:
-    """What is to be done once, with the rows of an act; *landing* must not await."""
+    """What is to be done once, with the rows of an act.
+
+    Shape: *landing* is given the run that the rows are of, if any; it must not await.
+    """
 
     __slots__ = ("_landing", "landed")
 
-    def __init__(self, landing: Callable[[], None]) -> None:
+    def __init__(self, landing: Callable[[str | None], None]) -> None:
         self._landing = landing
         self.landed = False
 
-    def land(self) -> None:
+    def land(self, run_id: str | None = None) -> None:
         """Do it, unless it was done."""
         if not self.landed:
             self.landed = True
-            self._landing()
+            self._landing(run_id)
 
 
 _ACT: ContextVar[Act | None] = ContextVar("act", default=None)
@@ -40,11 +43,11 @@ def current() -> Act | None:
     return None if act is None or act.landed else act
 
 
-def land() -> None:
-    """Land the act that is on its way here: rows of it were appended."""
+def land(run_id: str) -> None:
+    """Land the act that is on its way here: rows of it were appended to a run."""
     act = _ACT.get()
     if act is not None and not act.landed:
-        act.land()
+        act.land(run_id)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class RunLog:
                 ahead = next_status(ahead, row["kind"])
         self._rows += rows
         self._seq, self._ahead = seq, ahead
-        land()
+        land(self.run_id)
         if seq >= self._warn_at and ahead in ("running", "waiting"):
             self._warn()
 

@@ -11,14 +11,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+from swarm.core.acts import current
 from swarm.core.capability.chain import FINGERPRINT, fingerprint
 from swarm.core.capability.grant import Grant
-from swarm.core.capability.guard import Guard
+from swarm.core.capability.guard import Guard, KeyStore
 from swarm.core.capability.mint import Order, mint, read, within
 from swarm.core.capability.rules import Decision
 from swarm.core.capability.verbs import MAX_TTL_S, SKEW_S, Table
 from swarm.errors import Refused
 from swarm.host.parts import Parts
+from swarm.host.recorder import Recorder
 from swarm.ports.capability import Revoked
 from swarm.ports.worker import Call
 
@@ -32,8 +34,9 @@ _STEP_GRACE_S = 60
 class Authority:
     """The tokens of one host."""
 
-    def __init__(self, parts: Parts, table: Table) -> None:
-        self._keys = parts.keys()
+    def __init__(self, parts: Parts, keys: KeyStore, recorder: Recorder, table: Table) -> None:
+        self._keys = keys
+        self._recorder = recorder
         self._ledger = parts.ledger
         self._journal = parts.journal
         self.guard = Guard(self._keys, parts.ledger, parts.clock.wall, table)
@@ -46,10 +49,6 @@ class Authority:
             ledger.revoke("all", "", epoch + 1, int(now_s) + _LONGEST_S)
         if ledger.epoch > epoch:
             self._keys.change(lambda ring: replace(ring, epoch=max(ring.epoch, ledger.epoch)))
-
-    async def settled(self) -> None:
-        """Return when what was written of tokens so far will survive."""
-        await self._journal.commit()
 
     # -- minting -----------------------------------------------------------------------
 
@@ -73,7 +72,10 @@ class Authority:
         Raises: Refused (capability.mint); Bug.
         """
         order = Order(subject, role, verbs, run, step, attempt, ttl_s, uses, depth)
-        return self._signed(order)
+        token = self._signed(order)
+        if current() is None:
+            self._recorder.note("owner", "token.mint", "allowed", detail=_told(token))
+        return token
 
     def for_step(self, call: Call) -> str:
         """Sign a token for the worker of an attempt: it ends a minute after the attempt must."""
@@ -118,10 +120,11 @@ class Authority:
             raise Refused("capability.revoke", said)
         kind, name = chosen[0]
         now_s = self.guard.now_s()
-        if kind == "kid":
-            self._keys.change(lambda ring: ring.without(name, now_s))
-            return
-        await self._void(kind, _named(name) if kind == "token" else name, now_s)
+        async with self._recorder.doing("owner", "token.revoke", always=True):
+            if kind == "kid":
+                self._keys.change(lambda ring: ring.without(name, now_s))
+            else:
+                await self._void(kind, _named(name) if kind == "token" else name, now_s)
 
     async def _void(self, kind: Any, name: str, now_s: float) -> None:
         what: Revoked = kind
@@ -137,9 +140,18 @@ class Authority:
         Raises: Refused (keys.live).
         """
         now_s = self.guard.now_s()
-        return self._keys.change(lambda ring: ring.rotated(now_s)).current.kid
+        kid = self._keys.change(lambda ring: ring.rotated(now_s)).current.kid
+        if current() is None:
+            self._recorder.note("owner", "token.rotate", "allowed", detail={"kid": kid})
+        return kid
 
 
 def _named(text: str) -> str:
     """Return the fingerprint of a token, or that which this is."""
     return text if FINGERPRINT.fullmatch(text) else fingerprint(read(text)[1].jti)
+
+
+def _told(token: str) -> dict[str, Any]:
+    """Say what was minted, as far as the record may know it."""
+    _, claims, _ = read(token)
+    return {"subject": claims.sub, "role": claims.role, "token": fingerprint(claims.jti)}

@@ -56,5 +56,5 @@ async def _take_along(run: Run, child: Child) -> None:
     if child.rests():
         await run.interrupt()
     else:
-        await run.cancel("its parent was cancelled, or does not need it")
+        await run.stop("its parent was cancelled, or does not need it")
     await run.wait()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
-from swarm.core.acts import Act, acting
 from swarm.core.capability.guard import DESK, WORK, Pass
 from swarm.core.capability.mint import Order
 from swarm.core.capability.rules import Decision
@@ -21,6 +20,7 @@ from swarm.core.log import EventStream
 from swarm.core.questions import Question
 from swarm.core.run import RunOutcome, RunStatus
 from swarm.host.authority import Authority
+from swarm.host.recorder import Recorder
 from swarm.host.run import Run
 from swarm.ports.journal import RunRow
 from swarm.ports.worker import StepLink
@@ -39,9 +39,10 @@ class Guest:
     host's own method raises.
     """
 
-    def __init__(self, host: Host, authority: Authority, token: str) -> None:
+    def __init__(self, host: Host, authority: Authority, recorder: Recorder, token: str) -> None:
         self._host = host
         self._authority = authority
+        self._recorder = recorder
         self._token = token
 
     @asynccontextmanager
@@ -57,20 +58,21 @@ class Guest:
         passed = self._authority.guard.check(
             self._token, verb, run=run, step=step, attempt=attempt, purposes=purposes
         )
-        passed.decision.unwrap()
-        act = Act(passed.spend)
-        try:
-            with acting(act):
-                yield passed
-        except BaseException:
-            if not act.landed:
-                passed.release()
-            raise
-        if not act.landed:
-            # Nothing was written: what is given away now is counted first.
-            act.land()
-            if passed.counters:
-                await self._authority.settled()
+        await self._expect(passed.decision, run, step, attempt)
+        always = verb.startswith("token.")
+        async with self._recorder.guest(passed, run, step, attempt, always=always):
+            yield passed
+
+    async def _expect(
+        self,
+        decision: Decision,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        if not decision:
+            await self._recorder.denied(decision, run, step, attempt)
+        decision.unwrap()
 
     def look(self, verb: str, run: str) -> None:
         """Look whether the token still covers an act that goes on.
@@ -146,7 +148,8 @@ class Guest:
         """
         link = (await self._host.run(run_id)).link(key, attempt)
         if link is None:
-            Decision(False, "over", verb, passed.decision.grant).unwrap()
+            over = Decision(False, "over", verb, passed.decision.grant)
+            await self._expect(over, run_id, key, attempt)
         assert link is not None  # noqa: S101 - a decision of no raises
         return link
 
@@ -164,12 +167,14 @@ class Guest:
         depth: int | None = None,
     ) -> str:
         """Mint a token that has less than this one; what is left open is taken over."""
-        grant = self._authority.guard.admit(self._token, DESK | WORK).unwrap()
+        found = self._authority.guard.admit(self._token, DESK | WORK)
+        await self._expect(found._replace(verb="token.delegate"))
+        grant = found.unwrap()
         order = Order(grant.subject, grant.role, verbs, run, step, attempt, ttl_s, uses, depth)
         at = (grant.run, grant.step, grant.attempt)
         async with self.act("token.delegate", *at):
             token, decision = self._authority.child(grant, order)
-            decision.unwrap()
+            await self._expect(decision, *at)
         assert token is not None  # noqa: S101 - a decision of no raises
         return token
 

@@ -35,11 +35,13 @@ from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
+from swarm.host.recorder import Recorder
 from swarm.host.run import Run
 from swarm.host.runs import Runs, closed
 from swarm.ids import parse_run_id
 from swarm.lua.choice import ChosenScripts, Trust
 from swarm.middleware.shipped import SHIPPED
+from swarm.ports.audit import CheckpointSink
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
 from swarm.ports.versions import VersionStore
@@ -53,6 +55,7 @@ from swarm.workers.process import ProcessFactory
 from swarm.workers.sleep import SleepFactory
 
 if TYPE_CHECKING:
+    from swarm.core.capability.guard import KeyStore
     from swarm.host.authority import Authority
     from swarm.host.guest import Guest
 
@@ -81,6 +84,8 @@ class Host:
     (`pool`), but for scripts whose `script_digest` is in *inline_scripts*, or all of it in
     this process (`inline`). *layers* stand around every agent: keys, or objects with `use`
     and parameters (`docs/layers.md`); *operators* is the way to those who are asked.
+    *checkpoints* are where signed checkpoints of the audit log go (None: a file of the
+    store's folder) whenever *checkpoint_every* more entries are kept (0: on demand only).
     *roles* replaces rows of the table of who may do what
     (`docs/capability.md`).
     *includes* are folders by name, from which any blueprint may take texts and agents
@@ -107,7 +112,11 @@ class Host:
         operators: OperatorLink | None = None,
         roles: Mapping[str, Collection[str]] | None = None,
         includes: Mapping[str, str | os.PathLike[str]] | None = None,
+        checkpoints: Sequence[CheckpointSink] | None = None,
+        checkpoint_every: int = 100,
     ) -> None:
+        self._sinks = checkpoints
+        self._every = checkpoint_every
         self._table = TABLE if roles is None else altered(roles)
         self._store = store
         self._scratch: TemporaryDirectory[str] | None = None
@@ -165,7 +174,10 @@ class Host:
         if self._open is not None:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
         parts = self._parts()
-        self._around.audit = parts.audit
+        keys = _once(parts.keys)
+        sinks = parts.checkpoints if self._sinks is None else self._sinks
+        recorder = Recorder(parts, keys, sinks, self._every)
+        self._around.audit = None if parts.audit is None else recorder
         past = Past(parts.journal, self.registry, self._tools, self._lay_out)
         runs = Runs(
             parts,
@@ -174,10 +186,11 @@ class Host:
             max_deaths=self._max_deaths,
             concurrency=self._concurrency,
             table=self._table,
+            recorder=recorder,
         )
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
-        self._open = _Open(parts, runs, tasks)
+        self._open = _Open(parts, runs, tasks, keys, recorder)
         try:
             await runs.open(tasks, resume=self._resume)
         except BaseException:
@@ -309,7 +322,7 @@ class Host:
         if here.authority is None:
             from swarm.host.authority import Authority
 
-            here.authority = Authority(here.parts, self._table)
+            here.authority = Authority(here.parts, here.keys(), here.recorder, self._table)
         return here.authority
 
     def guest(self, token: str) -> Guest:
@@ -319,7 +332,7 @@ class Host:
         """
         from swarm.host.guest import Guest
 
-        return Guest(self, self.tokens, token)
+        return Guest(self, self.tokens, self._opened().recorder, token)
 
     def worker_token(self, call: Call) -> str:
         """Mint a token for the worker of an attempt, good for that attempt alone.
@@ -327,6 +340,13 @@ class Host:
         It is minted when this is called: a step that needs none pays nothing.
         """
         return self.tokens.for_step(call)
+
+    async def checkpoint(self) -> Mapping[str, Any]:
+        """Sign how the audit log is now, hand that to where checkpoints go, and return it.
+
+        Raises: SwarmError (audit.unavailable).
+        """
+        return (await self._opened().recorder.checkpoint()).to_wire()
 
     # -- runs --------------------------------------------------------------------------
 
@@ -355,7 +375,8 @@ class Host:
         first = blueprint.first_context(input)
         chosen = None if run_id is None else parse_run_id(run_id)
         limits = None if budget is None else Budget.of(budget)
-        return await runs.start(blueprint, first, chosen, blueprint.budget(limits))
+        async with runs.doing("run.start", chosen):
+            return await runs.start(blueprint, first, chosen, blueprint.budget(limits))
 
     async def run(self, run_id: str) -> Run:
         """Return a run by its id, whether it is carried on or not.
@@ -388,7 +409,9 @@ class Host:
         (resume.conflict, journal.damaged), with the run blocked.
         """
         run = await self.run(run_id)
-        await self._opened().runs.resume(run)
+        runs = self._opened().runs
+        async with runs.doing("run.resume", run.id):
+            await runs.resume(run)
         return run
 
     async def rerun(
@@ -409,7 +432,21 @@ class Host:
         """
         old = await self.run(run_id)
         chosen = None if new_id is None else parse_run_id(new_id)
-        return await self._opened().runs.rerun(old, from_step, set or {}, chosen)
+        runs = self._opened().runs
+        async with runs.doing("run.rerun", old.id):
+            return await runs.rerun(old, from_step, set or {}, chosen)
+
+
+def _once(make: Callable[[], KeyStore]) -> Callable[[], KeyStore]:
+    """Make it when it is first asked for, and then return the same."""
+    made: list[KeyStore] = []
+
+    def once() -> KeyStore:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return once
 
 
 @dataclass(slots=True)
@@ -419,6 +456,8 @@ class _Open:
     parts: Parts
     runs: Runs
     tasks: TaskGroup
+    keys: Callable[[], KeyStore]
+    recorder: Recorder
     authority: Authority | None = None
 
 

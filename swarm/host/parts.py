@@ -14,15 +14,16 @@ from anyio import CancelScope
 from uuid_utils import uuid7
 
 from swarm.ids import RunId
-from swarm.ports.audit import AuditLog
+from swarm.ports.audit import AuditLog, CheckpointSink
 from swarm.ports.capability import Ledger
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
 from swarm.ports.journal import Journal
 from swarm.ports.versions import VersionStore
+from swarm.stores.audit import MemoryAudit
+from swarm.stores.checkpoints import CHECKPOINTS, FileSink
 from swarm.stores.ledger import MemoryLedger
 from swarm.stores.memory import MemoryJournal
-from swarm.stores.memory_audit import MemoryAudit
 from swarm.stores.memory_versions import MemoryVersions
 from swarm.stores.sqlite import Durability, open_store
 
@@ -102,10 +103,11 @@ class Parts:
     """What a host stands on; each is a port, and may be somebody else's.
 
     Shape: `durable`: the journal outlives the host, so runs that have not ended can be
-    gone on with; `close` is called when the host is done with them. `audit` is where the
-    layer `audit` writes. `ledger` remembers what becomes of tokens, in the journal's
+    gone on with; `close` is called when the host is done with them. `audit` is where
+    acts are recorded. `ledger` remembers what becomes of tokens, in the journal's
     transactions; `keys` opens the signing keys, and is called when a token first turns up;
-    `versions` opens the store of blueprints, when the first is asked for.
+    `versions` opens the store of blueprints, when the first is asked for; `checkpoints`
+    are handed the signed state of the audit log.
     """
 
     journal: Journal
@@ -117,6 +119,7 @@ class Parts:
     ledger: Ledger = field(default_factory=MemoryLedger)
     keys: Callable[[], KeyStore] = _keys_in_memory
     versions: Callable[[], VersionStore] = MemoryVersions
+    checkpoints: tuple[CheckpointSink, ...] = ()
 
     @classmethod
     def in_memory(cls) -> Parts:
@@ -134,13 +137,16 @@ class Parts:
         keys = _keys_in(Path(folder)) if durable else _keys_in_memory
         store = open_store(folder, durability)
         clock, ids = SystemClock(), TimedIds()
+        sinks = (FileSink(Path(folder) / CHECKPOINTS),) if durable else ()
         return cls(
             store.journal,
             clock,
             ids,
             durable,
             store.close,
+            store.audit,
             ledger=store.ledger,
             keys=keys,
             versions=(lambda: git_versions(folder)) if durable else MemoryVersions,
+            checkpoints=sinks,
         )

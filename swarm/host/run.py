@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -28,6 +29,10 @@ class Keeper(Protocol):
 
     async def pause(self, run: Run) -> None:
         """Pause a run that nobody carries on."""
+        ...
+
+    def doing(self, verb: str, run_id: str) -> AbstractAsyncContextManager[None]:
+        """Let what is done inside be recorded as an act of the host's owner."""
         ...
 
     async def outcome(self, run: Run) -> RunOutcome:
@@ -124,10 +129,8 @@ class Run:
         What is in flight is stopped and `finally` bodies run. A run that has ended stays
         as it is; one that rests goes on to be cancelled.
         """
-        if self._driver is not None:
-            await self._driver.cancel(reason)
-        elif self.status not in ENDED:
-            await self._keeper.cancel(self, reason)
+        async with self._keeper.doing("run.cancel", self.id):
+            await self.stop(reason)
 
     async def pause(self) -> None:
         """Let what is in flight end, and begin nothing else; `Host.resume` goes on.
@@ -138,10 +141,11 @@ class Run:
         """
         if self.status in ENDED or self.status == "blocked":
             raise refused(self, "pause", "running", "waiting", "interrupted")
-        if self._driver is not None:
-            await self._driver.pause()
-        else:
-            await self._keeper.pause(self)
+        async with self._keeper.doing("run.pause", self.id):
+            if self._driver is not None:
+                await self._driver.pause()
+            else:
+                await self._keeper.pause(self)
 
     async def questions(self) -> tuple[Question, ...]:
         """Return what the run asks of people, in the order in which it came."""
@@ -154,7 +158,7 @@ class Run:
         Raises: Refused (question.unknown, question.answered, question.expired,
         question.closed, question.value).
         """
-        async with self.lock:
+        async with self._keeper.doing("question.answer", self.id), self.lock:
             await (await self._book()).answer(question_id, value, by=by)
 
     async def _book(self) -> QuestionBook:
@@ -207,6 +211,13 @@ class Run:
     def link(self, key: str, attempt: int) -> StepLink | None:
         """Return what the worker of an attempt may use, if that attempt goes on here now."""
         return None if self._driver is None else self._driver.link(key, attempt)
+
+    async def stop(self, reason: str) -> None:
+        """Cancel the run as its host does, for its own reasons."""
+        if self._driver is not None:
+            await self._driver.cancel(reason)
+        elif self.status not in ENDED:
+            await self._keeper.cancel(self, reason)
 
     async def interrupt(self) -> None:
         """Let the run rest as it is, for another host to go on with."""

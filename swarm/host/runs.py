@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -37,6 +38,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
 from swarm.host.parts import Parts
 from swarm.host.past import Past, open_ends, read_all
+from swarm.host.recorder import Recorder
 from swarm.host.rerun import beginning, edits_of
 from swarm.host.run import Run, refused
 from swarm.ids import RunId
@@ -65,6 +67,7 @@ class Runs:
         max_deaths: int = 100,
         concurrency: int | None = None,
         table: Table = TABLE,
+        recorder: Recorder | None = None,
     ) -> None:
         self._parts = parts
         self._past = past
@@ -72,6 +75,7 @@ class Runs:
         self._max_deaths = max_deaths
         self._gates = Gates(concurrency)
         self._table = table
+        self._recorder = recorder or Recorder(parts)
         self._known: WeakValueDictionary[RunId, Run] = WeakValueDictionary()
         self._live: dict[RunId, Run] = {}
         self._tasks: TaskGroup | None = None
@@ -123,7 +127,7 @@ class Runs:
             if self._parts.durable:
                 await run.interrupt()
             else:
-                await run.cancel("the host is closing")
+                await run.stop("the host is closing")
         for run in live:
             await run.wait()
 
@@ -336,7 +340,7 @@ class Runs:
         for orphan in orphans:
             found = await self._find(RunId(orphan))
             if found is not None:
-                await found.cancel(cancelling or "its parent does not need it")
+                await found.stop(cancelling or "its parent does not need it")
 
     async def _block(self, run: Run, error: SwarmError) -> None:
         heads = await self._parts.journal.heads()
@@ -392,6 +396,10 @@ class Runs:
                 self._known.pop(run_id, None)
             raise
         tasks.start_soon(run.drive)
+
+    def doing(self, verb: str, run_id: str | None = None) -> AbstractAsyncContextManager[None]:
+        """Let what is done inside be recorded as an act of the host's owner."""
+        return self._recorder.doing("owner", verb, run_id)
 
     # -- what a run leans on -----------------------------------------------------------
 

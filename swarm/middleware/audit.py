@@ -17,7 +17,7 @@ from flowir.errors import WorkerFailure
 from swarm.blueprint.canonical import digest_of
 from swarm.errors import SwarmError
 from swarm.middleware.secrets import Secrets
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, AuditLog
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.worker import Outcome
 
@@ -26,8 +26,6 @@ __all__ = ("AUDIT", "AuditLayer", "AuditParams")
 _LOGGER = logging.getLogger(__name__)
 _VERB = "do"
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
-# How long the entry of a cancelled step may hold up the cancellation.
-_LAST_WORD_S = 2.0
 
 
 class AuditParams(LayerParams):
@@ -48,20 +46,37 @@ class AuditLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
         given = digest_of(call.input)
-        await self._keep(self._entry(call, "begun", given))
+        try:
+            entry = self._entry(call, "begun", given)
+            # It is there before the worker is asked; what comes behind lasts with the answer.
+            await self._log().append(entry)
+        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+            self._failed(call, error)
         try:
             outcome = await next(call)
         except WorkerFailure as failure:
             said = {"code": failure.code, "message": self._secrets.text(failure.message)}
-            await self._keep(self._entry(call, "failed", given, None, said))
+            self._record(call, "failed", given, None, said)
             raise
         except anyio.get_cancelled_exc_class():
-            with self._host.clock.deadline(_LAST_WORD_S) as scope:
-                scope.shield = True
-                await self._keep(self._entry(call, "cancelled", given))
+            self._record(call, "cancelled", given)
             raise
-        await self._keep(self._entry(call, "done", given, digest_of(outcome.value)))
+        self._record(call, "done", given, digest_of(outcome.value))
         return outcome
+
+    def _record(
+        self,
+        call: LayerCall,
+        decision: str,
+        given: str,
+        gave: str | None = None,
+        detail: Mapping[str, Any] = _NOTHING,
+    ) -> None:
+        """Put an entry into the transaction of what it tells of."""
+        try:
+            self._log().record(self._entry(call, decision, given, gave, detail))
+        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+            self._failed(call, error, gone=decision == "cancelled")
 
     def _entry(
         self,
@@ -71,23 +86,20 @@ class AuditLayer:
         gave: str | None = None,
         detail: Mapping[str, Any] = _NOTHING,
     ) -> AuditEntry:
-        at_s = self._host.clock.wall()
-        run, step, attempt = call.run_id, call.key, call.attempt
-        return AuditEntry(
-            at_s, self._actor, _VERB, decision, run, step, attempt, given, gave, detail
-        )
+        at = (call.run_id, call.key, call.attempt)
+        now_s = self._host.clock.wall()
+        return AuditEntry(now_s, self._actor, _VERB, decision, *at, given, gave, detail)
 
-    async def _keep(self, entry: AuditEntry) -> None:
-        try:
-            log = self._host.audit
-            if log is None:
-                raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
-            await log.append(entry)
-        except Exception as error:
-            _LOGGER.error("run %s step %s is not audited: %s", entry.run, entry.step, error)
-            if self._strict and entry.decision != "cancelled":
-                said = f"{self._actor}: expected its audit entry to be kept, got: {error}"
-                raise WorkerFailure("audit.failed", said) from error
+    def _log(self) -> AuditLog:
+        if self._host.audit is None:
+            raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
+        return self._host.audit
+
+    def _failed(self, call: LayerCall, error: Exception, *, gone: bool = False) -> None:
+        _LOGGER.error("run %s step %s is not audited: %s", call.run_id, call.key, error)
+        if self._strict and not gone:
+            said = f"{call.agent!r}: expected its audit entry to be kept, got: {error}"
+            raise WorkerFailure("audit.failed", said) from error
 
 
 AUDIT = LayerFactory("audit", 10, AuditParams, AuditLayer, again="adds")

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ("AuditEntry", "AuditLog")
+__all__ = ("AuditEntry", "AuditLog", "CheckpointSink")
 
 
 class AuditEntry(NamedTuple):
     """One act, or one decision about one.
 
     Shape: `actor` is who (`agent:writer`, `operator:ada`), `verb` what (`do`, for a step),
-    `decision` how far it came or what was decided (`begun`, `done`, `failed`, `cancelled`);
-    `run`, `step` and `attempt` say where, as far as it is an act of a run; `input` and
-    `output` are SHA-256 digests of canonical JSON; `detail` is JSON without secrets.
-    Units: `at_s` in UTC seconds since 1970.
+    `decision` how far it came or what was decided (`begun`, `done`, `failed`, `cancelled`,
+    `allowed`, `denied`); `run`, `step` and `attempt` say where, as far as it is an act of a
+    run; `input` and `output` are SHA-256 digests of canonical JSON; `detail` is JSON
+    without secrets. Units: `at_s` in UTC seconds since 1970.
     """
 
     at_s: float
@@ -34,10 +34,37 @@ class AuditEntry(NamedTuple):
 class AuditLog(Protocol):
     """Keeps entries in the order in which they were appended, and changes none."""
 
+    def end(self) -> tuple[int, bytes, bytes]:
+        """Return how many entries there are, the chain's last hash, and the tree's root.
+
+        Those on their way to the disk are counted.
+        """
+        ...
+
+    def record(self, entry: AuditEntry) -> None:
+        """Put *entry* behind the others; it lasts from the journal's next commit on.
+
+        In one transaction with the rows that are appended in the same turn: an act and
+        its entry, or neither.
+        Raises: SwarmError (audit.malformed).
+        """
+        ...
+
     async def append(self, entry: AuditEntry) -> None:
         """Return when *entry* is kept.
 
         Whoever must not act unrecorded waits for this before acting.
-        Raises: SwarmError (audit.*), when it is not kept.
+        Raises: SwarmError (audit.malformed, journal.…), when it is not kept.
+        """
+        ...
+
+
+class CheckpointSink(Protocol):
+    """Takes checkpoints to where whoever changes the log cannot change them as well."""
+
+    async def put(self, checkpoint: Mapping[str, Any]) -> None:
+        """Keep a checkpoint, in its written form.
+
+        Raises: any exception; it is offered again with the next one.
         """
         ...

@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from swarm.ids import RunId
+from swarm.ports.audit import AuditLog
 from swarm.ports.capability import Ledger
 from swarm.ports.journal import Journal
 
@@ -43,6 +44,11 @@ class Store(Protocol):
     @property
     def blobs(self) -> Blobs:
         """The bytes beside the log."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """The record of acts."""
         ...
 
     @property

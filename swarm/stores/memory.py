@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Forgotten, Health, Row, RunRow
+from swarm.stores.audit import MemoryAudit
 from swarm.stores.chain import genesis, walk
 from swarm.stores.entries import (
     DEFAULT_STORE_LIMITS,
@@ -186,6 +187,7 @@ class MemoryStore:
         self.blobs = MemoryBlobs()
         self.journal = MemoryJournal(limits, self.blobs)
         self.ledger = MemoryLedger()
+        self.audit = MemoryAudit()
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Refuse: there is nothing on a disk that could be copied."""

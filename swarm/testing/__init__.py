@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swarm.host.parts import Parts
+from swarm.stores.audit import MemoryAudit
 from swarm.stores.memory import MemoryJournal
-from swarm.stores.memory_audit import MemoryAudit
 from swarm.testing.agents import ScriptedWorker, scripted_blueprint
 from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds

@@ -30,7 +30,7 @@ from swarm.ports.layer import Layer, LayerFactory, LayerHost, Site
 from swarm.ports.operators import OperatorLink
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Outcome, StepLink, Toolbox, Worker
-from swarm.stores.memory_audit import MemoryAudit
+from swarm.stores.audit import MemoryAudit
 from swarm.testing.agents import worker_of
 from swarm.testing.clock import FakeClock
 

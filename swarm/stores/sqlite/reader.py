@@ -13,12 +13,14 @@ from pathlib import Path
 
 import apsw
 
+from swarm.core.audit.entries import Growth
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Row, RunRow
 from swarm.stores.chain import damaged, genesis, walk
 from swarm.stores.entries import Head, decode, digest, follow, has_ended
 from swarm.stores.ledger import Remembered
+from swarm.stores.sqlite.audit import growth_of
 from swarm.stores.sqlite.binding import Connection, connect
 from swarm.stores.sqlite.connection import Source, connect_reader
 
@@ -138,6 +140,11 @@ class Reader:
             voids = connection.execute("select kind, name, epoch, until_s from token_void")
             uses = connection.execute("select counter, count, until_s from token_use")
             return Remembered(state[0], state[1], list(voids), list(uses))
+
+    def audit(self) -> Growth:
+        """Return the end of the audit log."""
+        with self._connection() as connection:
+            return growth_of(connection)
 
     # -- blobs, copies -----------------------------------------------------------------
 

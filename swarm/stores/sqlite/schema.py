@@ -6,6 +6,7 @@
     blob      bytes by their SHA-256
     holding   which run holds which blob
     token_…   what was revoked, what was used how often, the latest time seen
+    audit     what was done by whom, in a chain and a tree; refuses changes
 
 `event` is in order of appending and not clustered by run: a group of 1,000 runs then
 writes 2 µs a row instead of 5.5, one dirty page after the other.
@@ -98,7 +99,24 @@ def _tokens(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tokens)
+def _audit(connection: Connection) -> None:
+    connection.execute(
+        """
+        create table audit (
+            no integer primary key,
+            hash blob not null,
+            tree blob not null,
+            body blob not null
+        ) strict;
+        create trigger audit_stays before update on audit
+            begin select raise(abort, 'the audit log is not changed'); end;
+        create trigger audit_keeps before delete on audit
+            begin select raise(abort, 'the audit log is not shortened'); end;
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit)
 
 
 def admit(connection: Connection, path: str) -> None:

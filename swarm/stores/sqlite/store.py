@@ -15,6 +15,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ports.store import Store
 from swarm.stores.entries import DEFAULT_STORE_LIMITS, StoreLimits
 from swarm.stores.memory import MemoryStore
+from swarm.stores.sqlite.audit import SqliteAudit
 from swarm.stores.sqlite.connection import Durability, Source
 from swarm.stores.sqlite.journal import SqliteBlobs, SqliteJournal
 from swarm.stores.sqlite.ledger import SqliteLedger
@@ -61,6 +62,8 @@ class SqliteStore:
             self.journal = SqliteJournal(self._writer, self._reader, limits)
             self.blobs = SqliteBlobs(self.journal, self._reader)
             self.ledger = SqliteLedger(self.journal.beside, self._reader.tokens())
+            growth = self._reader.audit()
+            self.audit = SqliteAudit(growth, self.journal.beside, self.journal.commit)
             _sync(folder)
             self._undo = undo.pop_all()
 

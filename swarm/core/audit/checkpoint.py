@@ -1,0 +1,124 @@
+"""How long the log was at a time, and its root: signed, to be kept elsewhere.
+
+The signing key is Ed25519, derived from a signing key of the host for this purpose. Its
+public half stands in the checkpoint, and in the host's key file for good; which of them to
+believe is for whoever checks to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from flowir.door import parse_json
+from flowir.errors import FlowError
+from swarm.blueprint.canonical import canonical_bytes
+from swarm.core.capability.keys import Keyring, SigningKey, derived
+from swarm.errors import Refused
+
+__all__ = ("Checkpoint", "public_key", "read_checkpoint", "signed", "witnessed")
+
+_DOMAIN: Final = b"swarm.checkpoint.v1\0"
+_MEMBERS: Final = {"v", "host", "size", "root", "head", "at_s", "kid", "key", "signature"}
+_MOST_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was signed; hashes, key and signature in lower case hex."""
+
+    host: str
+    size: int
+    root: str
+    head: str
+    at_s: int
+    kid: str
+    key: str
+    signature: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {"v": 1, **{name: getattr(self, name) for name in Checkpoint.__slots__}}
+
+    def holds(self, keys: Collection[str]) -> bool:
+        """Tell whether one of these public keys has signed it."""
+        if self.key not in keys:
+            return False
+        try:
+            public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.key))
+            public.verify(bytes.fromhex(self.signature), self._said())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def _said(self) -> bytes:
+        said = self.to_wire()
+        del said["signature"]
+        return _DOMAIN + canonical_bytes(said)
+
+    def with_signature(self, key: Ed25519PrivateKey) -> Checkpoint:
+        """Return it signed."""
+        return replace(self, signature=key.sign(self._said()).hex())
+
+
+def signed(keyring: Keyring, size: int, root: bytes, head: bytes, at_s: float) -> Checkpoint:
+    """Sign a checkpoint with the host's current key."""
+    key = keyring.current
+    private = _private(key)
+    public = private.public_key().public_bytes_raw().hex()
+    made = Checkpoint(keyring.host, size, root.hex(), head.hex(), int(at_s), key.kid, public)
+    return made.with_signature(private)
+
+
+def witnessed(ring: Keyring) -> Keyring:
+    """Return the keys with the public half of the current one, which is kept for good."""
+    current = ring.current
+    return replace(ring, witnesses={**ring.witnesses, current.kid: public_key(current)})
+
+
+def public_key(key: SigningKey) -> str:
+    """Return the public half of what a signing key signs checkpoints with."""
+    return _private(key).public_key().public_bytes_raw().hex()
+
+
+def _private(key: SigningKey) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(derived(key.secret, "audit/checkpoint"))
+
+
+def read_checkpoint(source: str | bytes | Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint; whether it holds is another question.
+
+    Raises: Refused (audit.checkpoint).
+    """
+    try:
+        if isinstance(source, (str, bytes)):
+            found = parse_json(source, max_bytes=_MOST_BYTES, at="checkpoint")
+        else:
+            found = dict(source)
+    except FlowError as e:
+        raise _refused(str(e)) from e
+    if type(found) is not dict or found.keys() != _MEMBERS or found["v"] != 1:
+        raise _refused("expected the members of a checkpoint, got others")
+    for name in ("size", "at_s"):
+        if type(found[name]) is not int or found[name] < 0:
+            raise _refused(f"expected '{name}' as a number, got something else")
+    for name, size in (("root", 64), ("head", 64), ("key", 64), ("signature", 128)):
+        if type(found[name]) is not str or not _is_hex(found[name], size):
+            raise _refused(f"expected '{name}' as {size} hex digits, got something else")
+    for name in ("host", "kid"):
+        if type(found[name]) is not str:
+            raise _refused(f"expected '{name}' as a text, got something else")
+    del found["v"]
+    return Checkpoint(**found)
+
+
+def _is_hex(text: str, size: int) -> bool:
+    return len(text) == size and set(text) <= set("0123456789abcdef")
+
+
+def _refused(said: str) -> Refused:
+    return Refused("audit.checkpoint", f"checkpoint: {said}")

@@ -1,0 +1,91 @@
+"""Entries in bytes, chained and put into the tree as they are appended."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json
+
+from swarm.blueprint.canonical import canonical_bytes
+from swarm.core.audit.tree import Tree
+from swarm.errors import SwarmError
+from swarm.ports.audit import AuditEntry
+
+__all__ = ("GENESIS", "Growth", "Kept", "body_of", "entry_of", "link")
+
+GENESIS: Final = sha256(b"audit.v1").digest()
+# One entry is told in a line; what is longer belongs into the journal.
+_MOST_BYTES = 16 * 1024
+
+
+class Kept(NamedTuple):
+    """One entry as it is kept.
+
+    Shape: `no` counts from 1; `hash` chains it to the one before; `tree` holds the hashes
+    of the subtrees that it completes, from its own leaf up: 32 bytes each.
+    """
+
+    no: int
+    hash: bytes
+    tree: bytes
+    body: bytes
+
+
+class Growth:
+    """The end of a log: what is appended next hangs on it."""
+
+    __slots__ = ("head", "tree")
+
+    def __init__(self, head: bytes = GENESIS, tree: Tree | None = None) -> None:
+        self.head = head
+        self.tree = tree or Tree()
+
+    def add(self, entry: AuditEntry) -> Kept:
+        """Encode an entry, chain it, and let the tree grow.
+
+        Raises: SwarmError (audit.malformed).
+        """
+        return self.add_body(body_of(entry))
+
+    def add_body(self, body: bytes) -> Kept:
+        """Do so with what is encoded already."""
+        self.head = link(self.head, body)
+        made = self.tree.add(body)
+        return Kept(self.tree.size, self.head, made, body)
+
+
+def link(before: bytes, body: bytes) -> bytes:
+    """Return the hash of an entry that follows the hash *before*."""
+    return sha256(b"au.v1" + before + body).digest()
+
+
+def body_of(entry: AuditEntry) -> bytes:
+    """Return an entry's bytes: what it does not say is left out.
+
+    Raises: SwarmError (audit.malformed), for what is no JSON, or no entry but a document.
+    """
+    said = {name: value for name, value in entry._asdict().items() if value is not None}
+    said["detail"] = dict(entry.detail)
+    if not said["detail"]:
+        del said["detail"]
+    try:
+        body = canonical_bytes(said)
+    except (TypeError, ValueError) as e:
+        raise SwarmError("audit.malformed", f"audit: expected an entry of JSON, got: {e}") from e
+    if len(body) > _MOST_BYTES:
+        said_bytes = f"expected at most {_MOST_BYTES} bytes of an entry, got {len(body)}"
+        raise SwarmError("audit.malformed", f"audit: {said_bytes}")
+    return body
+
+
+def entry_of(body: bytes) -> AuditEntry:
+    """Read an entry.
+
+    Raises: SwarmError (audit.malformed).
+    """
+    try:
+        said: dict[str, Any] = from_json(body)
+        return AuditEntry(**said)
+    except (TypeError, ValueError) as e:
+        raise SwarmError("audit.malformed", f"audit: expected an entry, got: {e}") from e

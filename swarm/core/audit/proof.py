@@ -1,0 +1,146 @@
+"""That entries are in the log of a checkpoint, in a file that stands by itself.
+
+It holds the entries as they were written, the path of each to the root, the checkpoint that
+signs the root, and, where there is an earlier checkpoint, that its log is the beginning of
+this one. Checking it takes nothing else but the public key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flowir.door import parse_json
+from flowir.errors import FlowError
+from swarm.core.audit.checkpoint import Checkpoint, read_checkpoint
+from swarm.core.audit.entries import Kept
+from swarm.core.audit.tree import (
+    HASH_BYTES,
+    Node,
+    consistency,
+    inclusion,
+    is_consistent,
+    is_included,
+    leaf_hash,
+)
+from swarm.errors import Refused
+
+__all__ = ("Proof", "check_proof", "make_proof", "read_proof")
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
+# No path is longer: 2**64 entries are more than anybody writes.
+_MOST_STEPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Entries (number, text, path), the checkpoint, and the one before it with its path."""
+
+    entries: tuple[tuple[int, str, tuple[bytes, ...]], ...]
+    checkpoint: Checkpoint
+    earlier: Checkpoint | None = None
+    since: tuple[bytes, ...] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        entries = [
+            {"no": no, "body": body, "path": [step.hex() for step in path]}
+            for no, body, path in self.entries
+        ]
+        earlier = None
+        if self.earlier is not None:
+            earlier = {
+                "checkpoint": self.earlier.to_wire(),
+                "path": [step.hex() for step in self.since],
+            }
+        whole = {"v": 1, "entries": entries, "checkpoint": self.checkpoint.to_wire()}
+        return {**whole, "earlier": earlier}
+
+
+def make_proof(
+    rows: Sequence[Kept], checkpoint: Checkpoint, node: Node, earlier: Checkpoint | None = None
+) -> Proof:
+    """Make the proof for some entries of the log that *node* knows."""
+    size = checkpoint.size
+    entries = tuple(
+        (row.no, row.body.decode(), tuple(inclusion(row.no - 1, size, node))) for row in rows
+    )
+    if earlier is None or not 0 < earlier.size <= size:
+        return Proof(entries, checkpoint)
+    return Proof(entries, checkpoint, earlier, tuple(consistency(earlier.size, size, node)))
+
+
+def check_proof(proof: Proof, keys: Collection[str]) -> str | None:
+    """Say what is wrong with a proof, if anything is."""
+    checkpoint = proof.checkpoint
+    if not checkpoint.holds(keys):
+        return "checkpoint: expected one that this key signed, got another"
+    root = bytes.fromhex(checkpoint.root)
+    for no, body, path in proof.entries:
+        if not is_included(leaf_hash(body.encode()), no - 1, checkpoint.size, path, root):
+            return f"entry {no}: expected one of the log that was signed, got another"
+    earlier = proof.earlier
+    if earlier is None:
+        return None
+    if not earlier.holds(keys) or earlier.host != checkpoint.host:
+        return "earlier checkpoint: expected one that this key signed, got another"
+    old_root = bytes.fromhex(earlier.root)
+    if not is_consistent(earlier.size, checkpoint.size, old_root, root, proof.since):
+        return "earlier checkpoint: expected the beginning of this log, got another history"
+    return None
+
+
+def read_proof(text: bytes) -> Proof:
+    """Read a proof.
+
+    Raises: Refused (audit.proof, audit.checkpoint).
+    """
+    try:
+        found = parse_json(text, max_bytes=_MOST_BYTES, at="proof")
+    except FlowError as e:
+        raise _refused(str(e)) from e
+    if type(found) is not dict or found.keys() != {"v", "entries", "checkpoint", "earlier"}:
+        raise _refused("expected the members of a proof, got others")
+    if found["v"] != 1 or type(found["entries"]) is not list or not found["entries"]:
+        raise _refused("expected version 1 with entries, got something else")
+    entries = tuple(_entry(entry) for entry in found["entries"])
+    checkpoint = read_checkpoint(_object(found["checkpoint"]))
+    if found["earlier"] is None:
+        return Proof(entries, checkpoint)
+    earlier = _object(found["earlier"])
+    if set(earlier) != {"checkpoint", "path"}:
+        raise _refused("expected an earlier checkpoint with its path, got something else")
+    before = read_checkpoint(_object(earlier["checkpoint"]))
+    return Proof(entries, checkpoint, before, _path(earlier["path"]))
+
+
+def _entry(found: Any) -> tuple[int, str, tuple[bytes, ...]]:
+    entry = _object(found)
+    if set(entry) != {"no", "body", "path"} or type(entry["body"]) is not str:
+        raise _refused("expected an entry with number, text and path, got something else")
+    if type(entry["no"]) is not int or entry["no"] < 1:
+        raise _refused("expected the number of an entry, got something else")
+    return entry["no"], entry["body"], _path(entry["path"])
+
+
+def _path(found: Any) -> tuple[bytes, ...]:
+    if type(found) is not list or len(found) > _MOST_STEPS:
+        raise _refused("expected a path of hashes, got something else")
+    try:
+        path = tuple(bytes.fromhex(step) for step in found)
+    except (TypeError, ValueError) as e:
+        raise _refused("expected a path of hashes, got something else") from e
+    if any(len(step) != HASH_BYTES for step in path):
+        raise _refused("expected a path of hashes, got something else")
+    return path
+
+
+def _object(found: Any) -> Mapping[str, Any]:
+    if type(found) is not dict:
+        raise _refused("expected an object, got something else")
+    return found
+
+
+def _refused(said: str) -> Refused:
+    return Refused("audit.proof", f"proof: {said}")

@@ -1,0 +1,218 @@
+"""What is done to a host, in its audit log: by whom, and whether it was allowed.
+
+Acts that change something are recorded in the transaction of what they change. Refused
+ones are recorded too, those of outsiders up to so many a minute: whoever knocks often must
+not fill the disk. After so many entries a checkpoint is signed and handed to the sinks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from swarm.core.acts import Act, acting, current
+from swarm.core.capability.grant import Grant
+from swarm.core.capability.rules import Decision
+from swarm.errors import SwarmError
+from swarm.host.parts import Parts
+from swarm.ports.audit import AuditEntry, CheckpointSink
+
+if TYPE_CHECKING:
+    # They sign, and so lean on a large library: loaded with the first checkpoint.
+    from swarm.core.audit.checkpoint import Checkpoint
+    from swarm.core.capability.guard import KeyStore, Pass
+
+__all__ = ("Recorder",)
+
+_LOGGER = logging.getLogger(__name__)
+
+# Refused outsiders that are recorded one by one in a minute.
+_KNOCKS = 60
+
+
+class Recorder:
+    """The audit log of a host, as the host and its layers write it.
+
+    Shape: *sinks* are handed a checkpoint whenever *every* more entries are kept (0: never).
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        keys: Callable[[], KeyStore] | None = None,
+        sinks: Sequence[CheckpointSink] = (),
+        every: int = 0,
+    ) -> None:
+        self._log = parts.audit
+        self._journal = parts.journal
+        self._wall = parts.clock.wall
+        self._keys = keys or parts.keys
+        self._sinks = sinks
+        self._every = every if sinks else 0
+        self._marked = 0 if self._log is None else self._log.end()[0]
+        self._minute = 0
+        self._knocks = 0
+
+    # -- as an audit log ---------------------------------------------------------------
+
+    def end(self) -> tuple[int, bytes, bytes]:
+        """Return how many entries there are, the chain's last hash, and the tree's root."""
+        return self._kept().end()
+
+    def record(self, entry: AuditEntry) -> None:
+        """Put *entry* behind the others; it lasts from the journal's next commit on."""
+        self._kept().record(entry)
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Return when *entry* is kept."""
+        await self._kept().append(entry)
+        await self._mark()
+
+    def _kept(self) -> Any:
+        if self._log is None:
+            raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
+        return self._log
+
+    # -- acts --------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def doing(
+        self, actor: str, verb: str, run: str | None = None, *, always: bool = False
+    ) -> AsyncGenerator[None]:
+        """Let what is done inside be an act of *actor*, recorded with the first rows of it.
+
+        Shape: *always*: it is recorded although it appends no rows. Within an act that is
+        on its way this changes nothing.
+        """
+        if current() is not None:
+            yield
+            return
+
+        def landing(made: str | None) -> None:
+            if always or made is not None:
+                self.note(actor, verb, "allowed", run, made=made)
+
+        with acting(Act(landing)) as act:
+            yield
+        await self._landed(act, always)
+
+    @asynccontextmanager
+    async def guest(
+        self,
+        passed: Pass,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+        *,
+        always: bool = False,
+    ) -> AsyncGenerator[None]:
+        """Let what is done inside be an act of a guest, by the use that he was passed with."""
+        decision = passed.decision
+
+        def landing(made: str | None) -> None:
+            passed.spend()
+            if always or made is not None:
+                self.note(decision.actor, decision.verb, "allowed", run, step, attempt,
+                          grant=decision.grant, made=made)  # fmt: skip
+
+        act = Act(landing)
+        try:
+            with acting(act):
+                yield
+        except BaseException:
+            if not act.landed:
+                passed.release()
+            raise
+        await self._landed(act, always or bool(passed.counters))
+
+    async def _landed(self, act: Act, lasts: bool) -> None:
+        if not act.landed:
+            # Nothing was written: what is given away now is counted first.
+            act.land()
+            if lasts:
+                await self._journal.commit()
+        await self._mark()
+
+    def note(
+        self,
+        actor: str,
+        verb: str,
+        decision: str,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+        *,
+        grant: Grant | None = None,
+        made: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an act, where there is a log."""
+        if self._log is None:
+            return
+        said = dict(detail or {})
+        if grant is not None:
+            said |= {"role": grant.role, "token": grant.token}
+        if made is not None and run is not None and made != run:
+            said["made"] = made
+        entry = AuditEntry(
+            self._wall(), actor, verb, decision, run or made, step, attempt, detail=said
+        )
+        self._log.record(entry)
+
+    async def denied(
+        self, decision: Decision, run: str | None, step: str | None, attempt: int | None
+    ) -> None:
+        """Record that somebody was refused, and why; he himself may be told less."""
+        if self._log is None:
+            return
+        detail: dict[str, Any] = {"reason": decision.reason}
+        if decision.outsider:
+            minute = int(self._wall() // 60)
+            if minute != self._minute:
+                if self._knocks > _KNOCKS:
+                    detail["unrecorded"] = self._knocks - _KNOCKS
+                self._minute, self._knocks = minute, 0
+            self._knocks += 1
+            if self._knocks > _KNOCKS:
+                return
+            # What an outsider names may be anything: it is not repeated.
+            run = step = attempt = None
+        self.note(decision.actor, decision.verb, "denied", run, step, attempt,
+                  grant=decision.grant, detail=detail)  # fmt: skip
+        await self._journal.commit()
+        await self._mark()
+
+    # -- checkpoints -------------------------------------------------------------------
+
+    async def checkpoint(self) -> Checkpoint:
+        """Sign how the log is now, hand that to the sinks, and return it.
+
+        Raises: SwarmError (audit.unavailable); what a sink raises is logged.
+        """
+        from swarm.core.audit.checkpoint import signed, witnessed
+
+        size, head, root = self.end()
+        # What a checkpoint speaks of must not be gone after a crash.
+        await self._journal.commit()
+        keys = self._keys()
+        ring = keys.keyring()
+        made = signed(ring, size, root, head, self._wall())
+        if made.kid not in ring.witnesses:
+            keys.change(witnessed)
+        self._marked = size
+        for sink in self._sinks:
+            try:
+                await sink.put(made.to_wire())
+            except Exception:
+                _LOGGER.exception("the checkpoint of %d entries was not taken", size)
+        return made
+
+    async def _mark(self) -> None:
+        if self._every and self._log is not None:
+            size = self._log.end()[0]
+            if size // self._every > self._marked // self._every:
+                # Before anything is awaited, so that nobody else does it as well.
+                self._marked = size
+                await self.checkpoint()

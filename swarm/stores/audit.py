@@ -1,0 +1,50 @@
+"""The audit log in memory: the twin of the durable one, chained and grown like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from swarm.core.audit.entries import Growth, Kept, entry_of
+from swarm.core.audit.tree import HASH_BYTES
+from swarm.ports.audit import AuditEntry
+
+__all__ = ("MemoryAudit", "subtree")
+
+
+class MemoryAudit:
+    """Keeps entries as bytes, in their order, as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._growth = Growth()
+        self._rows: list[Kept] = []
+
+    def end(self) -> tuple[int, bytes, bytes]:
+        """Return how many entries there are, the chain's last hash, and the tree's root."""
+        growth = self._growth
+        return growth.tree.size, growth.head, growth.tree.root
+
+    @property
+    def entries(self) -> Sequence[AuditEntry]:
+        """The entries, in their order."""
+        return [entry_of(row.body) for row in self._rows]
+
+    def record(self, entry: AuditEntry) -> None:
+        """Put *entry* behind the others."""
+        self._rows.append(self._growth.add(entry))
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Keep an entry."""
+        self.record(entry)
+
+    def rows(self, since: int = 0) -> Iterator[Kept]:
+        """Read the entries behind number *since*, as they are kept."""
+        return iter(self._rows[since:])
+
+    def node(self, level: int, number: int) -> bytes:
+        """Return the hash of a complete subtree."""
+        return subtree(self._rows[((number + 1) << level) - 1].tree, level)
+
+
+def subtree(tree: bytes, level: int) -> bytes:
+    """Take the hash of one level out of what an entry completes."""
+    return tree[level * HASH_BYTES : (level + 1) * HASH_BYTES]

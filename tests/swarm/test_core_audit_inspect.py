@@ -1,0 +1,280 @@
+"""Logs that somebody had a hand in: the first entry that is not what was written is named.
+
+`SWARM_AUDIT` sets how many entries the long log has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from swarm.core.audit import entries
+from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed
+from swarm.core.audit.entries import Growth, Kept
+from swarm.core.audit.inspect import Fault, inspect
+from swarm.core.audit.proof import check_proof, make_proof, read_proof
+from swarm.core.capability.keys import Keyring
+from swarm.errors import Refused
+from swarm.ports.audit import AuditEntry
+from swarm.stores.audit import subtree
+
+LONG = int(os.environ.get("SWARM_AUDIT", "20000"))
+SIZE, EVERY = 60, 10
+RING = Keyring.fresh(1_000.0)
+KEYS = {public_key(RING.current)}
+
+
+def entry(number: int, said: str = "") -> AuditEntry:
+    detail = {"said": said} if said else {}
+    return AuditEntry(float(number), "owner", "run.start", "allowed", f"r_{number}", detail=detail)
+
+
+class Written:
+    """A log as it was written, with checkpoints on the way."""
+
+    def __init__(self, size: int = SIZE, said: dict[int, str] | None = None) -> None:
+        growth = Growth()
+        self.rows: list[Kept] = []
+        self.checkpoints: list[Checkpoint] = []
+        for number in range(1, size + 1):
+            self.rows.append(growth.add(entry(number, (said or {}).get(number, ""))))
+            if number % EVERY == 0:
+                self.checkpoints.append(signed(RING, number, growth.tree.root, growth.head, 1))
+
+    def node(self, level: int, number: int) -> bytes:
+        return subtree(self.rows[((number + 1) << level) - 1].tree, level)
+
+
+LOG = Written()
+
+
+def edited(rows: list[Kept], at: int) -> list[Kept]:
+    """Say something else in an entry."""
+    rows[at] = rows[at]._replace(body=entries.body_of(entry(at + 1, "never")))
+    return rows
+
+
+def edited_with_its_hash(rows: list[Kept], at: int) -> list[Kept]:
+    """Say something else, and make the link right; the next one breaks, or a checkpoint."""
+    before = rows[at - 1].hash if at else entries.GENESIS
+    body = entries.body_of(entry(at + 1, "never"))
+    rows[at] = rows[at]._replace(body=body, hash=entries.link(before, body))
+    return rows
+
+
+def removed(rows: list[Kept], at: int) -> list[Kept]:
+    del rows[at]
+    return rows
+
+
+def removed_and_renumbered(rows: list[Kept], at: int) -> list[Kept]:
+    del rows[at]
+    return [row._replace(no=number) for number, row in enumerate(rows, 1)]
+
+
+def reordered(rows: list[Kept], at: int) -> list[Kept]:
+    rows[at], rows[at + 1] = rows[at + 1]._replace(no=at + 1), rows[at]._replace(no=at + 2)
+    return rows
+
+
+def doubled(rows: list[Kept], at: int) -> list[Kept]:
+    rows.insert(at + 1, rows[at])
+    return rows
+
+
+def truncated(rows: list[Kept], at: int) -> list[Kept]:
+    return rows[:at]
+
+
+def forked(rows: list[Kept], at: int) -> list[Kept]:
+    """Write everything anew from an entry on, as whoever has the file can."""
+    return Written(said={at + 1: "never"}).rows
+
+
+def retreed(rows: list[Kept], at: int) -> list[Kept]:
+    rows[at] = rows[at]._replace(tree=bytes(len(rows[at].tree)))
+    return rows
+
+
+Tamper = Callable[[list[Kept], int], list[Kept]]
+# What is done, and by how much the entry that is named may be behind the one that was touched.
+TAMPERS: list[tuple[Tamper, int]] = [
+    (edited, 0),
+    (edited_with_its_hash, 0),
+    (removed, 0),
+    (removed_and_renumbered, 0),
+    (reordered, 0),
+    (doubled, 1),
+    (truncated, 0),
+    (retreed, 0),
+]
+
+
+@pytest.mark.parametrize(("tamper", "behind"), TAMPERS, ids=[t.__name__ for t, _ in TAMPERS])
+def test_the_first_entry_that_was_touched_is_named(tamper: Tamper, behind: int) -> None:
+    """H45."""
+    survived = tried = 0
+    for at in range(SIZE - 1):
+        fault = inspect(tamper(list(LOG.rows), at), [LOG.checkpoints], KEYS).fault
+        tried += 1
+        survived += fault is not None and fault.no == at + 1 + behind
+        assert fault is not None, at
+        if fault.sort != "tree":
+            assert fault.no == at + 1 + behind, (at, fault)
+    sys.stdout.write(f"{tamper.__name__}: {survived} / {tried}, twin 1\n")
+    assert survived == tried
+    assert inspect(LOG.rows, [LOG.checkpoints], KEYS).fault is None
+
+
+def test_of_a_history_written_anew_the_range_of_the_first_lie_is_named() -> None:
+    for at in range(SIZE):
+        fault = inspect(forked([], at), [LOG.checkpoints], KEYS).fault
+        assert fault is not None
+        assert fault.sort == "forked"
+        assert fault.until is not None
+        assert fault.no <= at + 1 <= fault.until
+        assert fault.until - fault.no < EVERY
+
+
+def test_what_a_chain_cannot_show_checkpoints_do() -> None:
+    """The control: without them a cut or a rewritten log looks like one."""
+    assert inspect(truncated(list(LOG.rows), 30)).fault is None
+    assert inspect(forked([], 30)).fault is None
+
+
+def test_a_stolen_key_signs_no_other_past() -> None:
+    """H46: what was published before it was stolen says how things were."""
+    anew = Written(said={5: "never"})
+    assert inspect(anew.rows, [anew.checkpoints], KEYS).fault is None, "its own story holds"
+    fault = inspect(anew.rows, [anew.checkpoints, [LOG.checkpoints[2]]], KEYS).fault
+    assert fault is not None
+    assert fault == Fault(1, "forked", 30)
+    proof = make_proof([LOG.rows[4]], LOG.checkpoints[2], Written(30).node)
+    assert check_proof(proof, KEYS) is None, "and what it proves can be proved still"
+
+
+@pytest.mark.parametrize("member", ["size", "root", "head", "at_s", "host", "kid"])
+def test_a_checkpoint_that_was_changed_is_none(member: str) -> None:
+    wire = LOG.checkpoints[1].to_wire()
+    wire[member] = {"size": 21, "at_s": 2, "host": "h_other000", "kid": "k"}.get(member, "0" * 64)
+    fault = inspect(LOG.rows, [[read_checkpoint(wire)]], KEYS).fault
+    assert fault is not None
+    assert fault.sort == "signature"
+
+
+def test_a_checkpoint_of_another_key_is_none() -> None:
+    other = Keyring.fresh(1.0)
+    made = signed(other, 10, bytes(32), bytes(32), 1)
+    assert made.holds({public_key(other.current)})
+    assert not made.holds(KEYS)
+    assert not replace(made, key=next(iter(KEYS))).holds(KEYS)
+    assert not replace(made, signature="00" * 64).holds({made.key})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"v": 1}', "{" * 500, "\ud800", '{"v": 2}']
+)
+def test_what_is_no_checkpoint_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read_checkpoint(text)
+    assert refused.value.code == "audit.checkpoint"
+
+
+# -- proofs ------------------------------------------------------------------------------------
+
+
+def wire_of(numbers: Sequence[int]) -> dict[str, Any]:
+    last = LOG.checkpoints[-1]
+    rows = [LOG.rows[number - 1] for number in numbers]
+    return make_proof(rows, last, LOG.node, LOG.checkpoints[1]).to_wire()
+
+
+def test_a_proof_stands_by_itself() -> None:
+    text = json.dumps(wire_of([7, 23])).encode()
+    proof = read_proof(text)
+    assert check_proof(proof, KEYS) is None
+    assert [no for no, _, _ in proof.entries] == [7, 23]
+    assert check_proof(proof, set()) is not None, "of no key that is trusted"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"no": 7', '"no": 8'),
+        ("r_7", "r_8"),
+        ("allowed", "denied_"),
+        ('"size": 60', '"size": 59'),
+        ('"size": 20', '"size": 19'),
+        ('"path": ["', '"path": ["' + "0" * 64 + '", "'),
+    ],
+)
+def test_a_proof_that_was_changed_proves_nothing(old: str, new: str) -> None:
+    text = json.dumps(wire_of([7]))
+    assert old in text
+    assert check_proof(read_proof(text.replace(old, new, 1).encode()), KEYS) is not None
+
+
+def test_a_proof_of_another_history_is_inconsistent_with_what_was_published() -> None:
+    anew = Written(said={5: "never"})
+    proof = make_proof([anew.rows[6]], anew.checkpoints[-1], anew.node, LOG.checkpoints[1])
+    assert "another history" in str(check_proof(proof, KEYS))
+
+
+CHANGES: list[Callable[[dict[str, Any]], Any]] = [
+    lambda w: w.update(v=2),
+    lambda w: w.update(entries=[]),
+    lambda w: w.update(entries=[{}]),
+    lambda w: w.update(extra=1),
+    lambda w: w.pop("earlier"),
+    lambda w: w.update(earlier=5),
+    lambda w: w.update(checkpoint=None),
+    lambda w: w["entries"][0].update(path=["zz"]),
+    lambda w: w["entries"][0].update(path=["00"]),
+    lambda w: w["entries"][0].update(path=["00" * 32] * 65),
+    lambda w: w["entries"][0].update(no=True),
+    lambda w: w["entries"][0].update(no=0),
+    lambda w: w["entries"][0].update(body=7),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_no_proof_is_refused(change: Callable[[dict[str, Any]], Any]) -> None:
+    wire = wire_of([7])
+    change(wire)
+    with pytest.raises(Refused) as refused:
+        read_proof(json.dumps(wire).encode())
+    assert refused.value.code in ("audit.proof", "audit.checkpoint")
+
+
+# -- controls, and a long log --------------------------------------------------------------------
+
+
+def _loose(before: bytes, body: bytes) -> bytes:
+    return body[:32].ljust(32)
+
+
+def test_a_chain_that_does_not_bind_what_came_before_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entries, "link", _loose)
+    log = Written()
+    assert inspect(removed_and_renumbered(log.rows, 3)).fault in (None, Fault(4, "tree"))
+
+
+def test_a_long_log_is_read_in_one_go() -> None:
+    growth, rows = Growth(), list[Kept]()
+    body = entries.body_of(entry(1, "x" * 60))
+    for _ in range(LONG):
+        rows.append(growth.add_body(body))
+    before = time.process_time()
+    found = inspect(rows)
+    taken = time.process_time() - before
+    sys.stdout.write(f"{LONG} entries of {len(body)} bytes read in {taken:.2f} s of CPU\n")
+    assert (found.size, found.root, found.fault) == (LONG, growth.tree.root, None)
