@@ -24,7 +24,7 @@ class Slice(BaseModel):
     the run says so, once.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     steps: _Count | None = None
     attempts: _Count | None = None

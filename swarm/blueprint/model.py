@@ -90,7 +90,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 class LimitsModel(_Strict):
@@ -117,7 +117,7 @@ class ReserveModel(_Strict):
 class AgentModel(_Strict):
     """The settings that an agent of every kind may have; its kind knows the others."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
 
     name: Annotated[str, AfterValidator(_check_name)]
     kind: _Text

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -30,6 +32,9 @@ COMMANDS = {
     "audit": "Read, verify and prove the log of what was done.",
     "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",
 }
+
+
+_MAIN = threading.main_thread()
 
 
 class _Commands(click.Group):
@@ -75,5 +80,15 @@ def invoke(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line of this process and exit."""
-    sys.exit(invoke(sys.argv[1:]))
+    """Run the command line of this process and exit.
+
+    A function in a thread cannot be stopped. One that was abandoned, because its step was
+    cancelled or took too long, does not keep the process from leaving.
+    """
+    code = invoke(sys.argv[1:])
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -85,7 +85,7 @@ class Layer(Protocol):
 class LayerParams(BaseModel):
     """Parameters of a layer: a class of these says which there are."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 # Scopes that are kept although none of their layers is there any more.
