@@ -17,6 +17,7 @@ import anyio
 import apsw
 
 from flowir.wire import load
+from swarm.blueprint.frozen import thawed
 from swarm.core.replay import Replay
 from swarm.host.host import Host
 from swarm.host.parts import Parts
@@ -125,7 +126,7 @@ async def resumed(folder: Path) -> float:
     for _ in range(3):
         began = time.perf_counter()
         rows = await opened.journal.read(run.log.run_id, 0, 1_000_000)
-        replay = Replay(load(dict(blueprint.document["flow"])), rows[0])
+        replay = Replay(load(thawed(blueprint.document["flow"])), rows[0])
         replay.feed(rows[1:])
         took.append(time.perf_counter() - began)
     opened.close()

@@ -56,7 +56,8 @@ class Place:
 class Problem:
     """One reason why a blueprint is refused.
 
-    `where` is the author's line, `at` the place in the canonical document.
+    `where` is the author's line, `at` the place in the canonical document. `silence` is
+    what a comment on that line says to allow it, where it may be allowed.
     """
 
     code: str
@@ -64,6 +65,7 @@ class Problem:
     where: Place
     at: str = ""
     hint: str | None = None
+    silence: str | None = None
 
     def __str__(self) -> str:
         hint = f" — {self.hint}" if self.hint else ""

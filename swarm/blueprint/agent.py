@@ -25,6 +25,7 @@ COMMON_FIELDS = frozenset(
         "extra",
         "reserve",
         "budget",
+        "retry",
         "concurrency",
         "skills",
         "layers",

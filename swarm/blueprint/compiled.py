@@ -14,6 +14,7 @@ from flowir.nodes import Flow, places_of
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget, unknown_slices
 from swarm.blueprint.contract import Contract
+from swarm.blueprint.frozen import thawed
 from swarm.blueprint.inputs import first_context
 from swarm.blueprint.layers import LayerUse
 from swarm.blueprint.model import EVENTS
@@ -37,6 +38,8 @@ class VersionName:
 @dataclass(frozen=True, slots=True)
 class CompiledBlueprint:
     """An immutable blueprint: its canonical document, its flow and its workers.
+
+    Document and settings are frozen to their depth (`swarm.blueprint.frozen`).
 
     Shape: `digest` is the SHA-256 of the document's canonical bytes; equal digests mean
     equal documents, whatever form they were written in. `agents` and `workers` have one
@@ -71,7 +74,7 @@ class CompiledBlueprint:
 
         Raises: Refused (run.input), with the place as `values["at"]`.
         """
-        return first_context(self.document.get("inputs"), input, self.flow.limits)
+        return first_context(thawed(self.document.get("inputs")), input, self.flow.limits)
 
     def budget(self, given: Budget | None = None) -> Budget | None:
         """Return what a run of it may use, where its starter gave a budget as well.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.fitting import Fitter
 from swarm.blueprint.shapes import is_object
-from swarm.blueprint.verdicts import not_a_word
+from swarm.blueprint.verdicts import word_fault
 
 __all__ = ("Breach", "Contract", "contract_of", "contracts_of")
 
@@ -47,7 +47,8 @@ did you mean 'PASS'?"
 
         The same input does not fit the next time either.
         """
-        return self._misfit(self._input, value, "input", permanent=True)
+        found = None if self._input is None else self._input.misfit(value)
+        return None if found is None else self._breach("input", found.at, found.message, found.hint)
 
     def answer(self, value: Any) -> Breach | None:
         """Return why this is no answer of the agent, if it is none; another attempt may be."""
@@ -55,23 +56,18 @@ did you mean 'PASS'?"
         if self._verdict and is_object(value):
             at, word = "$.verdict", value.get("verdict")
         if self._verdict and word not in self._verdict:
-            said = not_a_word(word, self._verdict)
-            place = "" if at == "$" else f" at {at}"
-            said = f"the answer of {self._name!r}{place}: {said}"
-            return Breach("agent.verdict", said, False, at)
-        return self._misfit(self._output, value, "output", permanent=False)
+            return self._breach("verdict", at, *word_fault(word, self._verdict))
+        found = None if self._output is None else self._output.misfit(value)
+        return (
+            None if found is None else self._breach("output", found.at, found.message, found.hint)
+        )
 
-    def _misfit(
-        self, fitter: Fitter | None, value: Any, what: str, *, permanent: bool
-    ) -> Breach | None:
-        found = None if fitter is None else fitter.misfit(value)
-        if found is None:
-            return None
-        place = "" if found.at == "$" else f" at {found.at}"
-        hint = f" — {found.hint}" if found.hint else ""
-        noun = "answer" if what == "output" else what
-        said = f"the {noun} of {self._name!r}{place}: {found.message}{hint}"
-        return Breach(f"agent.{what}", said, permanent, found.at)
+    def _breach(self, what: str, at: str, sentence: str, hint: str | None) -> Breach:
+        noun = "input" if what == "input" else "answer"
+        place = "" if at == "$" else f" at {at}"
+        more = f" — {hint}" if hint else ""
+        said = f"the {noun} of {self._name!r}{place}: {sentence}{more}"
+        return Breach(f"agent.{what}", said, what == "input", at)
 
 
 def contract_of(spec: AgentSpec) -> Contract | None:

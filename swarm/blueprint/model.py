@@ -132,6 +132,7 @@ class AgentModel(_Strict):
     model: _Text = ""
     instructions: str = ""
     extra: dict[str, Any] = {}
+    retry: dict[str, Any] | None = None
     reserve: ReserveModel = ReserveModel()
     budget: Slice = Slice()
     concurrency: Annotated[int, Field(ge=1)] | None = None
@@ -154,6 +155,7 @@ class DocumentModel(_Strict):
     layers: list[Any] = []
     description: str = ""
     files: Annotated[Any, AfterValidator(_check_files)] = []
+    allow: Any = None  # `swarm.compiler.allow` judges it
 
 
 _MODELS: dict[str, type[BaseModel]] = {

@@ -15,7 +15,7 @@ from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.words import near
 
-__all__ = ("not_a_word", "one_of_words", "verdict_problems")
+__all__ = ("one_of_words", "verdict_problems", "word_fault")
 
 _LONGEST = 64
 _MOST = 64
@@ -31,11 +31,10 @@ def one_of_words(words: Collection[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def not_a_word(got: Any, words: Collection[str]) -> str:
-    """Say that something is none of an agent's verdicts."""
+def word_fault(got: Any, words: Collection[str], whose: str = ",") -> tuple[str, str | None]:
+    """Say that something is none of an agent's verdicts: the sentence, and the hint."""
     meant = _meant(got, words) if isinstance(got, str) else None
-    sentence = f"expected {one_of_words(words)}, got {shorten(got)}"
-    return f"{sentence} — {meant}" if meant else sentence
+    return f"expected {one_of_words(words)}{whose} got {shorten(got)}", meant
 
 
 def _meant(got: str, words: Collection[str]) -> str | None:

@@ -68,5 +68,6 @@ def _as_json(problem: Problem) -> dict[str, object]:
         "code": problem.code,
         "message": problem.message,
         "hint": problem.hint,
+        "silence": problem.silence,
         "at": problem.at or None,
     }

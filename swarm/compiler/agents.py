@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flowir.errors import Problem
@@ -19,6 +20,7 @@ from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.verdicts import verdict_problems
 from swarm.blueprint.words import allowed, near, suggest
 from swarm.compiler.blame import LineFinding
+from swarm.compiler.flow import retry_problems
 from swarm.compiler.registry import Registry
 from swarm.ports.worker import FieldProblem, Toolbox, WorkerFactory
 
@@ -71,8 +73,20 @@ class Roster:
 
     def asked(self, refs: Mapping[str, str]) -> dict[str, AgentSpec]:
         """Return the agents that may be asked, the built-in ones only where they are."""
-        found = {spec.name: spec for spec in self.declared.values()}
-        return found | {name: BUILT_IN[name] for name in refs.values() if name in BUILT_IN}
+        return self.by_name() | {name: BUILT_IN[name] for name in refs.values() if name in BUILT_IN}
+
+    def by_name(self) -> dict[str, AgentSpec]:
+        """Return the declared agents."""
+        return {spec.name: spec for spec in self.declared.values()}
+
+    def verdicts(self) -> dict[str, tuple[str, ...]]:
+        """Return the words of those agents that have verdicts; of a name twice, those of both."""
+        found: dict[str, tuple[str, ...]] = {}
+        for spec in self.declared.values():
+            words = spec.settings.get("verdict")
+            if is_array(words) and all(isinstance(word, str) for word in words):
+                found[spec.name] = (*found.get(spec.name, ()), *words)
+        return {name: words for name, words in found.items() if words}
 
     def _twice(self) -> Iterator[Problem]:
         seen: set[str] = set()
@@ -150,6 +164,8 @@ def _promise_problems(at: str, settings: Mapping[str, Any]) -> Iterator[Problem]
         if name in settings:
             yield from schema_problems(settings[name], inside(at, name), "agent.schema")
     yield from verdict_problems(settings, at)
+    for problem in retry_problems(settings.get("retry")):
+        yield replace(problem, code="agent.field_wrong", at=inside(at, "retry") + problem.at[1:])
 
 
 def _field_problems(

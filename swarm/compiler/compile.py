@@ -16,14 +16,16 @@ from swarm.blueprint.budget import unknown_slices
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.contract import Contract, contracts_of
+from swarm.blueprint.frozen import frozen
 from swarm.blueprint.inputs import inputs_problems
 from swarm.blueprint.model import VERSION, model_problems
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_object
 from swarm.blueprint.texts import expand_texts
 from swarm.compiler.agents import Roster
+from swarm.compiler.allow import Allowances, allow_problems
 from swarm.compiler.blame import Blame
-from swarm.compiler.flow import ROOT, flow_problems, ids_of, refs_of
+from swarm.compiler.flow import ROOT, flow_problems, ids_of, refs_of, with_retries
 from swarm.compiler.layering import Placed, plan_layers
 from swarm.compiler.references import Gathered
 from swarm.compiler.registry import Registry
@@ -81,7 +83,10 @@ def compile_document(
         findings += (problem for problem in model_problems(document) if problem.at not in told)
     if not is_object(document):
         raise BlueprintInvalid(blame.problems(findings))
+    allowances = Allowances(document, sources)
+    findings += allow_problems(document["allow"]) if "allow" in document else ()
     flow = expand_texts(document.get("flow"), ROOT, findings)
+    flow = with_retries(flow, roster.by_name())
     refs = dict(refs_of(flow))
     # A step whose agent is nil by mistake may have meant any of them.
     is_unsure = any(at in told and blame.is_written(at) for at in refs)
@@ -93,11 +98,13 @@ def compile_document(
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
-        findings += flow_problems(flow, inputs=inputs)
-    if findings:
-        raise BlueprintInvalid(blame.problems(findings))
-    canonical = _canonical(document, flow)
-    agents = roster.asked(refs)
+        findings += flow_problems(flow, inputs=inputs, verdicts=roster.verdicts())
+    problems = allowances.left(blame.problems(findings))
+    if problems:
+        raise BlueprintInvalid(problems)
+    canonical = _canonical(document, flow, allowances)
+    # Those of the document as it is kept: nobody else holds them.
+    agents = Roster(canonical).asked(refs)
     loaded = _loaded(canonical)
     workers, contracts = _workers(agents, registry, tools), contracts_of(agents)
     for name, placed in plan.placed.items():
@@ -106,10 +113,10 @@ def compile_document(
             workers[name] = _layered(inner, placed, blame)
     return CompiledBlueprint(
         id=canonical["id"],
-        document=canonical,
+        document=frozen(canonical),
         digest=digest_of(canonical),
         flow=loaded,
-        agents=MappingProxyType(agents),
+        agents=MappingProxyType({name: _shown(spec) for name, spec in agents.items()}),
         workers=MappingProxyType(workers),
         contracts=MappingProxyType(contracts),
         places=MappingProxyType(places),
@@ -118,6 +125,10 @@ def compile_document(
         folder=tools.folder,
         layers={name: tuple(one.use() for one in placed) for name, placed in plan.placed.items()},
     )
+
+
+def _shown(spec: AgentSpec) -> AgentSpec:
+    return replace(spec, settings=frozen(spec.settings))
 
 
 def _inputs(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -137,9 +148,11 @@ def _slice_problems(
             yield Finding("budget.slice", inside(inside(at, what), name), said, hint)
 
 
-def _canonical(document: Mapping[str, Any], flow: Any) -> dict[str, Any]:
+def _canonical(document: Mapping[str, Any], flow: Any, allowances: Allowances) -> dict[str, Any]:
     """Return the document as it is kept: what may be left out is left out, or always there."""
     optional = {name: document[name] for name in _OPTIONAL if name in document}
+    allow = allowances.to_wire()
+    optional |= {"allow": allow} if allow else {}
     agents = document.get("agents", [])
     canonical = {"swarm": VERSION, "id": document["id"], "agents": agents, **optional}
     return {**private_copy(canonical), "flow": wire.dump(wire.load(flow))}

@@ -3,32 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from flowir.check import check
-from flowir.errors import Problem
+from flowir.errors import Malformed, Problem
 from flowir.nodes import NODE_FIELDS
+from flowir.values import private_copy
+from flowir.wire import load
+from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.compiler.repair import repaired
+from swarm.compiler.verdicts import verdict_problems
 
-__all__ = ("ROOT", "flow_problems", "ids_of", "refs_of")
+__all__ = ("ROOT", "flow_problems", "ids_of", "refs_of", "retry_problems", "with_retries")
 
 ROOT = "$.flow"
 
 
-def flow_problems(flow: Any, *, inputs: Mapping[str, Any] | None) -> list[Problem]:
+def flow_problems(
+    flow: Any,
+    *,
+    inputs: Mapping[str, Any] | None,
+    verdicts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> list[Problem]:
     """Find everything wrong with a wire flow, in the places of its document.
 
-    Shape: what is malformed hides nothing else: the rest is judged without it.
+    Shape: what is malformed hides nothing else: the rest is judged without it. *verdicts*
+    are the words of the agents that have a closed set of them.
     """
     found = list(check(flow, inputs=inputs))
     malformed = [problem for problem in found if problem.code == "malformed"]
     if malformed:
-        rest = check(repaired(flow, malformed), inputs=inputs)
+        flow = repaired(flow, malformed)
+        rest = check(flow, inputs=inputs)
         found += [problem for problem in rest if problem.code != "malformed"]
+    if verdicts:
+        with suppress(Malformed):
+            found += verdict_problems(load(flow), verdicts)
     return [replace(problem, at=ROOT + problem.at[1:]) for problem in dict.fromkeys(found)]
+
+
+def retry_problems(retry: Any) -> Iterator[Problem]:
+    """Find what is wrong with the policy of an agent; places begin at the policy."""
+    if not is_object(retry):
+        return
+    null = {"op": "lit", "value": None}
+    for problem in check({"kind": "step", "ref": "a", "in": null, "retry": retry}):
+        yield replace(problem, at="$" + problem.at.removeprefix("$.retry"))
+
+
+def with_retries(flow: Any, agents: Mapping[str, AgentSpec]) -> Any:
+    """Return a wire flow in which steps without a policy of their own have their agent's."""
+    policies = {name: spec.settings.get("retry") for name, spec in agents.items()}
+    policies = {
+        name: retry
+        for name, retry in policies.items()
+        if is_object(retry) and next(retry_problems(retry), None) is None
+    }
+    if not policies or not is_object(flow):
+        return flow
+    todo: list[Any] = [flow]
+    while todo:
+        node = todo.pop()
+        if is_object(node):
+            ref = node.get("ref") if node.get("kind") == "step" else None
+            if isinstance(ref, str) and ref in policies and "retry" not in node:
+                node["retry"] = private_copy(policies[ref])
+            todo += (inner for _, inner in _inner(node, ""))
+    return flow
 
 
 def refs_of(flow: Any) -> Iterator[tuple[str, str]]:

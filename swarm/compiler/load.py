@@ -16,6 +16,7 @@ from flowir.errors import Problem as Finding
 from swarm.blueprint.author import lower
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import Written, admit_document, read_json, read_yaml
+from swarm.blueprint.frozen import FrozenObject, thawed
 from swarm.compiler.compile import compile_document
 from swarm.compiler.plain import plain_of
 from swarm.compiler.references import Gathered, gathered
@@ -45,7 +46,9 @@ async def load_blueprint(
     """
     loader = _Loader(registry, tools, versions)
     if isinstance(source, Mapping):
-        written = admit_document(dict(source))
+        written = admit_document(
+            thawed(dict(source)) if isinstance(source, FrozenObject) else dict(source)
+        )
         return await loader.compiled(written, tools, (), None)
     return await loader.load(os.fspath(source), ())
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from flowir.errors import Problem, shorten
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.frozen import thawed
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.compiler.source import is_file_name
@@ -75,7 +76,7 @@ class Embedder:
         except BlueprintInvalid as error:
             found += _within(agent["blueprint"], error, place)
             return agent
-        return {**agent, "document": child.document, "digest": child.digest}
+        return {**agent, "document": thawed(child.document), "digest": child.digest}
 
     async def _child(self, name: Any) -> CompiledBlueprint:
         if not isinstance(name, str) or not name:

@@ -23,7 +23,6 @@ from flowir.errors import FlowError, shorten
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
-from swarm.blueprint.inputs import first_context
 from swarm.core import rows
 from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Child
@@ -239,8 +238,7 @@ class Runs:
             if run is not None and run.status in ENDED:
                 return run, await self._spent(run, child)
             if run is None:
-                flow, schema = blueprint.flow, blueprint.document.get("inputs")
-                first = first_context(schema, child.input, flow.limits)
+                first = blueprint.first_context(child.input)
                 run = await self._new(child.id, blueprint, first, blueprint.budget(), child)
         await self._go_on(run, child=child)
         return run, run.meter

@@ -214,9 +214,9 @@ def as_json(value: Any) -> Any:
     """
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
-    if type(value) is list:
+    if isinstance(value, list):
         return [as_json(item) for item in cast("list[Any]", value)]
-    if type(value) is dict:
+    if isinstance(value, dict):
         members = cast("dict[Any, Any]", value)
         return {name: as_json(member) for name, member in members.items()}
     return value

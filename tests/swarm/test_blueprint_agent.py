@@ -94,3 +94,16 @@ async def test_a_person_reads_the_instructions_where_there_is_no_prompt() -> Non
                 assert event["prompt"] == "Is it sound?"
                 await run.answer(event["id"], "yes")
         assert (await run.result())["said"] == "yes"
+
+
+@pytest.mark.anyio
+async def test_an_agent_s_policy_is_that_of_its_steps_which_have_none() -> None:
+    script = "if swarm.attempt < 3 then error('no') end return swarm.attempt"
+    agent = {"kind": "lua", "source": script, "retry": {"max_attempts": 3, "delay_s": 0}}
+    async with Host.in_memory(scripts="inline") as host:
+        assert await said(host, agent) == 3
+        own = document(agent)
+        own["flow"]["retry"] = {"max_attempts": 2, "delay_s": 0}
+        outcome = await (await host.start(await host.load(own))).wait()
+        assert outcome.error is not None
+        assert outcome.error["attempt"] == 2

@@ -78,4 +78,5 @@ def test_json_gives_one_object_a_problem(capsys: pytest.CaptureFixture[str]) -> 
     assert invoke(["check", "mistakes.lua", "--json"]) == 2
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (first["path"], first["line"], first["code"]) == ("mistakes.lua", 4, "agent.unused")
-    assert set(first) == {"path", "line", "code", "message", "hint", "at"}
+    assert set(first) == {"path", "line", "code", "message", "hint", "silence", "at"}
+    assert first["silence"] == "allow: agent.unused"

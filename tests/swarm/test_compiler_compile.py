@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+import json
+import pickle
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +16,10 @@ from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import canonical_bytes, digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import read_json
+from swarm.blueprint.frozen import thawed
+from swarm.blueprint.shapes import is_array, is_object
 from swarm.compiler.compile import compile_document
+from swarm.compiler.load import load_blueprint
 from swarm.compiler.registry import Registry
 from swarm.errors import BlueprintInvalid, Place
 from swarm.lua.runner import InlineScripts
@@ -98,6 +106,139 @@ def test_a_document_that_the_caller_changes_later_is_another_one() -> None:
     mine["inputs"]["type"] = "array"
     assert found.digest == digest_of(found.document)
     assert found.agents["echo"].settings["greeting"] == "hi"
+
+
+# Every way to change an object or an array: the method, and what it is called with.
+OBJECT_CHANGES: list[tuple[str, tuple[Any, ...]]] = [
+    ("update", ({"x": 1},)),
+    ("__setitem__", ("x", 1)),
+    ("__delitem__", ("name",)),
+    ("__ior__", ({"x": 1},)),
+    ("pop", ("name", None)),
+    ("popitem", ()),
+    ("clear", ()),
+    ("setdefault", ("x", 1)),
+]
+ARRAY_CHANGES: list[tuple[str, tuple[Any, ...]]] = [
+    ("append", (1,)),
+    ("extend", ([1],)),
+    ("insert", (0, 1)),
+    ("__setitem__", (slice(None), [])),
+    ("__delitem__", (slice(None),)),
+    ("__iadd__", ([1],)),
+    ("__imul__", (2,)),
+    ("pop", ()),
+    ("remove", ("a",)),
+    ("clear", ()),
+    ("sort", ()),
+    ("reverse", ()),
+]
+
+
+def containers(value: Any) -> Iterator[tuple[Any, list[tuple[str, tuple[Any, ...]]]]]:
+    """Yield every container of a value, with the ways to change it."""
+    if is_object(value):
+        yield value, OBJECT_CHANGES
+        for member in value.values():
+            yield from containers(member)
+    elif is_array(value):
+        yield value, ARRAY_CHANGES
+        for item in value:
+            yield from containers(item)
+
+
+def test_a_compiled_blueprint_cannot_be_changed_at_any_depth() -> None:
+    agent = ECHO | {"tags": ["a"], "extra": {"deep": [{"n": 1}]}}
+    found = compiled(document(step("echo", retry={"max_attempts": 2}), agent))
+    before = canonical_bytes(found.document)
+    tried = 0
+    for whole in (found.document, found.agents["echo"].settings):
+        for container, changes in containers(whole):
+            for method, arguments in changes:
+                with pytest.raises(TypeError, match="cannot be changed"):
+                    getattr(container, method)(*arguments)
+                tried += 1
+    for name in ("agents", "workers", "contracts", "places", "sources", "files"):
+        with pytest.raises(TypeError):
+            getattr(found, name)["x"] = 1
+    with pytest.raises(AttributeError):
+        setattr(found, "digest", "x")  # noqa: B010
+    assert tried > 80
+    assert canonical_bytes(found.document) == before
+
+
+def test_every_method_that_changes_a_container_is_refused() -> None:
+    """The control of the list above: nothing that Python's containers have is left out."""
+    for kind, changes in ((dict, OBJECT_CHANGES), (list, ARRAY_CHANGES)):
+        changing = {
+            name
+            for name in dir(kind)
+            if name in {"append", "extend", "insert", "remove", "pop", "popitem", "clear"}
+            or name in {"sort", "reverse", "update", "setdefault"}
+            or (
+                name.startswith("__i") and name not in ("__init__", "__init_subclass__", "__iter__")
+            )
+            or name in ("__setitem__", "__delitem__")
+        }
+        assert changing == {name for name, _ in changes}
+
+
+def test_a_frozen_document_is_read_copied_and_loaded_like_any_other() -> None:
+    found = compiled(document(step("echo"), ECHO | {"tags": ["a"]}))
+    mine: Any = copy.deepcopy(found.document)
+    mine["agents"][0]["tags"].append("b")
+    assert found.agents["echo"].tags == ("a",)
+    assert pickle.loads(pickle.dumps(found.document)) == found.document  # noqa: S301
+    assert json.loads(json.dumps(found.document)) == found.document == thawed(found.document)
+    tools = Toolbox(InlineScripts(), {})
+    again = anyio.run(partial(load_blueprint, found.document, registry=REGISTRY, tools=tools))
+    assert again == found
+
+
+def test_what_the_caller_keeps_of_an_agent_is_not_what_is_asked() -> None:
+    tags = ["a"]
+    mine = document(step("echo"), ECHO | {"tags": tags})
+    found = compiled(mine)
+    tags.append("b")
+    assert found.agents["echo"].tags == ("a",)
+
+
+ASKED: Any = {"name": "echo", "kind": "echo", "greeting": "hi"}
+MEANING = [
+    ("id", {"id": "b"}),
+    ("description", {"description": "x"}),
+    ("limits", {"limits": {"fuel": 5}}),
+    ("inputs", {"inputs": {"type": "object"}}),
+    ("layers", {"layers": []}),
+    ("the flow", {"flow": step("echo", timeout_s=1)}),
+    *(
+        (name, {"agents": [ASKED | {name: value}]})
+        for name, value in {
+            "greeting": "ho",
+            "timeout_s": 1,
+            "verdict": ["A"],
+            "input_schema": {},
+            "output_schema": True,
+            "tags": ["t"],
+            "tools": ["t"],
+            "model": "m",
+            "instructions": "i",
+            "extra": {"x": 1},
+            "reserve": {"tokens": 1},
+            "concurrency": 1,
+            "description": "d",
+            "retry": {"max_attempts": 2},
+        }.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), MEANING, ids=[name for name, _ in MEANING])
+def test_whatever_changes_the_meaning_changes_the_digest(name: str, change: Any) -> None:
+    plain = compiled(document(step("echo"), ASKED))
+    assert compiled(document(step("echo"), ASKED) | change).digest != plain.digest
+    order = dict(reversed(document(step("echo"), dict(reversed(ASKED.items()))).items()))
+    assert compiled(order).digest == plain.digest
 
 
 def test_places_of_the_flow_lead_to_lines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -83,3 +84,61 @@ def test_without_the_mistake_there_is_no_problem(case: Case, folder: Path) -> No
 def test_the_cases_have_names_of_their_own() -> None:
     names = [case["name"] for case in CASES]
     assert len(set(names)) == len(names)
+
+
+def test_there_are_many_rules_and_not_only_many_fields() -> None:
+    """Cases differ in rule: what is between the quotes is the author's, and left out."""
+    rules = {_rule(case["expect"][0]) for case in CASES}
+    codes = {case["expect"][0].split(": ")[1] for case in CASES}
+    print(f"problems: {len(CASES)} cases, {len(rules)} rules, {len(codes)} codes")  # noqa: T201
+    assert len(rules) >= 80
+    assert len(codes) >= 40
+
+
+def _rule(line: str) -> str:
+    """Return a problem's code and what was expected, without the author's own words."""
+    _, code, rest = line.split(": ", 2)
+    return code + re.sub(
+        r"'[^']*'|[0-9]+", "…", rest.partition("expected")[2].partition(", got")[0]
+    )
+
+
+def test_a_document_with_several_mistakes_shows_them_all(folder: Path) -> None:
+    (folder / "critic.md").write_text("---\nkind: lua\nsource: retrun 1\nmodl: x\n---\n", "utf-8")
+    (folder / "a.lua").write_text(SEVERAL, "utf-8")
+    assert sorted(problem.split(": ")[:2] for problem in _problems("a.lua")) == [
+        ["a.lua:11", "agent.unknown"],
+        ["a.lua:11", "malformed"],
+        ["a.lua:13", "verdict.unknown"],
+        ["a.lua:14", "cond.not_boolean"],
+        ["a.lua:15", "node.unreachable"],
+        ["a.lua:2", "agent.schema"],
+        ["a.lua:2", "verdict.words"],
+        ["a.lua:3", "agent.kind_unknown"],
+        ["a.lua:4", "agent.unused"],
+        ["a.lua:6", "blueprint.id"],
+        ["a.lua:8", "file.missing"],
+        ["a.lua:9", "inputs.schema"],
+        ["critic.md:3", "script.syntax"],
+        ["critic.md:4", "agent.front_matter"],
+    ]
+
+
+SEVERAL = """local flow = require "flow"
+local judge = flow.lua "judge" { source = "", verdict = {"A", "a"}, output_schema = { type = 1 } }
+local painter = flow.agent "painter" { kind = "paint" }
+local idle = flow.lua "idle" [[ return 1 ]]
+return flow.blueprint {
+  id = "Several",
+  agents = { judge, painter, idle, flow.agent_md "critic.md" },
+  files = { "gone/*" },
+  inputs = { type = "objekt" },
+  flow = flow.seq {
+    flow.step { agent = "jugde", input = "ctx.a +", out = "ctx.x" }, flow.step { agent = "critic" },
+    flow.step { agent = judge, out = "ctx.v" }, flow.step { agent = painter },
+    flow.branch { when = 'ctx.v == "C"', run = flow.seq {}, otherwise = flow.seq {} },
+    flow.branch { when = "#ctx.v", run = flow.fail("a.b", "'no'") }, flow.fail("a.b", "'no'"),
+    flow.assign { at = "ctx.y", value = 1 },
+  },
+}
+"""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from swarm import Host
 from swarm.blueprint.agent import AgentSpec
 from swarm.compiler.compile import compile_document
 from swarm.compiler.registry import Registry
@@ -118,3 +119,74 @@ def test_an_agent_of_a_broken_kind_is_told_why(plugins: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.code == "agent.kind_broken"
     assert "swarm_images_plugin:nothing: AttributeError" in problem.message
+
+
+WORKING = """
+from flowir import WorkerFailure
+from swarm.ports.worker import FieldProblem, Outcome
+
+class Painter:
+    kind = "painter"
+    fields = frozenset({"size", "colour"})
+    required = frozenset({"size"})
+
+    def problems(self, agent, tools):
+        if not isinstance(agent.settings["size"], int):
+            yield FieldProblem("painter.size", "size", "expected a number of pixels, got none")
+
+    def build(self, agent, tools):
+        async def paint(call, link):
+            size = agent.settings["size"]
+            return Outcome({"size": size, "model": call.spec.model, "of": call.input})
+        return paint
+"""
+
+
+@pytest.fixture
+def painter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel's content, installed into a folder of the path."""
+    (tmp_path / "acme_painter.py").write_text(WORKING)
+    info = tmp_path / "acme_painter-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-painter\nVersion: 2.0\n")
+    (info / "RECORD").write_text("acme_painter.py,,\nacme_painter-2.0.dist-info/METADATA,,\n")
+    (info / "entry_points.txt").write_text("[swarm.workers]\npainter = acme_painter:Painter\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+
+def painting(**settings: Any) -> dict[str, Any]:
+    agent = {"name": "ada", "kind": "painter", **settings}
+    flow = {"kind": "step", "ref": "ada", "in": "'tea'", "out": "$.picture"}
+    return {"swarm": 1, "id": "a", "agents": [agent], "flow": flow}
+
+
+@pytest.mark.anyio
+async def test_a_kind_of_an_installed_distribution_does_steps(painter: None) -> None:
+    async with Host.in_memory() as host:
+        blueprint = await host.load(painting(size=3, model="oil", verdict=["DONE"]))
+        outcome = await (await host.start(blueprint)).wait()
+        assert outcome.error is not None
+        assert outcome.error["cause_code"] == "agent.verdict"
+        run = await host.start(await host.load(painting(size=3, model="oil")))
+        assert (await run.result())["picture"] == {"size": 3, "model": "oil", "of": "tea"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"size": 3, "color": "red"}, "got 'color' — did you mean 'colour'?"),
+        ({"szie": 3}, "expected a field of kind 'painter', got 'szie' — did you mean 'size'?"),
+        ({"colour": "red"}, "agent.field_missing: agent 'ada': expected a field 'size', got none"),
+        ({"size": "3"}, "painter.size: agent 'ada': size: expected a number of pixels, got none"),
+        ({"size": 3, "kind": "paintr"}, "got 'paintr' — did you mean 'painter'?"),
+    ],
+)
+async def test_a_kind_of_an_installed_distribution_is_judged_as_strictly(
+    painter: None, settings: dict[str, Any], said: str
+) -> None:
+    async with Host.in_memory() as host:
+        with pytest.raises(BlueprintInvalid) as caught:
+            await host.load(painting(**settings))
+    (problem,) = caught.value.problems
+    assert str(problem).endswith(said)

@@ -1,0 +1,419 @@
+"""What a flow compares verdicts with, wherever they have gone meanwhile."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from flowir.errors import Problem
+from flowir.wire import load
+from swarm.blueprint.texts import expand_texts
+from swarm.compiler.load import load_blueprint
+from swarm.compiler.registry import Registry
+from swarm.compiler.verdicts import verdict_problems
+from swarm.errors import BlueprintInvalid
+from swarm.lua.runner import InlineScripts
+from swarm.ports.worker import Toolbox
+from swarm.workers.lua import LuaFactory
+
+WORDS = {"reviewer": ("PASS", "BLOCKED"), "judge": ("YES", "NO", "MAYBE")}
+
+
+def step(out: str, ref: str = "reviewer") -> Any:
+    return {"kind": "step", "ref": ref, "in": "null", "out": out}
+
+
+def assign(at: str, value: str) -> Any:
+    return {"kind": "assign", "at": at, "value": value}
+
+
+def seq(*nodes: Any) -> Any:
+    return {"kind": "seq", "children": list(nodes)}
+
+
+def branch(cond: str, then: Any = None, other: Any = None) -> Any:
+    node = {"kind": "branch", "cond": cond, "then": then or seq()}
+    return node if other is None else {**node, "else": other}
+
+
+def loop(cond: str, body: Any) -> Any:
+    return {"kind": "loop", "counter": "$.n", "cond": cond, "body": body, "max": 3}
+
+
+def fanout(body: Any, **more: Any) -> Any:
+    return {
+        "kind": "fanout",
+        "items": "ctx.items",
+        "bind": "$.item",
+        "body": body,
+        "join": "all",
+        "out": "$.all",
+        **more,
+    }
+
+
+def attempt(body: Any, catch: Any, **more: Any) -> Any:
+    return {"kind": "try", "body": body, "catch": catch, "error_at": "$.error", **more}
+
+
+def found(*nodes: Any) -> list[str]:
+    wrong: list[Problem] = []
+    flow = load(expand_texts(seq(*nodes), "$", wrong))
+    assert wrong == []
+    return [f"{problem.code}: {problem}" for problem in verdict_problems(flow, WORDS)]
+
+
+def unknown(*nodes: Any) -> list[str]:
+    """Return the words that nobody says."""
+    told = [one for one in found(*nodes) if one.startswith("verdict.unknown")]
+    return [one.partition(", got ")[2].partition(" — ")[0].strip("'") for one in told]
+
+
+REVIEW = step("$.review")
+OTHER = branch("ctx.x", assign("$.y", "1"))
+
+# Flows in which `WORD` is compared with a verdict of the reviewer.
+COMPARED: dict[str, tuple[Any, ...]] = {
+    "the answer": (REVIEW, branch("ctx.review == 'WORD'")),
+    "its member": (REVIEW, branch("ctx.review.verdict == 'WORD'")),
+    "the other way round": (REVIEW, branch("'WORD' == ctx.review.verdict")),
+    "unlike": (REVIEW, branch("ctx.review.verdict ~= 'WORD'")),
+    "among others": (REVIEW, branch("contains({ 'PASS', 'WORD' }, ctx.review.verdict)")),
+    "in a literal list": (REVIEW, branch("contains(lit{ 'WORD' }, ctx.review.verdict)")),
+    "with a default": (REVIEW, branch("default(ctx.review.verdict, '') == 'WORD'")),
+    "before it is there": (loop("default(ctx.review, '') ~= 'WORD'", REVIEW),),
+    "in a junction": (REVIEW, branch("ctx.x and (ctx.y or ctx.review == 'WORD')")),
+    "negated": (REVIEW, branch("not (ctx.review == 'WORD')")),
+    "in an assignment": (REVIEW, assign("$.ok", "ctx.review.verdict == 'WORD'")),
+    "in a step's input": (REVIEW, {**step("$.z", "judge"), "in": "{ ok = ctx.review == 'WORD' }"}),
+    "copied": (REVIEW, assign("$.v", "ctx.review.verdict"), branch("ctx.v == 'WORD'")),
+    "copied whole": (REVIEW, assign("$.b.c", "ctx.review"), branch("ctx.b.c.verdict == 'WORD'")),
+    "copied with what encloses it": (
+        step("$.a.review"),
+        assign("$.b", "ctx.a"),
+        branch("ctx.b.review.verdict == 'WORD'"),
+    ),
+    "copied twice": (
+        REVIEW,
+        assign("$.v", "ctx.review"),
+        assign("$.w", "ctx.v"),
+        branch("ctx.w == 'WORD'"),
+    ),
+    "in an object": (
+        REVIEW,
+        assign("$.o", "{ v = ctx.review.verdict, n = 1 }"),
+        branch("ctx.o.v == 'WORD'"),
+    ),
+    "in a list": (
+        REVIEW,
+        assign("$.l", "{ ctx.review, ctx.review }"),
+        branch("ctx.l[0].verdict == 'WORD'"),
+    ),
+    "of each in a list": (
+        REVIEW,
+        assign("$.l", "{ ctx.review }"),
+        branch("every(ctx.l, function(r) return r.verdict == 'WORD' end)"),
+    ),
+    "of those left of a list": (
+        REVIEW,
+        assign("$.l", "filter({ ctx.review }, function(r) return true end)"),
+        branch(
+            "any(map(ctx.l, function(r) return r.verdict end), function(v) return v == 'WORD' end)"
+        ),
+    ),
+    "of two ways": (
+        branch("ctx.x", REVIEW, step("$.review")),
+        branch("ctx.review == 'WORD'"),
+    ),
+    "of one way": (branch("ctx.x", REVIEW), branch("ctx.review == 'WORD'")),
+    "in a loop": (loop("true", seq(REVIEW, branch("ctx.review == 'WORD'"))),),
+    "of the round before": (
+        loop("true", seq(branch("default(ctx.review, '') == 'WORD'"), REVIEW)),
+    ),
+    "in a lane": (fanout(seq(REVIEW, branch("ctx.review == 'WORD'"))),),
+    "out of lanes": (
+        fanout(REVIEW, collect="ctx.review"),
+        branch("any(ctx.all, function(r) return r.verdict == 'WORD' end)"),
+    ),
+    "out of whole lanes": (
+        fanout(REVIEW),
+        branch("any(ctx.all, function(r) return r.review.verdict == 'WORD' end)"),
+    ),
+    "out of the first lane": (
+        fanout(REVIEW, collect="ctx.review", join="race"),
+        branch("ctx.all == 'WORD'"),
+    ),
+    "out of settled lanes": (
+        fanout(REVIEW, collect="ctx.review", join="all_settled"),
+        branch("any(ctx.all, function(r) return r.value == 'WORD' end)"),
+    ),
+    "over answers": (
+        fanout(REVIEW, collect="ctx.review"),
+        fanout(branch("ctx.item.verdict == 'WORD'"), items="ctx.all", out="$.more"),
+    ),
+    "in a body": (attempt(seq(REVIEW, branch("ctx.review == 'WORD'")), seq()),),
+    "after a body": (attempt(REVIEW, assign("$.x", "1")), branch("ctx.review == 'WORD'")),
+    "in a catch": (REVIEW, attempt(seq(), branch("ctx.review == 'WORD'"))),
+    "in a finally": (attempt(REVIEW, seq(), **{"finally": branch("ctx.review == 'WORD'")}),),
+    "beside a literal": (
+        assign("$.v", "'NONE'"),
+        branch("ctx.x", step("$.v")),
+        branch("ctx.v == 'WORD'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_word_that_nobody_says_is_found(name: str) -> None:
+    def with_word(word: str) -> list[str]:
+        return unknown(*eval(repr(COMPARED[name]).replace("WORD", word)))  # noqa: S307
+
+    assert with_word("PAS") == ["PAS"]
+    assert with_word("PASS") == []
+
+
+# Flows of which nothing can be said.
+NOT_SURE: dict[str, tuple[Any, ...]] = {
+    "what was given": (branch("ctx.review.verdict == 'X'"),),
+    "another member": (REVIEW, branch("ctx.review.why == 'X'")),
+    "deeper": (REVIEW, branch("ctx.review.verdict.x == 'X'")),
+    "written over": (REVIEW, assign("$.review", "ctx.x"), branch("ctx.review == 'X'")),
+    "a member written over": (
+        REVIEW,
+        assign("$.review.verdict", "'X'"),
+        branch("ctx.review.verdict == 'X'"),
+    ),
+    "written over on one way": (
+        REVIEW,
+        branch("ctx.x", assign("$.review", "ctx.y")),
+        branch("ctx.review == 'X'"),
+    ),
+    "what encloses it written over": (
+        step("$.a.review"),
+        assign("$.a", "ctx.x"),
+        branch("ctx.a.review == 'X'"),
+    ),
+    "the context written over": (REVIEW, assign("$", "ctx.x"), branch("ctx.review == 'X'")),
+    "a default of its own": (REVIEW, branch("default(ctx.review, 'X') == 'X'")),
+    "a literal": (branch("ctx.x", REVIEW), assign("$.v", "'X'"), branch("ctx.v == 'X'")),
+    "two values": (REVIEW, branch("ctx.review == ctx.wanted")),
+    "larger": (REVIEW, branch("ctx.review > 'X'")),
+    "a part": (REVIEW, branch("string.contains(ctx.review, 'X')")),
+    "another agent": (step("$.v", "stranger"), branch("ctx.v == 'X'")),
+    "by a name that is computed": (REVIEW, branch("get(ctx, ctx.name) == 'X'")),
+    "out of lanes that may differ": (
+        fanout(branch("ctx.item", REVIEW), collect="ctx.x"),
+        branch("any(ctx.all, function(r) return r == 'X' end)"),
+    ),
+    "not out of a lane": (assign("$.review", "ctx.x"), fanout(REVIEW), branch("ctx.review == 'X'")),
+    "not out of a body that was undone": (
+        attempt(REVIEW, assign("$.review", "ctx.x")),
+        branch("ctx.review == 'X'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_SURE)
+def test_what_is_not_certain_is_not_said(name: str) -> None:
+    assert unknown(*NOT_SURE[name]) == []
+
+
+def test_a_place_that_two_agents_write_is_judged_by_the_last() -> None:
+    flow = (
+        REVIEW,
+        branch("ctx.review == 'YES'"),
+        step("$.review", "judge"),
+        branch("ctx.review == 'PASS'"),
+        branch("ctx.review == 'YES'"),
+    )
+    assert unknown(*flow) == ["YES", "PASS"]
+
+
+def test_a_place_that_either_of_two_agents_writes_may_be_a_word_of_both() -> None:
+    either = branch("ctx.x", REVIEW, step("$.review", "judge"))
+    assert unknown(either, branch("ctx.review == 'PASS'"), branch("ctx.review == 'YES'")) == []
+    (told,) = [
+        one for one in found(either, branch("ctx.review == 'YSE'")) if one.startswith("verdict.unk")
+    ]
+    assert told == (
+        "verdict.unknown: $.children[1].cond.rhs: expected 'BLOCKED', 'MAYBE', 'NO', 'PASS' or "
+        "'YES', a verdict of 'judge' and 'reviewer', got 'YSE' — did you mean 'YES'?"
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["true", "1", "1.5", "null", "''", "'pass'", "'PASS '", "'\u0420ASS'"]
+)
+def test_what_is_no_word_of_the_set_is_found(word: str) -> None:
+    assert len(unknown(REVIEW, branch(f"ctx.review == {word}"))) == 1
+
+
+def test_a_body_that_fails_leaves_the_others_words() -> None:
+    fail = assign("$.never", "fail('a.b', 'no')")
+    assert unknown(
+        branch("ctx.x", seq(assign("$.review", "ctx.y"), fail), REVIEW), branch("ctx.review == 'X'")
+    ) == ["X"]
+
+
+# -- words that nobody hears --------------------------------------------------------------
+
+
+def unheard(*nodes: Any) -> list[str]:
+    told = [one for one in found(*nodes) if one.startswith("verdict.unhandled")]
+    return [one.partition("a branch for ")[2].partition(", got ")[0] for one in told]
+
+
+JUDGED = step("$.v", "judge")
+
+
+@pytest.mark.parametrize(
+    ("flow", "left"),
+    [
+        ((branch("ctx.v == 'YES'"),), "'MAYBE' or 'NO' of 'judge'"),
+        ((branch("ctx.v.verdict == 'YES'"),), "'MAYBE' or 'NO' of 'judge'"),
+        ((branch("ctx.v == 'YES'", None, branch("ctx.v == 'NO'")),), "'MAYBE' of 'judge'"),
+        ((branch("ctx.v == 'YES' and ctx.x"), branch("ctx.v == 'NO'")), "'MAYBE' of 'judge'"),
+        ((branch("ctx.v == 'YES' or ctx.v == 'NO'"),), "'MAYBE' of 'judge'"),
+        ((branch("contains({ 'YES', 'NO' }, ctx.v)"),), "'MAYBE' of 'judge'"),
+        ((branch("not (contains({ 'YES', 'NO' }, ctx.v))"),), None),
+        ((branch("ctx.v == 'YES'"), loop("ctx.v == 'NO'", JUDGED)), "'MAYBE' of 'judge'"),
+        ((branch("ctx.v == 'YES'", None, seq()),), None),
+        ((branch("ctx.v == 'YES'", None, branch("ctx.v == 'NO'", None, seq())),), None),
+        ((branch("ctx.v ~= 'YES'"),), None),
+        ((branch("ctx.v == 'YES'"), branch("ctx.v == 'NO'"), branch("ctx.v == 'MAYBE'")), None),
+        ((branch("ctx.v == 'YES'"), loop("contains({ 'NO', 'MAYBE' }, ctx.v)", JUDGED)), None),
+        ((branch("ctx.x"), assign("$.ok", "ctx.v == 'YES'")), None),
+        ((loop("ctx.v == 'YES'", JUDGED),), None),
+        ((), None),
+    ],
+)
+def test_a_word_that_nobody_hears_is_found(flow: tuple[Any, ...], left: str | None) -> None:
+    assert unheard(JUDGED, *flow) == ([] if left is None else [left])
+
+
+def test_a_misspelt_word_is_one_mistake() -> None:
+    chain = branch("ctx.review == 'PASS'", None, branch("ctx.review == 'BLOKED'"))
+    assert [one.partition(":")[0] for one in found(REVIEW, chain)] == ["verdict.unknown"]
+
+
+# -- from the author's file ----------------------------------------------------------------
+
+PLAIN = """local flow = require "flow"
+local judge = flow.lua "judge" { source = "return 'YES'", verdict = { "YES", "NO", "MAYBE" } }
+return flow.blueprint {
+  id = "a",
+  agents = { judge },
+  flow = function(ctx)
+    local seen = {}
+    for _, item in ipairs(ctx.items) do
+      local answer = judge(item)
+      -- COMMENT
+      if answer.verdict == "YES" then
+        seen[#seen + 1] = item
+      elseif answer.verdict == "NOO" then
+        ctx.no = true
+      end
+    end
+    local verdict = judge(seen).verdict
+    if verdict == "MAYBEE" then return { again = true } end
+    ctx.last = verdict
+    ctx.sure = ctx.last ~= "MAYBY"
+    return ctx
+  end,
+}
+"""
+
+
+def load_file(folder: Path, text: str, name: str = "a.lua") -> Any:
+    (folder / name).write_text(text, "utf-8")
+    tools = Toolbox(InlineScripts(), {})
+    registry = Registry([LuaFactory()], plugins=False)
+    return anyio.run(partial(load_blueprint, str(folder / name), registry=registry, tools=tools))
+
+
+def told(folder: Path, text: str, name: str = "a.lua") -> list[str]:
+    with pytest.raises(BlueprintInvalid) as caught:
+        load_file(folder, text, name)
+    return [f"{p.where.line}: {p.code}" for p in caught.value.problems]
+
+
+def test_plain_lua_is_judged_on_its_own_lines(tmp_path: Path) -> None:
+    assert told(tmp_path, PLAIN) == [
+        "13: verdict.unknown",
+        "18: verdict.unknown",
+        "20: verdict.unknown",
+    ]
+    right = PLAIN.replace("NOO", "NO").replace("MAYBEE", "MAYBE").replace("MAYBY", "MAYBE")
+    assert load_file(tmp_path, right).id == "a"
+
+
+UNHEARD = (
+    PLAIN.replace('elseif answer.verdict == "NOO" then\n        ctx.no = true\n', "")
+    .replace('if verdict == "MAYBEE" then return { again = true } end\n', "")
+    .replace('ctx.sure = ctx.last ~= "MAYBY"\n', "")
+)
+
+
+def test_a_comment_allows_what_it_names_on_its_line_or_below(tmp_path: Path) -> None:
+    assert told(tmp_path, UNHEARD) == ["11: verdict.unhandled"]
+    allow = "allow: agent.unused, verdict.unhandled"
+    above = load_file(tmp_path, UNHEARD.replace("COMMENT", allow))
+    behind = load_file(tmp_path, UNHEARD.replace('== "YES" then', f'== "YES" then -- {allow}'))
+    (allowed,) = above.document["allow"].values()
+    assert allowed == ["verdict.unhandled"]
+    assert above.digest == behind.digest
+    assert told(tmp_path, UNHEARD.replace("COMMENT", "allow: verdict.unknown")) == [
+        "11: verdict.unhandled"
+    ]
+    code = UNHEARD.replace("-- COMMENT", "local x = 1 -- allow: verdict.unhandled")
+    assert told(tmp_path, code) == ["11: verdict.unhandled"]
+
+
+def test_what_was_allowed_needs_no_comment_any_more(tmp_path: Path) -> None:
+    import json
+
+    found = load_file(tmp_path, UNHEARD.replace("COMMENT", "allow: verdict.unhandled"))
+    again = load_file(tmp_path, json.dumps(found.document), "b.json")
+    assert again.digest == found.digest
+    without = {name: value for name, value in found.document.items() if name != "allow"}
+    assert told(tmp_path, json.dumps(without), "b.json") == ["1: verdict.unhandled"]
+
+
+def test_only_what_may_be_allowed_is(tmp_path: Path) -> None:
+    wrong = PLAIN.replace("COMMENT", "allow: verdict.unknown").replace("\n      elseif", " elseif")
+    assert "12: verdict.unknown" in told(tmp_path, wrong)
+
+
+def test_a_problem_that_may_be_allowed_says_how(tmp_path: Path) -> None:
+    with pytest.raises(BlueprintInvalid) as caught:
+        load_file(tmp_path, UNHEARD)
+    assert caught.value.problems[0].silence == "allow: verdict.unhandled"
+    with pytest.raises(BlueprintInvalid) as caught:
+        load_file(tmp_path, PLAIN)
+    assert caught.value.problems[0].silence is None
+
+
+# -- how much it may cost -------------------------------------------------------------------
+
+
+def test_loops_within_loops_are_given_up_in_time() -> None:
+    body: Any = seq(REVIEW, branch("ctx.review == 'PAS'"))
+    for _ in range(40):
+        body = loop("true", seq(body, REVIEW))
+    started = time.process_time()
+    assert unknown(body) in ([], ["PAS"])
+    print(f"40 loops: {time.process_time() - started:.1f} s")  # noqa: T201
+
+
+def test_a_long_flow_is_followed_to_its_end() -> None:
+    many = [
+        node
+        for i in range(1_000)
+        for node in (step(f"$.r{i}"), branch(f"ctx.r{i} == 'PASS'", None, seq()))
+    ]
+    assert unknown(*many, branch("ctx.r7 == 'PAS'")) == ["PAS"]
