@@ -39,7 +39,7 @@ def allow_problems(value: Any) -> Iterator[Finding]:
     for place, codes in value.items():
         at = inside("$.allow", place)
         for code in codes if is_array(codes) else [codes]:
-            if code not in ALLOWABLE:
+            if not isinstance(code, str) or code not in ALLOWABLE:
                 sentence = f"expected a code that may be allowed, got {shorten(code)}"
                 meant = near(code, ALLOWABLE) if isinstance(code, str) else None
                 hint = f"did you mean {meant!r}?" if meant else f"those are {allowed(ALLOWABLE)}"

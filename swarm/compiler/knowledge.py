@@ -121,6 +121,9 @@ class State:
         """Return a state that may go its own way."""
         return State(self._places)
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def become(self, other: State) -> None:
         """Know what another state does."""
         self._places = dict(other._places)
@@ -164,8 +167,10 @@ class State:
 
     def merged(self, other: State) -> State:
         """Return what is known where two ways come together."""
-        ways = self._places.keys() | other._places.keys()
-        return State({way: join(self.read(way), other.read(way)) for way in ways})
+        mine, others = self._places, other._places
+        ways = [way for way, known in mine.items() if others.get(way, ABSENT) is not known]
+        ways += [way for way in others if way not in mine]
+        return State({**mine, **{way: join(self.read(way), other.read(way)) for way in ways}})
 
     def without(self, name: str) -> Iterator[tuple[str, Known]]:
         """Yield what is known of the context's members but one."""

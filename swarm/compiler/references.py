@@ -183,7 +183,9 @@ class _Gatherer:
     def _agent(self, spot: _Spot, name: Any) -> None:
         made, at = self._made, spot.at
         made.listed[at] = self._places.get(at)
-        stem = PurePosixPath(name.rpartition(":")[2]).stem if isinstance(name, str) else "unknown"
+        stem = (
+            PurePosixPath(name.rpartition(":")[2]).stem[:63] if isinstance(name, str) else "unknown"
+        )
         if isinstance(name, str):
             self._names.setdefault(name, stem)
         try:
@@ -233,7 +235,8 @@ class _Gatherer:
     def _rename(self, flow: Any) -> None:
         """Name the agents of steps that go by the path of their agent's file."""
         agents: Any = self._made.document.get("agents")
-        names = {agent.get("name") for agent in agents if is_object(agent)}
+        given = [agent.get("name") for agent in agents if is_object(agent)]
+        names = {name for name in given if isinstance(name, str)}
         todo = [_Spot({"flow": flow}, "flow", "$", True)]
         while todo:
             spot = todo.pop()

@@ -48,9 +48,9 @@ from swarm.compiler.knowledge import (
 
 __all__ = ("verdict_problems",)
 
-# A loop within a loop is walked again for each round of the outer; flows beyond this many
-# steps of the walk are not judged any further.
-_STEPS = 200_000
+# A loop within a loop is walked again for each round of the outer, and each node costs as
+# many places as are known then: flows beyond this much are not judged any further.
+_WORK = 5_000_000
 _ROUNDS = 4
 _SCALARS = (str, int, float, bool, type(None))
 _Env = Mapping[str, Known]
@@ -97,14 +97,14 @@ class _Walk:
         self._chains: list[_Chain] = []
         self._certain = Certainty()
         self._quiet = 0
-        self._steps = 0
+        self._spent = 0
 
     # -- nodes ---------------------------------------------------------------------------
 
     def visit(self, node: Node, at: str, state: State, *, is_else: bool = False) -> None:
         """Follow a node; *state* is what is known before it, and after it."""
-        self._steps += 1
-        if self._steps > _STEPS:
+        self._spent += 10 + len(state)
+        if self._spent > _WORK:
             raise _TooLong
         match node:
             case Step():

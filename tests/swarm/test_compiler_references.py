@@ -314,3 +314,55 @@ def test_files_are_bounded_together(folder: Path) -> None:
 def test_a_document_keeps_its_digest_when_it_is_loaded_again(folder: Path) -> None:
     found = load("a.lua")
     assert digest_of(found.document) == found.digest
+
+
+# Documents that nobody would write: each is refused in sentences, or is harmless.
+ODD_AGENTS: list[Any] = [
+    {"$agent_md": 5},
+    {"$agent_md": None},
+    {"$agent_md": ["odd.md"]},
+    {"$agent_md": {"$agent_md": "odd.md"}},
+    {"$agent_md": "odd.md", "$file": "odd.md"},
+    {"$agent_md": "odd.md", "name": "b"},
+    {"$file": "odd.md"},
+    {"$agent_md": "odd.md"},
+    {"$agent_md": "large.md"},
+    {"$agent_md": "nested.md"},
+    {"$agent_md": "keys.md"},
+    {"$agent_md": "agents"},
+    {"$agent_md": "x" * 5_000},
+    {"name": "b", "kind": {"$file": "about.txt"}},
+    {"name": {"$file": "about.txt"}, "kind": "lua"},
+    {"name": "b", "kind": "lua", "source": {"$file": {"$file": "about.txt"}}},
+    {"name": "b", "kind": "lua", "source": "return 1", "retry": {"$file": "about.txt"}},
+    {"name": "b", "kind": "lua", "source": "return 1", "verdict": [{"$agent_md": "odd.md"}]},
+]
+ODD_FILES = {
+    "odd.md": "---\nname: [1]\nkind: {a: 1}\nverdict: {x: 1}\nlimits: [1]\nschema: 5\n---\n",
+    "large.md": "---\nkind: lua\n---\n" + "x" * 1_000_000,
+    "nested.md": "---\nkind: lua\nsource: return 1\nextra: {$agent_md: odd.md}\n---\n",
+    "keys.md": "---\nkind: lua\nsource: return 1\n$file: about.txt\n---\n",
+}
+
+
+def test_odd_documents_are_refused_in_sentences(folder: Path) -> None:
+    write(folder, ODD_FILES)
+    refused = 0
+    for agent in ODD_AGENTS:
+        flow = {"kind": "step", "ref": "a", "in": "null"}
+        plain = {"name": "a", "kind": "lua", "source": "return 1"}
+        document = {"swarm": 1, "id": "odd", "agents": [plain, agent], "flow": flow}
+        write(folder, {"odd.json": json.dumps(document)})
+        found = problems("odd.json")
+        refused += bool(found)
+        assert all("\n" not in one and len(one) < 1_000 for one in found)
+        write(folder, {"odd.json": json.dumps({**document, "agents": [plain]})})
+        assert load("odd.json").id == "odd"
+    print(f"odd documents: {refused} / {len(ODD_AGENTS)} refused")  # noqa: T201
+    assert refused == len(ODD_AGENTS)
+
+
+@pytest.mark.parametrize("allow", [5, [], None, {"$": 5}, {"$": [{}]}, {"$": [[]]}, {"$": [None]}])
+def test_odd_permissions_are_refused(folder: Path, allow: Any) -> None:
+    document = {"swarm": 1, "id": "a", "flow": {"kind": "seq", "children": []}, "allow": allow}
+    assert all("blueprint.allow" in problem for problem in problems(document))

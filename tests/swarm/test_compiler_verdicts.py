@@ -417,3 +417,13 @@ def test_a_long_flow_is_followed_to_its_end() -> None:
         for node in (step(f"$.r{i}"), branch(f"ctx.r{i} == 'PASS'", None, seq()))
     ]
     assert unknown(*many, branch("ctx.r7 == 'PAS'")) == ["PAS"]
+
+
+def test_a_flow_that_knows_too_much_is_given_up_in_time() -> None:
+    wide = [step(f"$.v{i}") for i in range(2_000)]
+    wide += [
+        branch(f"ctx.v{i} == 'PASS'", assign(f"$.v{i}", "ctx.v1"), seq()) for i in range(2_000)
+    ]
+    started = time.process_time()
+    assert unknown(*wide) == []
+    print(f"2,000 verdicts: {time.process_time() - started:.1f} s")  # noqa: T201
