@@ -349,7 +349,7 @@ local BLUEPRINT = {
   flow = need(rules.flow),
   agents = list("a list of agents", rules.agent_table),
   inputs = may(rules.table),
-  files = list("a list of paths", rules.text),
+  files = { check.paths, optional = true, each = rules.text },
   limits = may(rules.table),
   layers = may(rules.table),
   description = may(rules.words),

@@ -255,6 +255,27 @@ function check.list(expected)
   end
 end
 
+local is_list_of_paths = check.list("a list of paths")
+
+--- The rule of `files`: a list of paths, or what building makes of one, a digest by path.
+-- @param value what was given
+-- @treturn ?string what was expected
+function check.paths(value)
+  if not check.has_names(value) then return is_list_of_paths(value) end
+  for path, digest in pairs(value) do
+    if type(path) ~= "string" or type(digest) ~= "string" then return "a list of paths" end
+  end
+  return nil
+end
+
+--- Tell whether a table has members by name, and no list.
+-- @param value anything
+-- @treturn boolean
+function check.has_names(value)
+  return type(value) == "table" and not rawequal(value, null) and not builder_of(value)
+    and rawlen(value) == 0 and type((next(value))) == "string"
+end
+
 -- arguments ---------------------------------------------------------------------------------
 
 --- Judge one argument by a rule.

@@ -107,7 +107,7 @@ local function check_field(made, builder, name, field, is_misspelt)
     if not is_misspelt then fields.tell(made, builder, fault) end
     lose(made, value, DEPTH)
     made[name] = meant
-  elseif field.each then
+  elseif field.each and not check.has_names(value) then
     local function place(i) return name .. "[" .. i .. "]" end
     made[name] = checked_items(made, builder, value, place, field.each, name)
   end

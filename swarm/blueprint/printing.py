@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import flowir
 from swarm.blueprint.builders import BUILDERS, AuthorField
+from swarm.blueprint.frozen import thawed
 from swarm.blueprint.shapes import is_array, is_object
 
 __all__ = ("blueprint_script",)
@@ -54,6 +55,7 @@ def blueprint_script(document: Mapping[str, Any], *, heading: str = "") -> str:
     }
     <BLANKLINE>
     """
+    document = thawed(document)
     comment = "".join(f"-- {line}\n" for line in heading.splitlines())
     members: dict[str, Any] = {}
     for name, value in document.items():

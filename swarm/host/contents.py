@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.frozen import thawed
 from swarm.blueprint.printing import blueprint_script
 from swarm.errors import Refused
 from swarm.ports.versions import Contents, File
@@ -47,7 +48,7 @@ def written_contents(blueprint: CompiledBlueprint, file: str) -> Contents:
         source if name == Path(file).name else name: _read(folder, name, digest)
         for name, digest in blueprint.files.items()
     }
-    return Contents(blueprint.document, files, source)
+    return Contents(thawed(blueprint.document), files, source)
 
 
 def _read(folder: Path, name: str, digest: str) -> File:
@@ -78,6 +79,7 @@ def incomplete(why: str) -> Refused:
 
 def generated_contents(document: Mapping[str, Any], beside: Mapping[str, File]) -> Contents:
     """Print the source of a document; *beside* are the files that its processes need."""
+    document = thawed(document)
     text = blueprint_script(document, heading=_PRINTED)
     return Contents(document, {**beside, SOURCE: File(text.encode())}, SOURCE, generated=True)
 

@@ -34,7 +34,7 @@ VALUES = st.recursive(
 
 
 def host_of(*names: str) -> Host:
-    host = Host.in_memory(scripts="inline")
+    host = Host.in_memory(scripts="inline", includes={"house": ROOT / "agents"})
     for name in names:
         host.function(name)(_given)
     return host
@@ -71,6 +71,9 @@ async def test_every_blueprint_of_the_project_is_printed_and_loaded_again(
     path: Path, tmp_path: Path
 ) -> None:
     document = (await host_of("readability").load(path)).document
+    for name in document.get("files", ()):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((path.parent / name).read_bytes())
     assert digest_of(await reloaded(document, tmp_path)) == digest_of(document)
 
 
