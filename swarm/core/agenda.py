@@ -60,7 +60,7 @@ class Agenda:
         self.pausing = False
         self.parked = False
         self.meter = meter
-        self.terms = TermsBook(blueprint, gates.most)
+        self.terms = TermsBook(blueprint, gates)
         self._machine = machine
         self._log = log
         self._clock = clock

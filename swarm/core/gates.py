@@ -13,10 +13,11 @@ from typing import Final, TypeAlias
 
 import anyio
 
+from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.ids import RunId
 
-__all__ = ("Gates", "Needs", "Ticket", "needs_of")
+__all__ = ("Gates", "Needs", "Ticket", "kind_needs", "needs_of")
 
 # The gates, and how many each lets in.
 Needs: TypeAlias = tuple[tuple[str, int], ...]
@@ -39,10 +40,15 @@ class Ticket:
 
 
 class Gates:
-    """The gates of a host; *most* is how many attempts may go on in all (None: any)."""
+    """The gates of a host.
 
-    def __init__(self, most: int | None = None) -> None:
+    Shape: *most* is how many attempts may go on in all (None: any), *kinds* how many by
+    agents of a kind.
+    """
+
+    def __init__(self, most: int | None = None, kinds: Mapping[str, int] | None = None) -> None:
         self.most = most
+        self.kinds = {} if kinds is None else kinds
         self._taken: Counter[str] = Counter()
         self._wanted: Counter[str] = Counter()
         # Each run's tickets by what they need; the runs in the order of their turns.
@@ -123,16 +129,23 @@ class Gates:
             self._wanted[name] += by
 
 
-def needs_of(blueprint: CompiledBlueprint, agent: str, most: int | None) -> Needs:
+def needs_of(blueprint: CompiledBlueprint, agent: str, gates: Gates) -> Needs:
     """Return what an attempt of *agent* needs; `()`: nothing is limited."""
     spec = blueprint.agents.get(agent)
     limits: Mapping[str, int] = blueprint.document.get("limits", {})
     needs: list[tuple[str, int]] = []
     if spec is None or spec.kind not in _IDLE:
-        for name, limit in (("", most), (blueprint.id, limits.get("concurrency"))):
+        for name, limit in (("", gates.most), (blueprint.id, limits.get("concurrency"))):
             if limit is not None:
                 needs.append((name, limit))
+    needs += kind_needs(spec, gates)
     own = None if spec is None else spec.settings.get("concurrency")
     if own is not None:
         needs.append((f"{blueprint.id}/{agent}", own))
     return tuple(needs)
+
+
+def kind_needs(spec: AgentSpec | None, gates: Gates) -> Needs:
+    """Return what an agent needs for its kind: also where another agent calls it."""
+    limit = None if spec is None else gates.kinds.get(spec.kind)
+    return () if spec is None or limit is None else ((f"kind:{spec.kind}", limit),)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.contract import Contract
-from swarm.core.gates import Needs, needs_of
+from swarm.core.gates import Gates, Needs, needs_of
 from swarm.ports.worker import Usage, Worker
 
 __all__ = ("Terms", "TermsBook", "most_of")
@@ -36,11 +36,11 @@ class Terms(NamedTuple):
 
 
 class TermsBook:
-    """The terms of one blueprint's agents, where *most* attempts go on in the host."""
+    """The terms of one blueprint's agents, in a host with these gates."""
 
-    def __init__(self, blueprint: CompiledBlueprint, most: int | None) -> None:
+    def __init__(self, blueprint: CompiledBlueprint, gates: Gates) -> None:
         self._blueprint = blueprint
-        self._most = most
+        self._gates = gates
         self._known: dict[str, Terms] = {}
 
     def of(self, agent: str) -> Terms:
@@ -58,7 +58,7 @@ class TermsBook:
             cast("Worker | None", blueprint.workers.get(agent)),
             most_of(settings),
             settings.get("timeout_s"),
-            needs_of(blueprint, agent, self._most),
+            needs_of(blueprint, agent, self._gates),
             spec,
             blueprint.contracts.get(agent),
         )

@@ -18,7 +18,7 @@ from swarm.core.answers import Answer, ask, timed_out
 from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Children
-from swarm.core.gates import Gates
+from swarm.core.gates import Gates, Ticket, kind_needs
 from swarm.core.link import Called, Link
 from swarm.core.log import RunLog
 from swarm.core.waits import Waits
@@ -138,7 +138,21 @@ class Workshop:
         return await ask(terms.worker, call, link, limits, terms.contract)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
-        """Let another agent do something for a worker, within that worker's attempt."""
+        """Let another agent do something for a worker, within that worker's attempt.
+
+        Of the gates it passes that of its kind alone: who calls has places at the others.
+        """
+        needs = kind_needs(self._agenda.terms.of(agent).spec, self._gates)
+        if not needs:
+            return await self._called(attempt, agent, input, depth)
+        ticket = Ticket(self._log.run_id, needs)
+        try:
+            await self._gates.wait(ticket)
+            return await self._called(attempt, agent, input, depth)
+        finally:
+            self._gates.leave(ticket)
+
+    async def _called(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         agenda, began_s = self._agenda, self._clock.monotonic()
         timeout_s = agenda.terms.of(agent).timeout_s
         link = self.link(attempt, depth)

@@ -53,7 +53,8 @@ _PAGE = 1000
 class Runs:
     """Carries runs on, in the tasks of its host.
 
-    Units: *max_tasks* of one run at a time, *concurrency* attempts of all of them;
+    Units: *max_tasks* of one run at a time, *concurrency* attempts of all of them, *kinds* those of
+    agents of a kind;
     *max_deaths* of hosts in a row on one run.
     """
 
@@ -65,6 +66,7 @@ class Runs:
         max_tasks: int = MAX_TASKS,
         max_deaths: int = 100,
         concurrency: int | None = None,
+        kinds: Mapping[str, int] | None = None,
         table: Table = TABLE,
         recorder: Recorder | None = None,
     ) -> None:
@@ -72,7 +74,7 @@ class Runs:
         self._past = past
         self._max_tasks = max_tasks
         self._max_deaths = max_deaths
-        self._gates = Gates(concurrency)
+        self._gates = Gates(concurrency, kinds)
         self._table = table
         self._recorder = recorder or Recorder(parts)
         self._known: WeakValueDictionary[RunId, Run] = WeakValueDictionary()
