@@ -91,7 +91,9 @@ flow.lua = agents_of("lua", "lua", { shorthand = "source" })
 --- An agent that is a program: started per step, spoken to over stdin and stdout.
 -- @function flow.process
 -- @tparam string name the agent's name
--- @treturn agent to be called with settings: `argv`, `input`, `output`, `env`, `cwd`, …
+-- @treturn agent to be called with settings: `argv` and `env` (texts with placeholders such as
+-- `{input}`), `input`, `stdin`, `output`, `result`, `progress`, `usage`, `error`, `exit_ok`,
+-- `parts`, `cwd`, `secrets`, `secrets_to`, `limits`
 -- @usage flow.process "check" { argv = { "python3", "check.py" }, input = "json", output = "json" }
 flow.process = agents_of("process", "process")
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from swarm.host.run import Run
     from swarm.ports.worker import Outcome, Usage
     from swarm.workers.context import StepContext
+    from swarm.workers.process.settings import ProcessSettings
 
 __all__ = (
     "BlueprintInvalid",
@@ -43,6 +44,7 @@ __all__ = (
     "Outcome",
     "Place",
     "Problem",
+    "ProcessSettings",
     "Refused",
     "Run",
     "RunFailed",
@@ -66,6 +68,7 @@ _ROOMS = {
     "Outcome": "swarm.ports.worker",
     "Place": "swarm.errors",
     "Problem": "swarm.errors",
+    "ProcessSettings": "swarm.workers.process.settings",
     "Refused": "swarm.errors",
     "Run": "swarm.host.run",
     "RunFailed": "swarm.errors",

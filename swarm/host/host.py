@@ -51,7 +51,9 @@ from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
 from swarm.workers.human import HumanFactory
 from swarm.workers.lua import LuaFactory
-from swarm.workers.process import ProcessFactory
+from swarm.workers.process.factory import ProcessFactory
+from swarm.workers.process.house import ProcessHouse
+from swarm.workers.process.settings import ProcessSettings
 from swarm.workers.sleep import SleepFactory
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Host:
     (`docs/capability.md`).
     *includes* are folders by name, from which any blueprint may take texts and agents
     (`shared:agents/critic.md`).
+    *processes* says how agents that are programs are run.
     Units: *max_tasks* bounds the steps of one run that are in flight at a time;
     *concurrency* the attempts of all runs that go on at a time (None: any number);
     *max_deaths* the hosts in a row that may die on a run before it is set aside;
@@ -114,6 +117,7 @@ class Host:
         includes: Mapping[str, str | os.PathLike[str]] | None = None,
         checkpoints: Sequence[CheckpointSink] | None = None,
         checkpoint_every: int = 100,
+        processes: ProcessSettings | None = None,
     ) -> None:
         self._sinks = checkpoints
         self._every = checkpoint_every
@@ -130,14 +134,23 @@ class Host:
         self._shutdown_s = shutdown_s
         self._functions: dict[str, Callable[..., Any]] = {}
         self._scripts = ChosenScripts(scripts, inline_scripts)
-        self._tools = Toolbox(self._scripts, self._functions, Path.cwd(), _folders(includes or {}))
+        self._house = ProcessHouse(processes)
+        self._folder = None if isinstance(store, Parts) else Path(store)
+        secrets = self._house.secrets
+        self._tools = Toolbox(self._scripts, self._functions, Path.cwd(), _folders(includes or {}), secrets)
         self._open: _Open | None = None
         clock = store.clock if isinstance(store, Parts) else SystemClock()
         self._around = LayerHost(clock, operators=operators)
         self._layering = Layering(self._around, SHIPPED, layers)
         self._blueprints: Blueprints | None = None
         self.registry = Registry(
-            (FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory(), HumanFactory()),
+            (
+                FunctionFactory(),
+                LuaFactory(),
+                ProcessFactory(self._house),
+                SleepFactory(),
+                HumanFactory(),
+            ),
             layers=self._layering,
         )
         self.registry.register(FlowFactory(self.registry))
@@ -154,6 +167,7 @@ class Host:
         operators: OperatorLink | None = None,
         roles: Mapping[str, Collection[str]] | None = None,
         includes: Mapping[str, str | os.PathLike[str]] | None = None,
+        processes: ProcessSettings | None = None,
     ) -> Host:
         """Make a host that remembers nothing beyond itself."""
         return cls(
@@ -166,6 +180,7 @@ class Host:
             operators=operators,
             roles=roles,
             includes=includes,
+            processes=processes,
         )
 
     # -- open and close ----------------------------------------------------------------
@@ -174,6 +189,11 @@ class Host:
         if self._open is not None:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
         parts = self._parts()
+        try:
+            self._house.open(self._folder if parts.durable else None)
+        except BaseException:
+            parts.close()
+            raise
         keys = _once(parts.keys)
         sinks = parts.checkpoints if self._sinks is None else self._sinks
         recorder = Recorder(parts, keys, sinks, self._every)
@@ -187,6 +207,7 @@ class Host:
             concurrency=self._concurrency,
             table=self._table,
             recorder=recorder,
+            kinds=self._house.gates,
         )
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -216,6 +237,7 @@ class Host:
         finally:
             parts.close()
             self._leave_versions()
+            self._house.close()
             await self._scripts.aclose()
 
     def _leave_versions(self) -> None:
@@ -299,6 +321,21 @@ class Host:
         Raises: Refused (layer.malformed).
         """
         self._layering.surround(layers)
+
+    def run_programs(self, settings: ProcessSettings) -> None:
+        """Run agents that are programs like this, instead, from the next attempt on.
+
+        Limits are those that an agent was loaded with.
+        """
+        self._house.configure(settings)
+
+    def secret(self, name: str, value: str) -> None:
+        """Keep a secret for agents that name it in `secrets`.
+
+        It reaches them on a pipe, never in arguments or environment, and is taken out of
+        whatever they say. Raises: Refused (secret.name, secret.value).
+        """
+        self._house.secrets.add(name, value)
 
     async def load(self, source: Source) -> CompiledBlueprint:
         """Compile a blueprint: a file (Lua, JSON or YAML), a version, or a document.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,13 +184,15 @@ class FieldProblem:
 class Toolbox:
     """What factories may lean on: filled by the host, once.
 
-    Shape: `includes` are further folders by name, from which blueprints may take texts.
+    Shape: `includes` are further folders by name, from which blueprints may take texts;
+    `secrets` are the names there are, None where nobody knows yet.
     """
 
     scripts: ScriptRunner
     functions: Mapping[str, Callable[..., Any]]
     folder: Path | None = None
     includes: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    secrets: Container[str] | None = None
 
 
 class WorkerFactory(Protocol):

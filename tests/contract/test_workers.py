@@ -6,7 +6,6 @@ fail with a sentence, stay until they are stopped, and change their own input.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +22,13 @@ from swarm.ids import RunId
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox, Worker, WorkerFactory
 from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
-from swarm.workers.child import ChildLimits
 from swarm.workers.context import StepContext
 from swarm.workers.function import FunctionFactory
 from swarm.workers.lua import LuaFactory
-from swarm.workers.process import ProcessFactory
+from swarm.workers.process.child import Patience
+from swarm.workers.process.factory import ProcessFactory
+from swarm.workers.process.house import ProcessHouse, marked_processes
+from swarm.workers.process.settings import ProcessSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +147,9 @@ class Scripts:
 class Processes:
     failure = "process.exit"
 
+    def __init__(self) -> None:
+        self.house = ProcessHouse(ProcessSettings(patience=Patience(grace_s=1)))
+
     def worker(self, what: str) -> Worker:
         scripts = {
             "echo": "print(json.dumps(json.load(sys.stdin)))",
@@ -155,15 +159,13 @@ class Processes:
         }
         argv = ["python3", "-c", f"import json, sys; {scripts[what]}"]
         settings = {"argv": argv, "input": "json", "output": "json"}
-        return build(ProcessFactory(ChildLimits(grace_s=1)), settings, toolbox())
+        return build(ProcessFactory(self.house), settings, toolbox())
 
     def busy(self) -> bool:
-        """Tell whether there is a child, be it a zombie."""
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return True
+        """Tell whether a program is there, or its directory."""
+        return any(marked_processes(self.house.mark_of(""))) or any(
+            self.house.workdirs.root.glob("step-*")
+        )
 
 
 KINDS = {
@@ -180,6 +182,8 @@ def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
     yield made
     if isinstance(made, SyncFunctions):
         made.release.set()
+    if isinstance(made, Processes):
+        made.house.close()
 
 
 async def test_it_answers_with_a_value(kind: Kind) -> None:

@@ -18,7 +18,7 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.function import FunctionFactory
 from swarm.workers.lua import LuaFactory
-from swarm.workers.process import ProcessFactory
+from swarm.workers.process.factory import ProcessFactory
 
 # Cases: line and sentence after `--- `, then the script that earns it.
 BLAMES = Path(__file__).parents[1] / "lua" / "blames.lua"

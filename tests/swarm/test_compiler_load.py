@@ -16,7 +16,7 @@ from swarm.errors import BlueprintInvalid, Place
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.lua import LuaFactory
-from swarm.workers.process import ProcessFactory
+from swarm.workers.process.factory import ProcessFactory
 
 LUA = """local flow = require "flow"
 local writer = flow.lua "writer" [[ return "a draft" ]]

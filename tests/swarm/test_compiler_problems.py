@@ -20,7 +20,7 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.function import FunctionFactory
 from swarm.workers.lua import LuaFactory
-from swarm.workers.process import ProcessFactory
+from swarm.workers.process.factory import ProcessFactory
 
 Case = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""Agents that are programs: started, fed, listened to, and gone with all they started."""

@@ -1,0 +1,119 @@
+"""Listening to a program: its stdout becomes messages, and each is told as it comes.
+
+Reading never waits for telling: what is heard is bounded by the program's own limit, and
+a pipe that is not emptied would keep it from ending.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+from swarm.ports.worker import StepLink
+from swarm.workers.process.program import Program
+from swarm.workers.process.reading import Found
+from swarm.workers.process.secrets import Redactor
+from swarm.workers.process.streams import STREAMED, StreamFault, open_stream
+
+__all__ = ("Hearing",)
+
+# A run has only so many events; who says more is heard, and no longer told.
+_MOST_TOLD = 1000
+_SHOWN = 2000
+
+
+class Hearing:
+    """What one attempt has said.
+
+    Shape: `fault` is what was wrong with it; `faulted` is set with it, and with `broken`,
+    the error of a link that takes no more.
+    """
+
+    def __init__(self, program: Program, link: StepLink, redactor: Redactor) -> None:
+        self.found = Found(program.reading)
+        self.fault: StreamFault | None = None
+        self.broken: Exception | None = None
+        self.faulted = anyio.Event()
+        self._stream = open_stream(program.output, program.limits)
+        self._is_told = program.output in STREAMED and program.reading.progress is not None
+        self._most = program.limits.output_bytes
+        self._heard = 0
+        self._link = link
+        self._redactor = redactor
+        self._telling: deque[str] = deque()
+        self._told = 0
+        self._news = anyio.Event()
+        self._over = False
+
+    def hear(self, data: bytes) -> None:
+        """Take in what came from the program."""
+        self._heard += len(data)
+        if self._heard > self._most:
+            said = f"wrote more than {self._most} bytes"
+            self._fail(StreamFault("process.output_limit", said, overflows=True))
+        elif self.fault is None:
+            self._take(self._stream.feed(data))
+
+    def end(self) -> None:
+        """Note that nothing more will come."""
+        if self.fault is None:
+            self._take(self._stream.end())
+        self._over = True
+        self._news.set()
+
+    def _take(self, messages: Iterator[Any]) -> None:
+        try:
+            for message in messages:
+                self.found.take(message)
+                if self._is_told:
+                    self._queue(self.found.told(message))
+        except StreamFault as fault:
+            self._fail(fault)
+
+    def _fail(self, fault: StreamFault) -> None:
+        if self.fault is None or fault.overflows:
+            self.fault = fault
+            self.faulted.set()
+
+    # -- telling -----------------------------------------------------------------------
+
+    def _queue(self, text: str) -> None:
+        text = self._redactor.text(text)[:_SHOWN].strip()
+        if text:
+            self._told += 1
+            if self._told <= _MOST_TOLD:
+                self._telling.append(text)
+                self._news.set()
+
+    async def tell(self) -> None:
+        """Tell each message, until all are told after the end."""
+        try:
+            while True:
+                while self._telling:
+                    await self._link.progress(self._telling.popleft())
+                if self._over:
+                    break
+                self._news = anyio.Event()
+                await self._news.wait()
+            for note in self._notes():
+                await self._link.progress(note)
+        except Exception as error:  # noqa: BLE001 - raised by the worker, outside its tasks
+            self.broken = error
+            self.faulted.set()
+
+    def _notes(self) -> Iterator[str]:
+        if self._told > _MOST_TOLD:
+            yield f"{self._told - _MOST_TOLD} messages more were heard, and not told"
+        for pointer in self.found.uncounted if self.fault is None else ():
+            yield f"nothing was counted as used: no number at {pointer!r} in the output"
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text that says something."""
+    with suppress(IndexError):
+        return text.strip().splitlines()[-1].strip()
+    return ""
