@@ -66,7 +66,7 @@ async def opened_host(
     """
     project = find_project(Path(blueprint))
     host = opened_store(IN_MEMORY if store is None else store, project.includes)
-    host.surround(project.layers)
+    project.equip(host)
     for name, function in import_functions(project, functions).items():
         host.function(name)(function)
     async with host:

@@ -12,6 +12,7 @@
     [includes]                                   # folders whose texts any blueprint may take
     shared = "../shared"                         # { "$file": "shared:prompts/tone.txt" }
 
+`[secrets]` and `[processes]` are those of `programs.py`.
 Knows how to find the file and to import what it names; knows no blueprint.
 """
 
@@ -30,6 +31,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swarm.cli.exits import WrongUse
+from swarm.cli.programs import ProgramSettings, equip
+from swarm.host.host import Host
 
 __all__ = ("Project", "find_project", "import_functions")
 
@@ -45,6 +48,8 @@ class _Settings(BaseModel):
     includes: dict[str, str] = {}
     store: str | None = None
     layers: dict[str, dict[str, Any] | list[dict[str, Any]]] = {}
+    secrets: dict[str, str] = {}
+    processes: ProgramSettings = ProgramSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,16 @@ class Project:
     store: Path | None = None
     layers: tuple[Mapping[str, Any], ...] = ()
     includes: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    processes: ProgramSettings = field(default_factory=ProgramSettings)
+
+    def equip(self, host: Host) -> None:
+        """Give a host the layers of the project, and what it says of programs.
+
+        Raises: WrongUse.
+        """
+        host.surround(self.layers)
+        equip(host, self.folder, self.secrets, self.processes)
 
 
 def find_project(blueprint: Path | None) -> Project:
@@ -88,7 +103,15 @@ def _read(folder: Path) -> Project:
     store = None if settings.store is None else folder / settings.store
     includes = {name: folder / path for name, path in settings.includes.items()}
     layers = tuple(_layers(settings.layers))
-    return Project(folder, settings.functions, store, layers, includes)
+    return Project(
+        folder,
+        settings.functions,
+        store,
+        layers,
+        includes,
+        settings.secrets,
+        settings.processes,
+    )
 
 
 def _layers(written: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

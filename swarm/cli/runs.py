@@ -252,7 +252,7 @@ class _Act:
         first = past[0]
         folder = first["folder"] if first["kind"] == "run.started" else None
         project = find_project(None if folder is None else Path(folder) / "any")
-        host.surround(project.layers)
+        project.equip(host)
         for name, function in import_functions(project, self._functions).items():
             host.function(name)(function)
 

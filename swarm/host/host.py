@@ -137,7 +137,9 @@ class Host:
         self._house = ProcessHouse(processes)
         self._folder = None if isinstance(store, Parts) else Path(store)
         secrets = self._house.secrets
-        self._tools = Toolbox(self._scripts, self._functions, Path.cwd(), _folders(includes or {}), secrets)
+        self._tools = Toolbox(
+            self._scripts, self._functions, Path.cwd(), _folders(includes or {}), secrets
+        )
         self._open: _Open | None = None
         clock = store.clock if isinstance(store, Parts) else SystemClock()
         self._around = LayerHost(clock, operators=operators)

@@ -65,7 +65,7 @@ class Shop:
         }
         agent = AgentSpec("tool", "process", {"argv": argv, **fields})
         factory = ProcessFactory(self.house)
-        tools = Toolbox(InlineScripts(), {}, self.folder, self.house.secrets)
+        tools = Toolbox(InlineScripts(), {}, self.folder, secrets=self.house.secrets)
         assert list(factory.problems(agent, tools)) == []
         key = call_fields.pop("key", "$")
         call = Call("r_1", key, "tool", given, spec=agent, node_id="the_step", **call_fields)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from swarm.cli.exits import WrongUse
+from swarm.cli.main import invoke
 from swarm.cli.project import Project, find_project, import_functions
+from swarm.host.host import Host
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,8 @@ def test_an_option_without_a_name_is_refused() -> None:
         ("[functions]\nf = 3", "functions.f: "),
         ("[function]\nf = 'a:b'", "function: "),
         ("[functions", "expected TOML"),
+        ("[processes]\nparalel = 1", "processes.paralel: "),
+        ("[processes]\nparallel = 0", "processes.parallel: "),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_refused(
@@ -86,3 +91,45 @@ def test_a_file_that_is_not_what_it_should_be_is_refused(
         find_project(None)
     assert words in caught.value.format_message()
     assert "swarm.toml" in caught.value.format_message()
+
+
+def test_what_a_project_says_of_programs_reaches_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROVIDER_KEY", "open-sesame")
+    monkeypatch.setenv("MODE", "fast")
+    (folder / "key").write_text("from a file\n")
+    (folder / "swarm.toml").write_text(
+        "[secrets]\na = 'env:PROVIDER_KEY'\nb = 'file:key'\nc = 'env:NOT_THERE'\n"
+        "[processes]\npass_env = ['MODE']\n[processes.limits]\nopen_files = 50\n"
+    )
+    script = "cat <&$0 | wc -c; echo $MODE; ulimit -n"
+    agent = {"name": "tool", "kind": "process", "argv": ["sh", "-c", script, "{secrets_fd}"]}
+    flow = {"kind": "step", "ref": "tool", "in": "null", "out": "ctx.said"}
+    document = {"swarm": 1, "id": "x", "agents": [{**agent, "secrets": ["a", "b"]}], "flow": flow}
+    (folder / "x.json").write_text(json.dumps(document))
+    assert invoke(["run", str(folder / "x.json"), "--store", ":memory:"]) == 0
+    expected = len('{"a": "open-sesame", "b": "from a file"}\n')
+    assert json.loads(capsys.readouterr().out)["said"].split() == [str(expected), "fast", "50"]
+    document["agents"] = [{**agent, "secrets": ["c"]}]
+    (folder / "x.json").write_text(json.dumps(document))
+    assert invoke(["run", str(folder / "x.json"), "--store", ":memory:"]) == 2
+    assert "expected a secret that the host registered, got 'c'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[secrets]\na = 'plain'", "secrets.a: expected 'env:NAME' or 'file:path'"),
+        ("[secrets]\na = 'env:SHORT'", "secrets.a: "),
+        ("[processes.limits]\nmemory = 1", "processes.limits: no limit 'memory'"),
+    ],
+)
+def test_a_secret_or_limit_that_is_none_is_refused(
+    folder: Path, text: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHORT", "short")
+    (folder / "swarm.toml").write_text(text)
+    with pytest.raises(WrongUse) as caught:
+        find_project(None).equip(Host.in_memory())
+    assert words in caught.value.format_message()

@@ -460,7 +460,7 @@ def told(folder: Path | None = None, **settings: Any) -> list[tuple[str, str, st
     house = ProcessHouse(ProcessSettings(most={"memory_bytes": 1000}))
     house.secrets.add("key", "long enough")
     agent = AgentSpec("tool", "process", {"argv": ["x"], **settings})
-    tools = Toolbox(InlineScripts(), {}, folder, house.secrets)
+    tools = Toolbox(InlineScripts(), {}, folder, secrets=house.secrets)
     found = ProcessFactory(house).problems(agent, tools)
     return [(p.code, p.field, f"{p.message} — {p.hint}") for p in found]
 
