@@ -159,7 +159,7 @@ end
 
 local ID = may(rules.text)
 -- Whether the node is bookkeeping, which pictures leave out: printed flows say so.
-local IMPLICIT = may(rules.flag)
+local IMPLICIT = { rules.flag, optional = true, hidden = true }
 
 local STEP = {
   agent = need(rules.agent),

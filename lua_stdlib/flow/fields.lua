@@ -60,7 +60,9 @@ end
 -- Keep the fields that the shape has; return, by name, which of them were spelt otherwise.
 local function sort_out(made, builder, spec, shape, has_items)
   local names, misspelt = {}, {}
-  for name in pairs(shape) do names[#names + 1] = name end
+  for name, field in pairs(shape) do
+    if not field.hidden then names[#names + 1] = name end
+  end
   for key, value in pairs(spec) do
     if shape[key] then
       made[key] = value
@@ -116,7 +118,8 @@ end
 --- Check the one table that a builder takes.
 -- @tparam string builder what was called
 -- @tparam table spec what was given
--- @tparam table shape per field `{ rule, optional = …, each = rule of a list's items }`
+-- @tparam table shape per field `{ rule, optional = …, each = rule of a list's items,
+-- hidden = not spoken of to who misspelt another }`
 -- @tparam[opt] function item the rule of the list part; absent where there is none
 -- @treturn table a copy of what is right, with `__problems` and `__lost`
 function fields.checked(builder, spec, shape, item)

@@ -278,7 +278,7 @@ def test_builders_make_fields_that_the_wire_has(name: str) -> None:
     made_fields = (
         {spec.wire for spec in builder.fields.values()} | set(builder.fixed) | {"children"}
     )
-    assert made_fields <= {*wire, "id", "op", "children"}
+    assert made_fields <= {*wire, "id", "implicit", "op", "children"}
     required = {field for field, spec in wire.items() if spec.required}
     assert required <= made_fields
 

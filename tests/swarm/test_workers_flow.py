@@ -198,7 +198,7 @@ async def test_blueprints_within_each_other_have_a_limit(
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("research@1.2", "flow.unavailable"),
+        ("research@1.2", "flow.version"),
         ("../other.json", "flow.path"),
         ("/etc/passwd.json", "flow.path"),
         (7, "flow.path"),
