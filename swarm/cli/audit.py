@@ -74,12 +74,14 @@ def log(run: str | None, step: str | None, since: int, store: str | None, as_jso
     metavar="FILE",
     help=f"Checkpoints that were kept elsewhere, beside the store's {CHECKPOINTS}.",
 )
+@click.option("--git", metavar="DIR", help="A repository in which checkpoints were committed.")
 @key_option
 @store_option
 @json_option
 def verify(
     proof: str | None,
     files: tuple[str, ...],
+    git: str | None,
     keys: tuple[str, ...],
     store: str | None,
     as_json: bool,
@@ -94,6 +96,10 @@ def verify(
     folder = Path(checked_store(store))
     trusted = _trusted(folder, keys)
     sources = [list(_checkpoints(file)) for file in _files(folder, files)]
+    if git is not None:
+        from swarm.stores.git.checkpoints import published
+
+        sources.append([read_checkpoint(text) for text in published(git)])
     with _reader(store) as reader:
         found = inspect(reader.rows(), sources, trusted)
     said: dict[str, Any] = {
@@ -142,14 +148,19 @@ def prove(run: str, step: str | None, output: str | None, store: str | None) -> 
 
 @command.command("checkpoint")
 @click.option("-o", "--output", metavar="FILE", help="Append it there too.")
+@click.option("--git", metavar="DIR", help="Commit it in this repository, under a ref of its own.")
 @store_option
-def checkpoint(output: str | None, store: str | None) -> int:
+def checkpoint(output: str | None, git: str | None, store: str | None) -> int:
     """Sign how the log is now, and print that as JSON: to be kept elsewhere."""
     folder = Path(checked_store(store))
     with _reader(store) as reader:
         wire = _sign(folder, reader).to_wire()
     for file in (folder / CHECKPOINTS, *([Path(output)] if output is not None else ())):
         FileSink(file).write(wire)
+    if git is not None:
+        from swarm.stores.git.checkpoints import GitSink
+
+        GitSink(git).write(wire)
     print_result(json.dumps(wire))
     return Exit.OK
 

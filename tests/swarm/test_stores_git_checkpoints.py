@@ -1,0 +1,92 @@
+"""Checkpoints as commits under a ref, in a repository that somebody works in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from swarm.cli.main import invoke
+from swarm.errors import Refused
+from swarm.host.host import Host
+from swarm.stores.git.checkpoints import REF, GitSink, published
+from swarm.stores.sqlite.binding import connect
+
+HELLO: dict[str, Any] = {
+    "swarm": 1,
+    "id": "hello",
+    "agents": [],
+    "flow": {"kind": "assign", "at": "ctx.said", "value": "'hello'"},
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder), *arguments]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A repository with a work tree in which something is changed and something staged."""
+    work = tmp_path / "work"
+    work.mkdir()
+    git(work, "init", "-q", "-b", "main")
+    (work / "a").write_text("1")
+    git(work, "add", "a")
+    git(work, "commit", "-qm", "first")
+    (work / "a").write_text("2")
+    (work / "b").write_text("3")
+    git(work, "add", "b")
+    return work
+
+
+def test_checkpoints_are_commits_that_touch_no_work_tree(work: Path, tmp_path: Path) -> None:
+    before = git(work, "status", "--porcelain=v2", "--branch")
+
+    async def main() -> None:
+        sink = GitSink(work)
+        async with Host(tmp_path / "store", checkpoints=[sink], checkpoint_every=3) as host:
+            hello = await host.load(HELLO)
+            for number in range(7):
+                await host.start(hello, run_id=f"r_{number}")
+
+    anyio.run(main)
+    assert git(work, "status", "--porcelain=v2", "--branch") == before
+    assert [json.loads(text)["size"] for text in published(work)] == [6, 3]
+    assert git(work, "log", "--format=%s", REF).split("\n")[0] == "checkpoint: 6 entries"
+    git(work, "fsck", "--strict")
+
+
+def test_a_cut_log_shows_by_what_was_pushed(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def main() -> None:
+        async with Host(tmp_path / "store", checkpoint_every=0) as host:
+            hello = await host.load(HELLO)
+            for number in range(4):
+                await host.start(hello, run_id=f"r_{number}")
+
+    anyio.run(main)
+    at = ["--store", str(tmp_path / "store"), "--git", str(work)]
+    assert invoke(["audit", "checkpoint", *at]) == 0
+    assert invoke(["audit", "verify", *at]) == 0
+    db = connect(str(tmp_path / "store" / "journal.db"))
+    db.execute("drop trigger audit_keeps")
+    db.execute("delete from audit where no > 2")
+    db.close()
+    (tmp_path / "store" / "checkpoints.jsonl").unlink()
+    capsys.readouterr()
+    assert invoke(["audit", "verify", *at]) == 1
+    assert capsys.readouterr().out.startswith("entries 3 to 4")
+
+
+def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        GitSink(tmp_path)
+    assert refused.value.code == "audit.repository"
+    with pytest.raises(Refused):
+        list(published(tmp_path))
