@@ -1,11 +1,13 @@
 """The timeline of a run: a tree of its turns, lanes and steps, with what each took.
 
     review  succeeded  run demo  3.2 s
-    ├── writer  ✓ 0.03 s
+    ├── writer  ✓ 0.03 s  $.children[0]
     └── turn 1
-        ├── checker  ✗ 0.50 s  process.exit: exited with code 1
+        ├── checker  ✗ 0.50 s  process.exit: exited with code 1  $.children[1].body#0.children[0]
         │            ✓ 0.41 s  attempt 2
-        └── reviewer  ✓ 1.20 s
+        └── reviewer  ✓ 1.20 s  $.children[1].body#0.children[1]
+
+A line ends with the key of its step, as `swarm runs rerun --from` takes it.
 
 Knows events; knows nothing of hosts and stores.
 """
@@ -67,12 +69,16 @@ class Branch:
 class Timeline:
     """The steps of a run, as far as its events tell."""
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[Event], *, owned: bool = True) -> None:
+        """Read *events*; *owned*: somebody may be working on what has no end yet."""
         self.root = Branch("")
         self.steps: dict[str, Step] = {}
-        self.head = ""
         for event in events:
             self._take(cast("Mapping[str, Any]", event))
+        if not owned:
+            for step in self.steps.values():
+                for attempt in step.attempts:
+                    attempt.status = attempt.status.replace("running", "interrupted")
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the steps in the order in which they began."""
@@ -130,7 +136,7 @@ def drawn(branch: Branch, indent: str = "") -> Iterator[str]:
             else (f"{item.step} ({item.node})")
         )
         first, *more = item.attempts
-        yield f"{indent}{head}{name}  {first}"
+        yield f"{indent}{head}{name}  {first}  {item.key}"
         pad = " " * len(name)
         yield from (f"{indent}{below}{pad}  {attempt}" for attempt in more)
 

@@ -1,88 +1,86 @@
-"""Looking at the runs of a store, also while another process has it open.
+"""Looking at the runs of a store: nothing is written, and nobody is kept out.
 
-A command that only looks takes the store where it is free: runs whose host died are then
-seen as interrupted. Where it is not, it reads beside its owner.
+It is read beside its owner, where it has one, and also from a folder that cannot be written
+to. A run that counts as running while nobody has the store is interrupted: the next host to
+open the store will say so in its journal.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from anyio import to_thread
 
-from swarm.cli.stores import opened_store
 from swarm.core.events import Event
 from swarm.errors import Refused
-from swarm.host.host import Host
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
 from swarm.stores.sqlite.connection import Source
+from swarm.stores.sqlite.owner import is_owned
 from swarm.stores.sqlite.reader import Reader
 from swarm.stores.sqlite.store import FILE
 
 __all__ = ("View", "opened_view")
 
+_PAGE = 1000
 
-class View(Protocol):
-    """What can be seen of the runs of a store."""
 
-    async def runs(self, status: Collection[str] | None, limit: int) -> Sequence[RunRow]:
+class View:
+    """What can be seen of the runs of a store; `owned` tells whether a process has it open."""
+
+    def __init__(self, reader: Reader, *, owned: bool) -> None:
+        self.owned = owned
+        self._reader = reader
+
+    async def runs(
+        self, status: Collection[str] | None = None, limit: int = _PAGE
+    ) -> Sequence[RunRow]:
         """List runs, the latest first."""
-        ...
+        sought = status
+        if status is not None and not self.owned:
+            sought = {*status, "running"} if "interrupted" in status else {*status} - {"running"}
+        rows = await to_thread.run_sync(self._reader.runs, sought, limit, None)
+        return [replace(row, status=self.status(row.status)) for row in rows]
 
-    async def events(self, run_id: str, since: int) -> Sequence[Event]:
-        """Return the events that there are of a run, above *since*."""
-        ...
+    def status(self, status: str) -> str:
+        """Return how a run stands, which its journal tells only of a host that is alive."""
+        return "interrupted" if status == "running" and not self.owned else status
+
+    async def events(self, run_id: str, since: int = 0) -> Sequence[Event]:
+        """Return the events that there are of a run, above *since*.
+
+        Raises: Refused (run.unknown).
+        """
+        found: list[Event] = []
+        while True:
+            last = found[-1]["seq"] if found else since
+            page = await to_thread.run_sync(self._reader.read, RunId(run_id), last, _PAGE)
+            found += cast("Sequence[Event]", page)
+            if len(page) < _PAGE:
+                break
+        if not found and since == 0:
+            raise Refused("run.unknown", f"expected the id of a run, got {run_id!r}", run_id=run_id)
+        return found
+
+    async def blob(self, digest: str) -> bytes:
+        """Return bytes that the store keeps.
+
+        Raises: Refused (blob.unknown); SwarmError (blob.damaged).
+        """
+        return await to_thread.run_sync(self._reader.blob, digest)
 
 
 @asynccontextmanager
 async def opened_view(store: str) -> AsyncGenerator[View]:
     """Open a view on the runs of a store."""
+    # Asked before anything is read: whoever leaves meanwhile has written all of it down.
+    owned = is_owned(Path(store))
+    reader = Reader(Source(str(Path(store) / FILE)))
     try:
-        async with opened_store(store) as host:
-            yield _Owned(host)
-    except Refused as refused:
-        if refused.code != "store.locked":
-            raise
-        reader = Reader(Source(str(Path(store) / FILE)))
-        try:
-            yield _Beside(reader)
-        finally:
-            reader.close()
-
-
-class _Owned:
-    """A view through a host of our own."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def runs(self, status: Collection[str] | None, limit: int) -> Sequence[RunRow]:
-        """List runs, the latest first."""
-        return [run.summary for run in await self._host.runs(cast("None", status), limit=limit)]
-
-    async def events(self, run_id: str, since: int) -> Sequence[Event]:
-        """Return the events that there are of a run, above *since*."""
-        run = await self._host.run(run_id)
-        return [event async for event in run.events(since)]
-
-
-class _Beside:
-    """A view beside the process that owns the store."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    async def runs(self, status: Collection[str] | None, limit: int) -> Sequence[RunRow]:
-        """List runs, the latest first."""
-        return await to_thread.run_sync(self._reader.runs, status, limit, None)
-
-    async def events(self, run_id: str, since: int) -> Sequence[Event]:
-        """Return the events that there are of a run, above *since*."""
-        rows = await to_thread.run_sync(self._reader.read, RunId(run_id), since, 1_000_000)
-        if not rows and since == 0:
-            raise Refused("run.unknown", f"expected the id of a run, got {run_id!r}", run_id=run_id)
-        return cast("Sequence[Event]", rows)
+        yield View(reader, owned=owned)
+    finally:
+        reader.close()

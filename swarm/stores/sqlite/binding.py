@@ -10,13 +10,15 @@ nothing in this room is unknown to a type checker.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
+from urllib.parse import quote
 
 import apsw
 
-__all__ = ("Backup", "Connection", "Rows", "connect")
+__all__ = ("Backup", "Connection", "Rows", "connect", "connect_still")
 
 
 class Rows(Protocol):
@@ -79,3 +81,13 @@ def connect(path: str, vfs: str | None = None, *, make: bool = True) -> Connecti
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if make else 0)
     return cast("Connection", apsw.Connection(path, flags=flags, vfs=vfs))
+
+
+def connect_still(path: str, vfs: str | None = None) -> Connection:
+    """Open a file that nobody writes: no lock is taken, and nothing is made beside it.
+
+    Raises: apsw.Error.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    name = f"file:{quote(os.path.abspath(path))}?immutable=1"
+    return cast("Connection", apsw.Connection(name, flags=flags, vfs=vfs))

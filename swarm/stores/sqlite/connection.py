@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
 
+from swarm.errors import Refused
 from swarm.stores.sqlite import schema
-from swarm.stores.sqlite.binding import Connection, connect
+from swarm.stores.sqlite.binding import Connection, connect, connect_still
 
 __all__ = (
     "CHECKPOINT_PAGES",
@@ -76,12 +79,36 @@ def connect_writer(source: Source) -> Connection:
 def connect_reader(source: Source) -> Connection:
     """Open the store's file for reading.
 
-    Raises: apsw.Error.
+    Where its folder cannot be written to, SQLite cannot make the index of its log; a file
+    without a log is then read as it lies there.
+    Raises: Refused (store.unavailable), where what is in the log cannot be had; apsw.Error.
     """
-    connection = connect(source.path, source.vfs, make=False)
+    has_log = _has_log(source.path)
+    try:
+        return _reading(connect(source.path, source.vfs, make=False), has_log=has_log)
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        folder = Path(source.path).parent
+        if not Path(source.path).is_file() or os.access(folder, os.W_OK):
+            raise
+        if has_log:
+            raise Refused(
+                "store.unavailable",
+                f"{folder}: expected a folder that can be written to, because some of the store "
+                "is in its log still, got one that cannot — open it once where it can be",
+                store=str(folder),
+            ) from error
+        return _reading(connect_still(source.path, source.vfs), has_log=False)
+
+
+def _reading(connection: Connection, *, has_log: bool) -> Connection:
     try:
         _settle(connection)
+        # Who reads after the owner has died must not fold its log in on leaving: that is
+        # writing. Where there was no log, what was made beside the file goes again.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(has_log))
         connection.execute("pragma query_only = on")
+        with suppress(apsw.NotADBError):  # what the file is instead is told elsewhere
+            connection.execute("pragma schema_version").fetchone()
     except BaseException:
         connection.close(True)
         raise

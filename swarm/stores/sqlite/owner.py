@@ -9,11 +9,33 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
+from typing import Final
 
 from swarm.errors import Refused
 
-__all__ = ("Owner",)
+__all__ = ("Owner", "is_owned")
+
+# Who only looks holds the lock for a moment, which is no reason to be refused.
+_TRIES: Final = 20
+_AGAIN_S: Final = 0.005
+
+
+def is_owned(folder: Path) -> bool:
+    """Tell whether a process has the store open, as far as this one can see."""
+    try:
+        file = os.open(folder / "LOCK", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
 
 
 class Owner:
@@ -26,7 +48,7 @@ class Owner:
         """
         self._file = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except OSError as error:
             holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
             os.close(self._file)
@@ -39,6 +61,17 @@ class Owner:
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def _lock(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if not left:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
 
     def release(self) -> None:
         """Let go; may be called again."""
