@@ -11,6 +11,7 @@ import pytest
 
 from swarm import Host, Refused, RunFailed, SwarmError
 from swarm.host.run import Run
+from swarm.stores.sqlite.writer import Batch, Writer
 from swarm.testing import CountedIds, FakeClock, MemoryJournal, Parts
 
 pytestmark = pytest.mark.anyio
@@ -513,3 +514,64 @@ async def test_runs_that_have_ended_are_let_go_of(tmp_path: Path) -> None:
             await (await host.start(blueprint)).wait()
         assert len(await host.runs("succeeded")) == 20
         assert len(await host.runs()) == 20
+
+
+LONG = {
+    "swarm": 1,
+    "id": "long",
+    "agents": [{"name": "work", "kind": "function", "function": "work"}],
+    "flow": {
+        "kind": "seq",
+        "children": [
+            {
+                "kind": "loop",
+                "counter": "$.n",
+                "cond": "true",
+                "max": 400,
+                "body": {"kind": "step", "ref": "work", "in": "ctx.n", "out": "$.last"},
+            },
+            {"kind": "step", "ref": "work", "in": "ctx.last", "out": "$.end", "id": "end"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+async def test_the_copy_of_a_long_rerun_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    def host() -> Host:
+        made = Host(tmp_path / "store", durability="normal")
+
+        @made.function("work")
+        async def work(n: int) -> int:
+            return n + 1
+
+        return made
+
+    left = [1_000_000]
+    write = Writer.write
+
+    def dying(self: Writer, batch: Batch) -> None:
+        if not left[0]:
+            raise SwarmError("journal.failed", "the power is gone")
+        left[0] -= 1
+        write(self, batch)
+
+    monkeypatch.setattr(Writer, "write", dying)
+    async with host() as first:
+        old = await first.start(await first.load(LONG), {}, run_id="old")
+        await old.wait()
+        left[0] = writes
+        with pytest.raises(SwarmError, match="the power is gone"):
+            await first.rerun("old", from_step="end", new_id="new")
+    monkeypatch.undo()
+    async with host() as second:
+        if not writes:
+            assert [run.id for run in await second.runs()] == ["old"]
+            return
+        new = await second.resume("new")
+        assert (await new.result()) == (await (await second.run("old")).result())
+        kinds = [event["kind"] async for event in new.events()]
+        assert kinds[:3] == ["run.started", "step.started", "step.finished"]
+        assert kinds[800:803] == ["step.finished", "run.interrupted", "run.resumed"]
