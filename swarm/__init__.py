@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SwarmError,
     )
     from swarm.host.host import Host, run_blocking
+    from swarm.host.outputs import Output
     from swarm.host.run import Run
     from swarm.ports.worker import Outcome, Usage
     from swarm.workers.context import StepContext
@@ -42,6 +43,7 @@ __all__ = (
     "Event",
     "Host",
     "Outcome",
+    "Output",
     "Place",
     "Problem",
     "ProcessSettings",
@@ -66,6 +68,7 @@ _ROOMS = {
     "Event": "swarm.core.events",
     "Host": "swarm.host.host",
     "Outcome": "swarm.ports.worker",
+    "Output": "swarm.host.outputs",
     "Place": "swarm.errors",
     "Problem": "swarm.errors",
     "ProcessSettings": "swarm.workers.process.settings",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ("COMMON_FIELDS", "AgentSpec")
+__all__ = ("COMMON_FIELDS", "OUTPUT_FORMS", "AgentSpec")
 
 # Settings that an agent of every kind may have.
 COMMON_FIELDS = frozenset(
@@ -29,10 +29,16 @@ COMMON_FIELDS = frozenset(
         "concurrency",
         "skills",
         "layers",
+        "output",
     }
 )
 # What whoever does the agent's steps is told of it.
 _TOLD = ("description", "model", "instructions", "tools", "tags", "verdict", "extra")
+
+
+# What becomes of an answer: it stands in the context, or is kept apart as data. A kind that
+# has `output` among its own fields adds words to these.
+OUTPUT_FORMS = ("value", "ref")
 
 
 @dataclass(frozen=True, slots=True)

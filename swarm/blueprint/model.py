@@ -138,6 +138,7 @@ class AgentModel(_Strict):
     concurrency: Annotated[int, Field(ge=1)] | None = None
     skills: list[_Text] = []
     layers: list[Any] = []
+    output: _Text = "value"
 
 
 class DocumentModel(_Strict):

@@ -18,6 +18,7 @@ from swarm.cli.blueprints import function_option
 from swarm.cli.exits import Exit, print_result, say
 from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import edits
+from swarm.cli.outputs import output, outputs
 from swarm.cli.progress import describe
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.questions import answer, questions
@@ -42,11 +43,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group("runs")
 def command() -> None:
-    """List, show, resume, pause, cancel and repeat runs; answer their questions."""
+    """List, show, resume, pause, cancel and repeat runs; answer questions, read outputs."""
 
 
 command.add_command(questions)
 command.add_command(answer)
+command.add_command(outputs)
+command.add_command(output)
 
 
 # -- looking ---------------------------------------------------------------------------
@@ -76,15 +79,18 @@ def list_(store: str | None, status: tuple[str, ...], limit: int, as_json: bool)
 @store_option
 @json_option
 def show(run: str, store: str | None, as_json: bool) -> int:
-    """Show the timeline of RUN: its steps, with attempts, durations and errors."""
+    """Show the timeline of RUN: its steps, with attempts, durations, errors and keys.
 
-    async def main() -> Sequence[Event]:
+    What a line of a step ends with is its key: `swarm runs rerun RUN --from KEY`.
+    """
+
+    async def main() -> tuple[View, Sequence[Event]]:
         async with opened_view(checked_store(store)) as view:
-            return await view.events(run, 0)
+            return view, await view.events(run)
 
-    events = anyio.run(main)
-    row = _row_of(run, events)
-    timeline = Timeline(events)
+    view, events = anyio.run(main)
+    row = _row_of(view, events)
+    timeline = Timeline(events, owned=view.owned)
     if as_json:
         whole = {**_summary(row), "steps": timeline.to_json(), **_ended(events)}
         print_result(json.dumps(whole, ensure_ascii=False))
@@ -274,7 +280,7 @@ def _summary(row: RunRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in RunRow.__slots__}
 
 
-def _row_of(run: str, events: Sequence[Event]) -> RunRow:
+def _row_of(view: View, events: Sequence[Event]) -> RunRow:
     first, last = events[0], events[-1]
     status: Any = "pending"
     for event in events:
@@ -282,7 +288,12 @@ def _row_of(run: str, events: Sequence[Event]) -> RunRow:
     assert first["kind"] == "run.started"  # noqa: S101 - no run begins with another
     ended = last["time_s"] if last["kind"] in RUN_ENDS else None
     return RunRow(
-        RunId(first["run"]), status, first["blueprint"], first["digest"], first["time_s"], ended
+        RunId(first["run"]),
+        view.status(status),
+        first["blueprint"],
+        first["digest"],
+        first["time_s"],
+        ended,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowir.errors import Problem
-from swarm.blueprint.agent import COMMON_FIELDS, AgentSpec
+from swarm.blueprint.agent import COMMON_FIELDS, OUTPUT_FORMS, AgentSpec
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.places import inside
 from swarm.blueprint.schemas import schema_problems
@@ -153,6 +153,7 @@ def _kind_problems(
         return
     yield from _field_problems(at, spec, factory, told)
     yield from _promise_problems(at, spec.settings)
+    yield from _output_problems(at, spec, factory)
     if factory.required <= spec.settings.keys():
         for problem in _asked(factory, spec, tools):
             yield _setting(at, spec, problem)
@@ -183,6 +184,15 @@ def _field_problems(
         if inside(at, name) not in told:
             sentence = f"expected a field {name!r}, got none"
             yield Problem("agent.field_missing", at, sentence)
+
+
+def _output_problems(at: str, spec: AgentSpec, factory: WorkerFactory) -> Iterator[Problem]:
+    """Find a word for the answer's form that means nothing; a kind may have its own words."""
+    form = spec.settings.get("output", "value")
+    if "output" in factory.fields or not isinstance(form, str) or form in OUTPUT_FORMS:
+        return
+    sentence = f"expected 'value' or 'ref', got {form!r}"
+    yield Problem("agent.output_form", inside(at, "output"), sentence, suggest(form, OUTPUT_FORMS))
 
 
 def _asked(factory: WorkerFactory, spec: AgentSpec, tools: Toolbox) -> list[FieldProblem]:

@@ -135,6 +135,8 @@ class Agenda:
         self._waits.over(attempt)
         self._settle(attempt, answer.usage)
         del self._asked[dispatch.key]
+        for body in answer.bodies:
+            self._log.put(body)
         # Appended before the machine is told: should that fail, the answer is not lost.
         told = [rows.part(attempt, name, value) for name, value in answer.parts.items()]
         told.append(rows.ended(attempt, answer, self.since(attempt.began_s)))

@@ -6,7 +6,9 @@ past them unchecked, whatever kind of worker it is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from anyio import to_thread
@@ -17,40 +19,64 @@ from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
 from flowir.values import measure
 from swarm.blueprint.contract import Breach, Contract
+from swarm.core.outputs import keep
 from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 
 __all__ = ("Answer", "ask", "kept", "timed_out", "worker_error")
+
+_LOGGER = logging.getLogger(__name__)
 
 # A message goes into the context and on one line; the rest of a long one is `data`'s.
 _MESSAGE = 2000
 # A schema takes some microseconds for every value within a value.
 _IN_PLACE = 16 * 1024
+# The codes of failures that stand for an exception of somebody's code, and whose frames
+# say nothing to its author.
+_RAISED = ("worker.error", "layer.failed")
+_OURS = ("swarm.", "flowir.", "anyio.", "concurrent.", "asyncio.", "trio.")
 
 
 class Answer(NamedTuple):
-    """The outcome for the machine, and what came beside it."""
+    """The outcome for the machine, and what came beside it.
+
+    Shape: `parts` are references; `bodies` what the references stand for, to be put into
+    the store with the rows that mention them.
+    """
 
     outcome: Success | Failure
     parts: Mapping[str, Any] = {}
     usage: Usage = Usage()
+    bodies: tuple[bytes, ...] = ()
 
 
 async def ask(
-    worker: Worker, call: Call, link: StepLink, limits: Limits, contract: Contract | None = None
+    worker: Worker,
+    call: Call,
+    link: StepLink,
+    limits: Limits,
+    contract: Contract | None = None,
+    *,
+    apart: bool = False,
 ) -> Answer:
-    """Let *worker* do an attempt; its exceptions are failures, its cancellation is not."""
+    """Let *worker* do an attempt; its exceptions are failures, its cancellation is not.
+
+    *apart*: its value is data, which is kept apart and answered as a reference.
+    """
     breach = None if contract is None else await _held(contract.input, call.input)
     if breach is not None:
         return Answer(_broken(breach))
     try:
         outcome = await kept(await worker(call, link), call.agent, limits, contract)
+        return _answer(outcome, call.agent, limits, apart=apart)
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)
     except WorkerFailure as failure:
+        if failure.code in _RAISED and isinstance(failure.__cause__, Exception):
+            _tell(call, failure.__cause__)
         return Answer(_failed(failure, limits))
     except Exception as error:  # noqa: BLE001 - whatever a worker raises is a failed step
+        _tell(call, error)
         return Answer(_failed(worker_error(error), limits))
-    return Answer(Success(outcome.value), outcome.parts, outcome.usage)
 
 
 async def kept(
@@ -77,13 +103,55 @@ async def kept(
 
 async def _held(check: Callable[[Any], Breach | None], value: Any) -> Breach | None:
     """Hold a value against a contract; what takes long lets the others go on meanwhile."""
-    if measure(value)[0] <= _IN_PLACE:
+    if isinstance(value, bytes) or measure(value)[0] <= _IN_PLACE:
         return check(value)
     return await to_thread.run_sync(check, value, abandon_on_cancel=True)
 
 
 def _broken(breach: Breach) -> Failure:
     return Failure(breach.code, _line(breach.message), breach.permanent, {"at": breach.at})
+
+
+def _answer(outcome: Outcome, agent: str, limits: Limits, *, apart: bool) -> Answer:
+    """Put references where data is declared: for the parts, and for the value if it is.
+
+    Raises: WorkerFailure (permanent), for bytes that nobody declared.
+    """
+    value: Any = outcome.value
+    if not (apart or outcome.parts or isinstance(value, bytes)):
+        return Answer(Success(value), outcome.parts, outcome.usage)
+    try:
+        parts = {name: keep(part, limits) for name, part in outcome.parts.items()}
+        bodies = [part.body for part in parts.values()]
+        if apart:
+            data = keep(value, limits)
+            value = data.reference.to_wire()
+            bodies.append(data.body)
+        elif isinstance(value, bytes):
+            value = admit(value, limits=limits, at="")
+    except FlowError as refused:
+        raise _not_admitted(refused, agent) from refused
+    references = {name: part.reference.to_wire() for name, part in parts.items()}
+    return Answer(Success(value), references, outcome.usage, tuple(bodies))
+
+
+def _tell(call: Call, error: Exception) -> None:
+    """Log what a worker raised with its traceback: the failure itself has only a line."""
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames):
+        frames = frames.tb_next
+    _LOGGER.warning(
+        "run %s, step %s, attempt %d: the worker of %r raised",
+        call.run_id,
+        call.key,
+        call.attempt,
+        call.agent,
+        exc_info=(type(error), error, frames or error.__traceback__),
+    )
+
+
+def _is_ours(frames: TracebackType) -> bool:
+    return str(frames.tb_frame.f_globals.get("__name__")).startswith(_OURS)
 
 
 def timed_out(agent: str, timeout_s: float) -> Answer:
@@ -101,16 +169,27 @@ def _admitted(outcome: Any, agent: str, limits: Limits, made: type[Outcome]) -> 
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)
     try:
-        value = admit(outcome.value, limits=limits, at="")
+        value = _data_or_json(outcome.value, limits, "")
         parts: Mapping[str, Any] = outcome.parts
         if parts:
-            parts = admit(dict(parts), limits=limits, at="parts")
+            names: dict[str, None] = admit(dict.fromkeys(parts), limits=limits, at="parts")
+            parts = {n: _data_or_json(parts[n], limits, f"parts.{n}") for n in names}
     except FlowError as refused:
-        # Code and sentence are those of the machine, which refuses such an answer too.
-        place = f" at {refused.at}" if refused.at else ""
-        said = f"the answer of {agent!r}{place}: {refused.message}"
-        raise WorkerFailure(refused.code, said, True) from refused
+        raise _not_admitted(refused, agent) from refused
     return made(value, parts, outcome.usage)
+
+
+def _data_or_json(value: Any, limits: Limits, at: str) -> Any:
+    """Take a value through the door, which bytes need not: whether they may be is seen later."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    return admit(value, limits=limits, at=at)
+
+
+def _not_admitted(refused: FlowError, agent: str) -> WorkerFailure:
+    # Code and sentence are those of the machine, which refuses such an answer too.
+    place = f" at {refused.at}" if refused.at else ""
+    return WorkerFailure(refused.code, f"the answer of {agent!r}{place}: {refused.message}", True)
 
 
 def _failed(failure: WorkerFailure, limits: Limits) -> Failure:

@@ -234,11 +234,14 @@ class StepProgress(_StepRow):
 
 
 class StepPart(_StepRow):
-    """A named artifact beside the answer; the last of a name counts."""
+    """A named artifact beside the answer; the last of a name counts.
+
+    Shape: `value` is a reference, `{"$ref": "sha256:…", "size": …, "type": …}`.
+    """
 
     kind: Literal["step.part"]
     name: str
-    value: Any
+    value: dict[str, Any]
 
 
 class StepCalled(_StepRow):

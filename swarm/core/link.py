@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from flowir.door import admit
 from flowir.effects import Failure
 from flowir.errors import WorkerFailure
+from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core import rows
 from swarm.core.answers import Answer
@@ -17,8 +18,9 @@ from swarm.core.capability.rules import covers
 from swarm.core.capability.verbs import MAX_DEPTH, TABLE, Table
 from swarm.core.children import Children
 from swarm.core.log import RunLog
+from swarm.core.outputs import keep, read
 from swarm.core.waits import Waits
-from swarm.errors import Refused
+from swarm.errors import Refused, SwarmError
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Holding
 
@@ -84,12 +86,26 @@ class Link:
             "step.progress", rows.progress(self._attempt, admit(str(text), at="progress"))
         )
 
-    async def part(self, name: str, value: Any) -> None:
-        """Hand over a named artifact beside the answer."""
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        """Hand over a named artifact beside the answer; return the reference to it."""
         self._check_room()
         name = admit(str(name), at="part")
-        row = rows.part(self._attempt, name, admit(value, at=f"part {name!r}"))
-        await self._record("step.part", row)
+        kept = keep(value, DEFAULT_LIMITS, f"part {name!r}")
+        reference = kept.reference.to_wire()
+        row = rows.part(self._attempt, name, reference)
+        await self._record("step.part", row, bodies=(kept.body,))
+        return reference
+
+    async def read(self, reference: Any) -> Any:
+        """Return what a reference stands for."""
+        self._admit("output.read")
+        try:
+            key = self._attempt.dispatch.key
+            return await read(self._log.blob, reference, self._log.run_id, key)
+        except SwarmError as error:
+            if not error.code.startswith("output."):
+                raise
+            raise WorkerFailure(error.code, error.message, True) from error
 
     async def call(self, agent: str, input: Any) -> Any:
         """Let another agent of this blueprint do something, and return its answer."""
@@ -98,7 +114,8 @@ class Link:
         called = await self._delegate(self._attempt, agent, admit(input), self._depth + 1)
         answer = called.answer
         parts = [rows.part(self._attempt, name, value) for name, value in answer.parts.items()]
-        await self._record("step.call", *parts, rows.called(self._attempt, agent, *called))
+        done = rows.called(self._attempt, agent, *called)
+        await self._record("step.call", *parts, done, bodies=answer.bodies)
         if isinstance(answer.outcome, Failure):
             raise WorkerFailure(*answer.outcome)
         return answer.outcome.value
@@ -125,8 +142,12 @@ class Link:
         self._admit("step.spawn")
         return await self._children.run(self._attempt, blueprint, input)
 
-    async def _record(self, verb: str, *events: dict[str, Any]) -> None:
+    async def _record(
+        self, verb: str, *events: dict[str, Any], bodies: Iterable[bytes] = ()
+    ) -> None:
         self._admit(verb)
+        for body in bodies:
+            self._log.put(body)
         self._log.append(list(events))
         await self._log.commit()
 

@@ -116,6 +116,17 @@ class RunLog:
             "raise 'limits.events' of the blueprint",
         )
 
+    def put(self, body: bytes) -> str:
+        """Keep bytes for the run, seen with the rows of the next commit; return their digest."""
+        return self._journal.blobs.put(self.run_id, body)
+
+    async def blob(self, digest: str) -> bytes:
+        """Return bytes that were kept, by this run or another.
+
+        Raises: Refused (blob.unknown); SwarmError (blob.damaged).
+        """
+        return await self._journal.blobs.get(digest)
+
     @property
     def ahead(self) -> RunStatus:
         """What the events say with those that are not committed yet."""

@@ -23,7 +23,8 @@ class Terms(NamedTuple):
     """Who does an agent's attempts, and what each of them may take.
 
     Shape: `most` is what one may use, as far as it is said; `needs` its places at the
-    gates; `spec` is the agent as the blueprint has it, `contract` what it promises.
+    gates; `spec` is the agent as the blueprint has it, `contract` what it promises;
+    `apart` whether its answer is data, and kept apart.
     Units: `timeout_s` in seconds, where the step itself does not say.
     """
 
@@ -33,6 +34,7 @@ class Terms(NamedTuple):
     needs: Needs
     spec: AgentSpec | None = None
     contract: Contract | None = None
+    apart: bool = False
 
 
 class TermsBook:
@@ -61,6 +63,7 @@ class TermsBook:
             needs_of(blueprint, agent, self._gates),
             spec,
             blueprint.contracts.get(agent),
+            settings.get("output") == "ref",
         )
 
 

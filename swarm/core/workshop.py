@@ -135,7 +135,7 @@ class Workshop:
             terms.spec,
         )
         limits = self._blueprint.flow.limits
-        return await ask(terms.worker, call, link, limits, terms.contract)
+        return await ask(terms.worker, call, link, limits, terms.contract, apart=terms.apart)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt.

@@ -290,10 +290,10 @@ class GuestStep:
         async with self._doing("step.progress") as link:
             await link.progress(text)
 
-    async def part(self, name: str, value: Any) -> None:
-        """Hand over a named artifact."""
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        """Hand over a named artifact; return the reference to it."""
         async with self._doing("step.part") as link:
-            await link.part(name, value)
+            return await link.part(name, value)
 
     async def call(self, agent: str, input: Any = None) -> Any:
         """Let another agent of the blueprint do something."""

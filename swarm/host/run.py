@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -11,9 +12,11 @@ import anyio
 from swarm.core.driver import Driver
 from swarm.core.log import EventStream, RunLog
 from swarm.core.meter import Meter
+from swarm.core.outputs import read
 from swarm.core.questions import Question, QuestionBook
 from swarm.core.run import ENDED, RunOutcome, RunStatus
 from swarm.errors import Refused
+from swarm.host.outputs import Output, found
 from swarm.ports.journal import RunRow
 from swarm.ports.worker import StepLink
 
@@ -41,6 +44,10 @@ class Keeper(Protocol):
 
     async def questions(self, run: Run) -> QuestionBook:
         """Read the questions of a run that nobody carries on, for answers to be given."""
+        ...
+
+    async def outputs(self, run: Run) -> tuple[Output, ...]:
+        """Read what the run's steps handed over as data."""
         ...
 
     def rested(self, run: Run) -> None:
@@ -160,6 +167,24 @@ class Run:
         """
         async with self._keeper.doing("question.answer", self.id), self.lock:
             await (await self._book()).answer(question_id, value, by=by)
+
+    async def outputs(self) -> tuple[Output, ...]:
+        """Return what the run's steps have handed over as data, in the order of making."""
+        return await self._keeper.outputs(self)
+
+    async def output(self, which: Output | Mapping[str, Any] | str) -> Any:
+        """Return an output: a str, bytes, or JSON.
+
+        Shape: *which* is one of `outputs()`, a reference as a context holds it, or a text:
+        the name of a part, the key of a step, `KEY/NAME`, or `sha256:…`; the last counts
+        where several fit.
+        Raises: Refused (output.unknown, output.reference); SwarmError (output.damaged).
+        """
+        if isinstance(which, str):
+            which = found(await self.outputs(), which, self.id)
+        if isinstance(which, Output):
+            return await read(self._log.blob, which.reference.to_wire(), self.id, which.key)
+        return await read(self._log.blob, dict(which), self.id)
 
     async def _book(self) -> QuestionBook:
         if self._driver is not None:

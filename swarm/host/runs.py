@@ -35,6 +35,7 @@ from swarm.core.replay import Replay
 from swarm.core.run import ENDED, RESUMABLE, RunOutcome, RunStatus
 from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
+from swarm.host.outputs import Output, outputs_of
 from swarm.host.parts import Parts
 from swarm.host.past import Past, open_ends, read_all
 from swarm.host.recorder import Recorder
@@ -423,6 +424,10 @@ class Runs:
             if (question.key, question.attempt) in ended or run.status in ENDED:
                 book.withdraw(question.key, question.attempt)
         return book
+
+    async def outputs(self, run: Run) -> tuple[Output, ...]:
+        """Read what the run's steps handed over as data."""
+        return outputs_of(await read_all(self._parts.journal, RunId(run.id)))
 
     def rested(self, run: Run) -> None:
         """Let go of a run that nobody carries on any more."""

@@ -8,6 +8,7 @@ Answers are kept in memory, the latest used, as long as the host runs.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
@@ -120,9 +121,10 @@ class _NotingLink(PassingLink):
         super().__init__(link)
         self.given: list[tuple[str, Any]] = []
 
-    async def part(self, name: str, value: Any) -> None:
-        await self.link.part(name, value)
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        reference = await self.link.part(name, value)
         self.given.append((name, private_copy(value)))
+        return reference
 
 
 CACHE = LayerFactory("cache", 60, CacheParams, CacheLayer)

@@ -7,7 +7,7 @@ host's to give: a pattern of a stranger could keep a text busy for ever.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -74,9 +74,9 @@ class _SilentLink(PassingLink):
     async def progress(self, text: str) -> None:
         await self.link.progress(self._secrets.text(str(text)))
 
-    async def part(self, name: str, value: Any) -> None:
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
         hidden = self._secrets.hidden({name: value})
-        await self.link.part(name, hidden[name])
+        return await self.link.part(name, hidden[name])
 
     async def ask(self, ask: Ask) -> Any:
         secrets = self._secrets

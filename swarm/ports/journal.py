@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from swarm.ids import RunId
+from swarm.ports.outputs import Blobs
 
 __all__ = ("Forgotten", "Health", "Journal", "Row", "RunRow")
 
@@ -56,6 +57,11 @@ class Journal(Protocol):
     @property
     def health(self) -> Health:
         """Whether what is committed now will survive."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """The bytes beside the rows: they last with the rows that are committed with them."""
         ...
 
     def append(self, run_id: RunId, rows: Sequence[Row]) -> None:

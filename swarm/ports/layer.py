@@ -190,9 +190,13 @@ class PassingLink:
         """Tell the run's watchers how far this attempt is."""
         await self.link.progress(text)
 
-    async def part(self, name: str, value: Any) -> None:
-        """Hand over a named artifact beside the answer."""
-        await self.link.part(name, value)
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        """Hand over a named artifact beside the answer; return the reference to it."""
+        return await self.link.part(name, value)
+
+    async def read(self, reference: Any) -> Any:
+        """Return what a reference stands for."""
+        return await self.link.read(reference)
 
     async def call(self, agent: str, input: Any) -> Any:
         """Let another agent of this blueprint do something."""

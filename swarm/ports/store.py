@@ -5,32 +5,12 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from swarm.ids import RunId
 from swarm.ports.audit import AuditLog
 from swarm.ports.capability import Ledger
 from swarm.ports.journal import Journal
+from swarm.ports.outputs import Blobs
 
-__all__ = ("Blobs", "Store")
-
-
-class Blobs(Protocol):
-    """Bytes named by their SHA-256, kept as long as a run holds them."""
-
-    def put(self, run_id: RunId, body: bytes) -> str:
-        """Keep *body* for the run; return its digest in lower case hex.
-
-        It lasts, and is to be seen, from the commit on that makes the next rows last: the
-        same transaction, when nothing is awaited between this and their append.
-        """
-        ...
-
-    async def get(self, digest: str) -> bytes:
-        """Return the committed bytes of this name.
-
-        Raises: Refused (blob.unknown); SwarmError (blob.damaged), where they have
-        another digest by now.
-        """
-        ...
+__all__ = ("Store",)
 
 
 class Store(Protocol):

@@ -66,7 +66,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A worker's answer: the value, named artifacts beside it, and what it used."""
+    """A worker's answer: the value, named artifacts beside it, and what it used.
+
+    Shape: JSON; parts, and the value of an agent that declares `output = "ref"`, may be
+    bytes too.
+    """
 
     value: Any
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -114,8 +118,18 @@ class StepLink(Protocol):
         """Tell the run's watchers how far this attempt is."""
         ...
 
-    async def part(self, name: str, value: Any) -> None:
-        """Hand over a named artifact beside the answer; the last of a name counts."""
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        """Hand over a named artifact beside the answer; the last of a name counts.
+
+        Shape: *value* is text, bytes or JSON; the reference to it, which an answer may hold.
+        """
+        ...
+
+    async def read(self, reference: Any) -> Any:
+        """Return what a reference (`{"$ref": "sha256:…", …}`) stands for: str, bytes or JSON.
+
+        Raises: flowir.WorkerFailure (output.reference, output.unknown, output.damaged).
+        """
         ...
 
     async def call(self, agent: str, input: Any) -> Any:

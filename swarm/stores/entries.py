@@ -6,6 +6,9 @@ on purpose. A replay then meets the members of an answer as the live run did, an
 would cost seven times the encoding itself. No canonical spelling is needed, because
 bytes are hashed as they are kept.
 
+What a row mentions as a reference (`{"$ref": "sha256:…"}`), its run holds: so a rerun, a
+child or a run that was started with a reference keeps what it can reach, by one rule.
+
 A row that is large as a whole is kept without its large members: what stands for them is
 one more member, `spilled`, with the digest and the size of each. The hash of the row
 covers the digests, and so the blobs.
@@ -13,6 +16,7 @@ covers the digests, and so the blobs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -40,13 +44,19 @@ __all__ = (
     "follow",
     "has_ended",
     "live",
+    "missing_blob",
+    "whole_blob",
 )
 
 _SPILLED: Final = "spilled"
+# As the encoder writes a reference; in a text its quotes would have backslashes.
+_REF: Final = b'"$ref":"sha256:'
+_MENTION: Final = re.compile(re.escape(_REF) + rb'([0-9a-f]{64})"')
 _ENDS: Final = RUN_ENDS | STEP_ENDS
 
 Spill: TypeAlias = Callable[[bytes], str]
 Fetch: TypeAlias = Callable[[str], bytes]
+Hold: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,16 @@ class Head:
 
 
 def extend(
-    head: Head, rows: Sequence[Row], limits: StoreLimits, spill: Spill | None = None
+    head: Head,
+    rows: Sequence[Row],
+    limits: StoreLimits,
+    hold: Hold,
+    spill: Spill | None = None,
 ) -> list[Entry]:
     """Encode *rows* and chain them to *head*, all or none; the head moves on.
 
-    *spill* keeps the JSON of a large member elsewhere and returns its digest; without it
-    rows stay whole.
+    *hold* hears the digest of every reference in the rows. *spill* keeps the JSON of a
+    large member elsewhere and returns its digest; without it rows stay whole.
     Raises: Bug; SwarmError (journal.too_long, value.too_large).
     """
     seq, before, run = head.seq, head.hash, head.run
@@ -102,6 +116,9 @@ def extend(
         if seq > limits.events and kind not in _ENDS:
             raise _too_long(run.run_id, limits.events)
         body = to_json(row)
+        if _REF in body:
+            for name in _MENTION.findall(body):
+                hold(name.decode())
         if len(body) > limits.spill_bytes:
             body = _large(run.run_id, row, body, limits, spill)
         before = link(before, body)
@@ -194,3 +211,20 @@ def _too_long(run_id: RunId, most: int) -> SwarmError:
 def digest(body: bytes) -> str:
     """Return the name of a blob."""
     return sha256(body).hexdigest()
+
+
+def whole_blob(name: str, body: bytes) -> bytes:
+    """Return the bytes of a blob, if they are those that were kept.
+
+    Raises: SwarmError (blob.damaged).
+    """
+    if digest(body) != name:
+        said = f"blob {name}: expected bytes of this digest, got others"
+        raise SwarmError("blob.damaged", said, digest=name)
+    return body
+
+
+def missing_blob(name: str) -> Refused:
+    """Say that nothing of this name is kept."""
+    said = f"blob {name}: expected one that is kept, got none"
+    return Refused("blob.unknown", said, digest=name)

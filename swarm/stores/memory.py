@@ -22,6 +22,8 @@ from swarm.stores.entries import (
     extend,
     has_ended,
     live,
+    missing_blob,
+    whole_blob,
 )
 from swarm.stores.ledger import MemoryLedger
 
@@ -54,13 +56,16 @@ class MemoryBlobs:
         self.held.setdefault(run_id, set()).add(name)
         return name
 
+    def hold(self, run_id: RunId, name: str) -> None:
+        """Keep what is there of this name for the run too."""
+        if name in self._bodies or name in self._open:
+            self.held.setdefault(run_id, set()).add(name)
+
     async def get(self, digest: str) -> bytes:
         """Return the committed bytes of this name."""
         if digest not in self._bodies:
-            raise Refused(
-                "blob.unknown", f"blob {digest}: expected one that is kept, got none", digest=digest
-            )
-        return self._bodies[digest]
+            raise missing_blob(digest)
+        return whole_blob(digest, self._bodies[digest])
 
     def commit(self) -> None:
         """Show what was put."""
@@ -85,13 +90,11 @@ class MemoryJournal:
     `commits` counts how often something was made to last.
     """
 
-    def __init__(
-        self, limits: StoreLimits = DEFAULT_STORE_LIMITS, blobs: MemoryBlobs | None = None
-    ) -> None:
+    def __init__(self, limits: StoreLimits = DEFAULT_STORE_LIMITS) -> None:
         self.commits = 0
         self.health: Health = "ok"
         self._limits = limits
-        self._blobs = blobs or MemoryBlobs()
+        self.blobs = MemoryBlobs()
         self._runs: dict[RunId, _Log] = {}
         self._open: list[tuple[RunId, Entry, RunRow]] = []
 
@@ -100,13 +103,13 @@ class MemoryJournal:
         if not rows:
             return
         log = self._runs.get(run_id) or _Log(run_id)
-        entries = extend(log.head, rows, self._limits)
+        entries = extend(log.head, rows, self._limits, lambda name: self.blobs.hold(run_id, name))
         self._runs[run_id] = log
         self._open += [(run_id, entry, log.head.run) for entry in entries]
 
     async def commit(self) -> None:
         """Show everything appended so far."""
-        self._blobs.commit()
+        self.blobs.commit()
         if not self._open:
             return
         batch, self._open = self._open, []
@@ -169,14 +172,14 @@ class MemoryJournal:
         for run_id, log in known.items():
             if log.run is None or not has_ended(log.run):
                 raise live(run_id, "pending" if log.run is None else log.run.status)
-        blobs = self._blobs.unheld(known)
+        blobs = self.blobs.unheld(known)
         events = [entry for log in known.values() for entry in log.entries]
         size = sum(len(body) for _, _, body in events) + sum(blobs.values())
         if not dry_run:
-            self._blobs.remove(blobs)
+            self.blobs.remove(blobs)
             for run_id in known:
                 del self._runs[run_id]
-                self._blobs.held.pop(run_id, None)
+                self.blobs.held.pop(run_id, None)
         return Forgotten(len(known), len(events), len(blobs), size)
 
 
@@ -184,8 +187,8 @@ class MemoryStore:
     """A journal and blobs that live as long as the process."""
 
     def __init__(self, limits: StoreLimits = DEFAULT_STORE_LIMITS) -> None:
-        self.blobs = MemoryBlobs()
-        self.journal = MemoryJournal(limits, self.blobs)
+        self.journal = MemoryJournal(limits)
+        self.blobs = self.journal.blobs
         self.ledger = MemoryLedger()
         self.audit = MemoryAudit()
 

@@ -24,6 +24,7 @@ from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.stack import Stack
+from swarm.core.outputs import keep, read
 from swarm.lua.runner import InlineScripts
 from swarm.ports.audit import AuditLog
 from swarm.ports.layer import Layer, LayerFactory, LayerHost, Site
@@ -55,6 +56,7 @@ class RecordedLink:
         self.calls: list[tuple[str, Any]] = []
         self.asks: list[Ask] = []
         self.slept_s: list[float] = []
+        self._bodies: dict[str, bytes] = {}
         self._agents = agents or {}
         self._answers = deque(answers)
 
@@ -62,9 +64,20 @@ class RecordedLink:
         """Note a text."""
         self.texts.append(text)
 
-    async def part(self, name: str, value: Any) -> None:
-        """Note a part."""
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
+        """Note a part; the reference that comes back can be read here."""
         self.parts[name] = value
+        kept = keep(value, DEFAULT_LIMITS)
+        self._bodies[kept.reference.digest] = kept.body
+        return kept.reference.to_wire()
+
+    async def read(self, reference: Any) -> Any:
+        """Return a part that was noted."""
+
+        async def get(digest: str) -> bytes:
+            return self._bodies[digest]
+
+        return await read(get, reference, "recorded")
 
     async def call(self, agent: str, input: Any) -> Any:
         """Answer as the agent's function does."""

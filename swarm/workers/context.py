@@ -79,9 +79,25 @@ class StepContext:
         """Tell the run's watchers how far this attempt is."""
         return self._settled(self._link.progress, text)
 
-    def part(self, name: str, value: Any) -> Awaitable[None]:
-        """Hand over a named artifact beside the answer; the last of a name counts."""
-        return self._settled(self._link.part, name, value)
+    def part(self, name: str, value: Any) -> Any:
+        """Hand over a named artifact beside the answer; the last of a name counts.
+
+        Shape: *value* is text, bytes or JSON. The reference to it in a thread, an awaitable
+        of that elsewhere; an answer may hold it.
+        """
+        if self._in_thread:
+            return from_thread.run(self._link.part, name, value)
+        return self._link.part(name, value)
+
+    def read(self, reference: Any) -> Any:
+        """Return what a reference (`{"$ref": "sha256:…", …}`) stands for.
+
+        Shape: str, bytes or JSON in a thread, an awaitable of that elsewhere.
+        Raises: flowir.WorkerFailure (output.reference, output.unknown, output.damaged).
+        """
+        if self._in_thread:
+            return from_thread.run(self._link.read, reference)
+        return self._link.read(reference)
 
     def call(self, agent: str, input: Any = None) -> Any:
         """Let another agent of the blueprint do something.

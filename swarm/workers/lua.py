@@ -37,6 +37,7 @@ class LuaWorker:
             "part": link.part,
             "call": link.call,
             "ask": partial(_ask, link),
+            "read": partial(_read, link),
         }
         facts: dict[str, Any] = {"key": call.key, "attempt": call.attempt, "agent": self._told}
         try:
@@ -51,6 +52,15 @@ class LuaWorker:
 async def _ask(link: StepLink, prompt: Any, settings: Any = None) -> Any:
     """Ask a person for a script: `swarm.ask(prompt, { schema = …, to = …, … })`."""
     return await link.ask(ask_of(prompt, settings))
+
+
+async def _read(link: StepLink, reference: Any) -> Any:
+    """Read data for a script: `swarm.read(input.report)`."""
+    value = await link.read(reference)
+    if isinstance(value, bytes):
+        said = "swarm.read: expected text or JSON, which a script can hold, got bytes"
+        raise WorkerFailure("output.type", said, True)
+    return value
 
 
 class LuaFactory:

@@ -284,6 +284,32 @@ async def test_a_blob_that_is_not_there_is_refused(store: Store, name: str) -> N
     assert refused.value.code == "blob.unknown"
 
 
+def ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"sha256:{name}", "size": 6, "type": "text"}
+
+
+async def test_a_run_holds_what_its_rows_mention(store: Store) -> None:
+    name = store.blobs.put(ONE, b"shared")
+    await keep(store, ONE, begun(), ended(2))
+    large = ["x" * LIMITS.spill_bytes, {"deep": ref(name)}]
+    await keep(store, TWO, begun(input=large), ended(2))
+    assert (await store.journal.forget([ONE])).blobs == 0
+    assert await store.blobs.get(name) == b"shared"
+    await store.journal.forget([TWO])
+    with pytest.raises(Refused, match="expected one that is kept"):
+        await store.blobs.get(name)
+
+
+async def test_what_only_looks_like_a_reference_holds_nothing(store: Store) -> None:
+    name = store.blobs.put(ONE, b"own")
+    await keep(store, ONE, begun(), ended(2))
+    text = f'{{"$ref":"sha256:{name}"}}'
+    short = {"$ref": f"sha256:{name[:-1]}"}
+    await keep(store, TWO, begun(input=[text, short, ref("0" * 64)]), ended(2))
+    assert (await store.journal.forget([ONE])).blobs == 1
+    assert (await store.journal.forget([TWO])).runs == 1
+
+
 async def test_forgetting_takes_events_and_the_blobs_of_nobody_else(store: Store) -> None:
     shared = store.blobs.put(ONE, b"shared")
     own = store.blobs.put(ONE, b"own")

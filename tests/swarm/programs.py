@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ class Told:
     async def progress(self, text: str) -> None:
         self.texts.append(text)
 
-    async def part(self, name: str, value: Any) -> None: ...
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]: ...
+
+    async def read(self, reference: Any) -> Any: ...
 
     async def call(self, agent: str, input: Any) -> Any: ...
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import apsw
 import pytest
 
 from swarm import Host
@@ -125,6 +130,9 @@ def test_show_draws_turns_and_steps(swarm: Callable[..., Said]) -> None:
     assert lines[2] == "├── turn 1"
     assert lines[3].startswith("│   └── add (more)  ✓ ")
     assert lines[4] == "└── turn 2"
+    key = lines[5].split()[-1]
+    assert swarm("runs", "rerun", "one", "--from", key, "--set", "a=7", "--run-id", "two")[0] == 0
+    assert json.loads(swarm("runs", "show", "two", "--json")[1])["ctx"] == {"a": 8, "n": 2}
     shown = json.loads(swarm("runs", "show", "one", "--json")[1])
     assert [step["node"] for step in shown["steps"]] == ["first", "more", "more"]
     assert shown["steps"][0]["attempts"][0]["status"] == "finished"
@@ -226,3 +234,144 @@ def test_an_unknown_run_is_one_sentence(swarm: Callable[..., Said]) -> None:
         assert code == 2, verb
         assert err.startswith("run.unknown: "), err
         assert err.count("\n") == 1
+
+
+COMMAND = [sys.executable, "-c", "from swarm.cli.main import main; main()"]
+# Without this capability root is held to the permissions of a folder like everybody else.
+HELD = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0);"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+def spawned(*arguments: str) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen([*COMMAND, *arguments], env=env, stderr=subprocess.DEVNULL)  # noqa: S603
+
+
+def kill_in_the_midst(swarm: Callable[..., Said], folder: Path) -> None:
+    """Leave a store whose owner died while a step was in flight."""
+    (folder / "adding.py").write_text("import time\ndef add(n: int):\n    time.sleep(60)\n")
+    child = spawned("run", "sums.json", "--run-id", "dead")
+    while "▸ running" not in swarm("runs", "show", "dead")[1]:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+
+
+def test_looking_at_a_run_whose_host_died_changes_nothing(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    kill_in_the_midst(swarm, folder)
+    store = folder / ".swarm"
+    before = {path.name: path.read_bytes() for path in store.glob("journal.db*")}
+    assert swarm("runs", "list", "--status", "interrupted")[1].startswith("dead  interrupted")
+    assert swarm("runs", "list", "--status", "running")[1] == ""
+    shown = swarm("runs", "show", "dead")[1]
+    assert "~ interrupted" in shown
+    assert "▸" not in shown
+    after = {path.name: path.read_bytes() for path in store.glob("journal.db*")}
+    assert before["journal.db"] == after["journal.db"]
+    assert before["journal.db-wal"] == after["journal.db-wal"]
+
+
+def held(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run a command by somebody who may not write into *folder*."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    folder.chmod(0o555)
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", HELD, *COMMAND[1:], *arguments],
+            env=env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        folder.chmod(0o755)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root is held by a capability of Linux")
+def test_a_store_in_a_folder_that_cannot_be_written_can_be_looked_at(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+    store = folder / ".swarm"
+    code, out, err = held(store, "runs", "list")
+    assert (code, out[:14], err) == (0, "one  succeeded", "")
+    assert held(store, "runs", "show", "one")[1] == swarm("runs", "show", "one")[1]
+    assert held(store, "runs", "events", "one")[1] == swarm("runs", "events", "one")[1]
+    assert sorted(path.name for path in store.iterdir()) == ["LOCK", "journal.db"]
+    code, _, err = held(store, "runs", "pause", "one")
+    assert code == 2
+    assert err.startswith("store.unavailable: "), "what acts needs to write, and says so"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root is held by a capability of Linux")
+def test_what_is_only_in_the_log_is_read_with_its_index_or_missed_with_a_sentence(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    kill_in_the_midst(swarm, folder)
+    store = folder / ".swarm"
+    code, out, _ = held(store, "runs", "list")
+    assert (code, out[:4]) == (0, "dead")
+    (store / "journal.db-shm").unlink()
+    code, out, err = held(store, "runs", "list")
+    assert (code, out) == (2, "")
+    assert err.startswith("store.unavailable: ")
+    assert "some of the store is in its log still" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_traceback_of_a_function_that_fails_is_told(
+    swarm: Callable[..., Said], folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "adding.py").write_text(
+        "def add(n: int):\n    return divide(n)\n\ndef divide(n):\n    return n / 0\n"
+    )
+    with caplog.at_level("WARNING", "swarm"):
+        assert swarm("run", "sums.json", "--run-id", "one")[0] == 1
+    [record] = [record for record in caplog.records if record.exc_info]
+    assert record.name.startswith("swarm.")
+    assert record.getMessage().startswith("run one, step $.children[0], attempt 1: ")
+    lines = (record.exc_text or caplog.text).splitlines()
+    frames = [line for line in lines if line.lstrip().startswith("File ")]
+    assert [line.rpartition(" ")[2] for line in frames] == ["add", "divide"], "and nobody else's"
+
+
+def test_outputs_are_listed_and_read_as_they_were_kept(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    (folder / "adding.py").write_text(
+        "def add(n: int, step):\n    step.part('note', f'{n} ü')\n    return n + 1\n"
+        "from swarm import StepContext\nadd.__annotations__['step'] = StepContext\n"
+    )
+    swarm("run", "sums.json", "--run-id", "one")
+    lines = swarm("runs", "outputs", "one")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["note"] * 3
+    name, kind, size, ref, key = lines[0].split()
+    assert (name, kind, size, key) == ("note", "text", "4", "$.children[0]")
+    wire = json.loads(swarm("runs", "outputs", "one", "--json")[1].splitlines()[0])
+    assert wire["ref"].startswith(ref)
+    assert wire["key"] == key
+    assert swarm("runs", "output", "one", "note")[1] == "3 ü", "the last of a name counts"
+    assert swarm("runs", "output", "one", ref)[1] == "1 ü"
+    assert swarm("runs", "output", "one", f"{key}/note", "-o", "note.txt")[0] == 0
+    body = (folder / "note.txt").read_bytes()
+    assert f"sha256:{hashlib.sha256(body).hexdigest()}" == wire["ref"]
+    code, _, err = swarm("runs", "output", "one", "nte")
+    assert code == 2
+    assert err.startswith("output.unknown: run one: ")
+    assert "did you mean 'note'?" in err
+    code, _, err = swarm("runs", "output", "one", "note", "-o", "no/such/folder")
+    assert code == 2
+    assert "expected a file that can be written" in err
+
+
+def test_a_damaged_output_is_one_sentence(swarm: Callable[..., Said], folder: Path) -> None:
+    test_outputs_are_listed_and_read_as_they_were_kept(swarm, folder)
+    connection = apsw.Connection(".swarm/journal.db")
+    connection.execute("update blob set body = x'00'")
+    connection.close()
+    code, out, err = swarm("runs", "output", "one", "note")
+    assert (code, out) == (1, "")
+    assert err.startswith("output.damaged: run one, step $.children[1].body#1: expected output")
+    assert len(err.splitlines()) == 1

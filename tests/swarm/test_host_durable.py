@@ -559,12 +559,16 @@ async def test_the_copy_of_a_long_rerun_is_there_whole_or_not_at_all(
         write(self, batch)
 
     monkeypatch.setattr(Writer, "write", dying)
-    async with host() as first:
-        old = await first.start(await first.load(LONG), {}, run_id="old")
-        await old.wait()
-        left[0] = writes
-        with pytest.raises(SwarmError, match="the power is gone"):
+
+    async def live() -> None:
+        async with host() as first:
+            old = await first.start(await first.load(LONG), {}, run_id="old")
+            await old.wait()
+            left[0] = writes
             await first.rerun("old", from_step="end", new_id="new")
+
+    with pytest.raises(SwarmError, match="the power is gone"):
+        await live()
     monkeypatch.undo()
     async with host() as second:
         if not writes:
@@ -573,5 +577,5 @@ async def test_the_copy_of_a_long_rerun_is_there_whole_or_not_at_all(
         new = await second.resume("new")
         assert (await new.result()) == (await (await second.run("old")).result())
         kinds = [event["kind"] async for event in new.events()]
-        assert kinds[:3] == ["run.started", "step.started", "step.finished"]
-        assert kinds[800:803] == ["step.finished", "run.interrupted", "run.resumed"]
+        assert kinds[:801] == ["run.started", *["step.started", "step.finished"] * 400]
+        assert "run.interrupted" in kinds[801:]

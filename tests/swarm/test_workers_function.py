@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -46,10 +46,14 @@ class Diary:
     async def progress(self, text: str) -> None:
         self.said.append(text)
 
-    async def part(self, name: str, value: Any) -> None:
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
         if self.cancelled:
             raise Refused("step.over", "given up")
         self.said.append((name, value))
+        return {"part": name}
+
+    async def read(self, reference: Any) -> Any:
+        return b"\xff" if reference == "bytes" else [reference]
 
     async def call(self, agent: str, input: Any) -> Any:
         return [agent, input]

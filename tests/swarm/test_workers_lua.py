@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -28,8 +29,12 @@ class Diary:
     async def progress(self, text: str) -> None:
         self.said.append(text)
 
-    async def part(self, name: str, value: Any) -> None:
+    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
         self.said.append((name, value))
+        return {"part": name}
+
+    async def read(self, reference: Any) -> Any:
+        return b"\xff" if reference == "bytes" else [reference]
 
     async def call(self, agent: str, input: Any) -> Any:
         if agent == "busy":

@@ -47,6 +47,7 @@ class SqliteJournal:
         self._heads: dict[RunId, Head] = {}
         self._commits = self._events = 0
         self._last_number = reader.last_number()
+        self.blobs = SqliteBlobs(self, reader)
 
     @property
     def health(self) -> Health:
@@ -60,8 +61,14 @@ class SqliteJournal:
         self._group.grow()
         head = self._head(run_id)
         before = head.run
-        entries = extend(head, rows, self._limits, lambda body: self._put(head, body))
         batch, number = self._group.open, head.number
+        entries = extend(
+            head,
+            rows,
+            self._limits,
+            lambda name: batch.holdings.add((number, bytes.fromhex(name))),
+            lambda body: self._put(head, body),
+        )
         batch.events += [(number, *entry) for entry in entries]
         if head.run is not before or head.seq == len(rows):
             batch.runs[number] = head.run

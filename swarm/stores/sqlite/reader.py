@@ -18,7 +18,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Row, RunRow
 from swarm.stores.chain import damaged, genesis, walk
-from swarm.stores.entries import Head, decode, digest, follow, has_ended
+from swarm.stores.entries import Head, decode, follow, has_ended, missing_blob, whole_blob
 from swarm.stores.ledger import Remembered
 from swarm.stores.sqlite.audit import growth_of
 from swarm.stores.sqlite.binding import Connection, connect
@@ -223,15 +223,8 @@ class _Fetch:
             "select body from blob where digest = ?", (_raw(name),)
         ).fetchone()
         if row is None:
-            raise Refused(
-                "blob.unknown", f"blob {name}: expected one that is kept, got none", digest=name
-            )
-        if digest(row[0]) != name:
-            raise SwarmError(
-                "blob.damaged", f"blob {name}: expected bytes of this digest, got others",
-                digest=name,
-            )  # fmt: skip
-        return row[0]
+            raise missing_blob(name)
+        return whole_blob(name, row[0])
 
 
 def _raw(name: str) -> bytes:

@@ -17,7 +17,7 @@ from swarm.stores.entries import DEFAULT_STORE_LIMITS, StoreLimits
 from swarm.stores.memory import MemoryStore
 from swarm.stores.sqlite.audit import SqliteAudit
 from swarm.stores.sqlite.connection import Durability, Source
-from swarm.stores.sqlite.journal import SqliteBlobs, SqliteJournal
+from swarm.stores.sqlite.journal import SqliteJournal
 from swarm.stores.sqlite.ledger import SqliteLedger
 from swarm.stores.sqlite.owner import Owner
 from swarm.stores.sqlite.reader import Reader
@@ -60,7 +60,7 @@ class SqliteStore:
             self._reader = Reader(source)
             undo.callback(self._reader.close)
             self.journal = SqliteJournal(self._writer, self._reader, limits)
-            self.blobs = SqliteBlobs(self.journal, self._reader)
+            self.blobs = self.journal.blobs
             self.ledger = SqliteLedger(self.journal.beside, self._reader.tokens())
             growth = self._reader.audit()
             self.audit = SqliteAudit(growth, self.journal.beside, self.journal.commit)

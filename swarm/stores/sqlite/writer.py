@@ -48,7 +48,8 @@ _RUN = (
     "ended_s = excluded.ended_s"
 )
 _BLOB = "insert or ignore into blob (digest, body) values (?, ?)"
-_HOLDING = "insert or ignore into holding (run, digest) values (?, ?)"
+# What a row mentions may be a text that looks like a reference: only what is there is held.
+_HOLDING = "insert or ignore into holding (run, digest) select ?, digest from blob where digest = ?"
 _EVENT = "insert into event (run, seq, hash, body) values (?, ?, ?, ?)"
 _EVENTS = [_EVENT + ", (?, ?, ?, ?)" * more for more in range(_AT_ONCE)]
 # A transaction of its own: nothing is inserted where the epoch is another's.

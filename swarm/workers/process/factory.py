@@ -13,10 +13,11 @@ from swarm.ports.worker import FieldProblem, Toolbox
 from swarm.workers.process.environment import name_is_allowed
 from swarm.workers.process.house import ProcessHouse
 from swarm.workers.process.limits import limit_problems
-from swarm.workers.process.program import OWN_FOLDER, Program
+from swarm.workers.process.program import OWN_FOLDER, Program, as_value
 from swarm.workers.process.reading import reading_problems
 from swarm.workers.process.templates import PLACEHOLDERS, Template, TemplateRefused, names_of
 from swarm.workers.process.worker import ProcessWorker
+from swarm.workers.references import REFS
 
 __all__ = ("ProcessFactory",)
 
@@ -48,6 +49,7 @@ class ProcessFactory:
             "secrets",
             "secrets_to",
             "limits",
+            "refs",
         }
     )
     required = frozenset({"argv"})
@@ -57,11 +59,12 @@ class ProcessFactory:
 
     def problems(self, agent: AgentSpec, tools: Toolbox) -> Iterable[FieldProblem]:
         """Find every wrong setting; whether the program exists is known when it starts."""
-        settings = dict(agent.settings)
+        settings = as_value(agent.settings)
         host = self._house.settings
         checked = _Checked(agent)
         yield from checked.argv(settings["argv"], host.programs)
         yield from _word_problems("input", settings.get("input", "text"), _INPUTS)
+        yield from _word_problems("refs", settings.get("refs", "keep"), REFS)
         yield from checked.stdin(settings)
         yield from checked.env(settings.get("env", {}))
         yield from _cwd_problems(settings.get("cwd"), tools.folder)

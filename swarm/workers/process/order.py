@@ -89,6 +89,8 @@ class Order:
             return to_json(given)
         if given is None:
             return b""
+        if isinstance(given, bytes):
+            return given
         if isinstance(given, str):
             return given.encode()
         raise self._refused(

@@ -12,7 +12,7 @@ from swarm.workers.process.limits import Limits
 from swarm.workers.process.reading import Reading
 from swarm.workers.process.templates import Template, names_of
 
-__all__ = ("OWN_FOLDER", "PartFile", "Program")
+__all__ = ("OWN_FOLDER", "PartFile", "Program", "as_value")
 
 # The `cwd` of a program that works in the attempt's own directory.
 OWN_FOLDER = "{workdir}"
@@ -57,11 +57,12 @@ class Program:
     secrets_to: str = "fd"
     exit_ok: frozenset[int] = frozenset({0})
     limits: Limits = field(default_factory=Limits)
+    refs: str = "keep"
 
     @classmethod
     def of(cls, agent: AgentSpec, folder: Path | None, limits: Limits) -> Program:
         """Read an agent that has no problems; *limits* hold where it says nothing."""
-        settings: dict[str, Any] = dict(agent.settings)
+        settings = as_value(agent.settings)
         argv = tuple(map(Template.of, settings["argv"]))
         env = {name: Template.of(text) for name, text in settings.get("env", {}).items()}
         # What comes in an argument does not come on stdin too, unless that is said.
@@ -82,6 +83,7 @@ class Program:
             settings.get("secrets_to", "fd"),
             frozenset(settings.get("exit_ok", (0,))),
             limits.changed(settings.get("limits", {})),
+            settings.get("refs", "keep"),
         )
 
     @property
@@ -89,6 +91,12 @@ class Program:
         """The placeholders that it uses."""
         texts = (*self.argv, *self.env.values())
         return names_of(texts if self.stdin is None else (*texts, self.stdin))
+
+
+def as_value(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Read settings as if the answer were none that is kept apart: data is the whole text."""
+    apart = settings.get("output") == "ref"
+    return {**settings, "output": "text"} if apart else dict(settings)
 
 
 def _cwd(given: str | None, folder: Path | None) -> Path | None:

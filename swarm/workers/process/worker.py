@@ -9,6 +9,7 @@ answer   the result, its parts and what it used; or one failure
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from swarm.workers.process.order import Order
 from swarm.workers.process.program import PartFile, Program
 from swarm.workers.process.secrets import Redactor
 from swarm.workers.process.workdir import FileRefused, read_below
+from swarm.workers.references import handed
 
 __all__ = ("ProcessWorker",)
 
@@ -47,7 +49,11 @@ class ProcessWorker:
         workdirs, kept = self._house.workdirs, False
         workdir = workdirs.make()
         try:
-            return await self._within(workdir, call, link)
+            program = self._program
+            is_text = program.input == "text"
+            async with handed(call.input, link, program.refs, is_text=is_text) as given:
+                asked = call if given is call.input else replace(call, input=given)
+                return await self._within(workdir, asked, link)
         except WorkerFailure as failure:
             if self._house.settings.keep_workdir:
                 kept = True
