@@ -34,9 +34,19 @@ from swarm.cli.exits import WrongUse
 from swarm.cli.programs import ProgramSettings, equip
 from swarm.host.host import Host
 
-__all__ = ("Project", "find_project", "import_functions")
+__all__ = ("Project", "RetentionSettings", "find_project", "import_functions")
 
 _FILE = "swarm.toml"
+
+
+class RetentionSettings(BaseModel):
+    """What `swarm runs gc` lets go of where its options do not say: `older_than = "30d"`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    older_than: str | None = None
+    status: list[str] | None = None
+    keep: int = 0
 
 
 class _Settings(BaseModel):
@@ -50,6 +60,7 @@ class _Settings(BaseModel):
     layers: dict[str, dict[str, Any] | list[dict[str, Any]]] = {}
     secrets: dict[str, str] = {}
     processes: ProgramSettings = ProgramSettings()
+    retention: RetentionSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,7 @@ class Project:
     includes: Mapping[str, Path] = field(default_factory=dict[str, Path])
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     processes: ProgramSettings = field(default_factory=ProgramSettings)
+    retention: RetentionSettings | None = None
 
     def equip(self, host: Host) -> None:
         """Give a host the layers of the project, and what it says of programs.
@@ -111,6 +123,7 @@ def _read(folder: Path) -> Project:
         includes,
         settings.secrets,
         settings.processes,
+        settings.retention,
     )
 
 

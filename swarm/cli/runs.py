@@ -15,6 +15,7 @@ import click
 
 from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option
+from swarm.cli.collecting import gc
 from swarm.cli.exits import Exit, print_result, say
 from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import edits
@@ -48,6 +49,7 @@ def command() -> None:
 
 command.add_command(questions)
 command.add_command(answer)
+command.add_command(gc)
 command.add_command(outputs)
 command.add_command(output)
 

@@ -18,7 +18,7 @@ from flowir.errors import FlowError
 from swarm.core.acts import land
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, RunStatus, next_status
-from swarm.errors import SwarmError
+from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.clock import Clock
 from swarm.ports.journal import Journal
@@ -38,13 +38,15 @@ class RunLog:
     """Appends a run's events, commits them, and wakes who watches.
 
     `status` is what the committed events say; `live` whether somebody in this host
-    carries the run on. What may wait for more events waits for the life of the run only.
+    carries the run on; `forgotten` whether its events were removed. What may wait for
+    more events waits for the life of the run only.
     """
 
     def __init__(self, run_id: RunId, journal: Journal, clock: Clock) -> None:
         self.run_id = run_id
         self.status: RunStatus = "pending"
         self.live = True
+        self.forgotten = False
         self._journal = journal
         self._clock = clock
         self._seq = 0
@@ -228,6 +230,13 @@ class EventStream:
         if not self._ahead:
             self._ahead.extend(await self._log.read(self._since))
         if not self._ahead:
+            if self._log.forgotten:
+                raise Refused(
+                    "run.unknown",
+                    f"run {self._log.run_id}: expected events behind {self._since}, got none any "
+                    "more: the run was collected",
+                    run_id=self._log.run_id,
+                )
             raise StopAsyncIteration
         event = self._ahead.popleft()
         self._since = event["seq"]

@@ -33,6 +33,7 @@ from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints
+from swarm.host.collection import Collected, Retention
 from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
 from swarm.host.recorder import Recorder
@@ -452,6 +453,27 @@ class Host:
         async with runs.doing("run.resume", run.id):
             await runs.resume(run)
         return run
+
+    async def gc(
+        self,
+        *,
+        older_than_s: float | None = None,
+        status: Collection[str] | None = None,
+        keep: int = 0,
+        dry_run: bool = False,
+    ) -> Collected:
+        """Remove runs that have ended, with the runs within them and what nobody else holds.
+
+        Shape: *status* are the ends that may go (None: all); the latest *keep* of them
+        stay; *dry_run* only tells. Units: *older_than_s* in seconds since a run's end.
+        Raises: Refused (host.closed, retention.malformed).
+        """
+        retention = Retention(older_than_s, status, keep).check()
+        runs = self._opened().runs
+        if dry_run:
+            return await runs.collect(retention, dry_run=True)
+        async with runs.doing("run.forget"):
+            return await runs.collect(retention, dry_run=False)
 
     async def rerun(
         self,

@@ -35,6 +35,7 @@ from swarm.core.replay import Replay
 from swarm.core.run import ENDED, RESUMABLE, RunOutcome, RunStatus
 from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
+from swarm.host.collection import Collected, Retention, chosen
 from swarm.host.outputs import Output, outputs_of
 from swarm.host.parts import Parts
 from swarm.host.past import Past, open_ends, read_all
@@ -42,13 +43,15 @@ from swarm.host.recorder import Recorder
 from swarm.host.rerun import beginning, edits_of
 from swarm.host.run import Run, refused
 from swarm.ids import RunId
-from swarm.ports.journal import RunRow
+from swarm.ports.journal import Forgotten, RunRow
 
 __all__ = ("Runs", "closed")
 
 _LOGGER = logging.getLogger(__name__)
 
 _PAGE = 1000
+# Families of runs that are forgotten in one transaction, which others wait for.
+_FAMILIES = 100
 
 
 class Runs:
@@ -276,6 +279,30 @@ class Runs:
             log.append(planned.rows)
             await self._carry(run, self._driver(run, blueprint, None, planned.past))
         return run
+
+    # -- letting go --------------------------------------------------------------------
+
+    async def collect(self, retention: Retention, *, dry_run: bool) -> Collected:
+        """Forget runs that have ended, as *retention* says, a hundred in a transaction."""
+        async with self._naming:
+            # Nothing begins with another's answers meanwhile.
+            now_s = self._parts.clock.wall()
+            gone = chosen(await self._rows(), retention, now_s, self._live)
+            total = Forgotten(0, 0, 0, 0)
+            step = max(len(gone), 1) if dry_run else _FAMILIES
+            for first in range(0, len(gone), step):
+                some = gone[first : first + step]
+                total = total.plus(await self._parts.journal.forget(some, dry_run=dry_run))
+            if gone and not dry_run:
+                await self._let_go()
+        return Collected(tuple(gone), total)
+
+    async def _let_go(self) -> None:
+        heads = await self._parts.journal.heads()
+        for run_id, run in list(self._known.items()):
+            if run_id not in heads and not run.live and run.status in ENDED:
+                run.log.forgotten = True
+                del self._known[run_id]
 
     # -- going on ----------------------------------------------------------------------
 

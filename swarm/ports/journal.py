@@ -24,6 +24,7 @@ class RunRow:
 
     It is a reading of the run's events, kept beside them and changed in the same
     transaction; where the two differ, the events are right.
+    Shape: `parent` is the run that this one is within.
     Units: `began_s` and `ended_s` in UTC seconds since 1970, as the events say.
     """
 
@@ -33,6 +34,7 @@ class RunRow:
     digest: str | None = None
     began_s: float | None = None
     ended_s: float | None = None
+    parent: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,15 @@ class Forgotten:
     events: int
     blobs: int
     size_bytes: int
+
+    def plus(self, other: Forgotten) -> Forgotten:
+        """Return what both are together."""
+        return Forgotten(
+            self.runs + other.runs,
+            self.events + other.events,
+            self.blobs + other.blobs,
+            self.size_bytes + other.size_bytes,
+        )
 
 
 class Journal(Protocol):
@@ -130,7 +141,8 @@ class Journal(Protocol):
     async def forget(self, run_ids: Collection[RunId], *, dry_run: bool = False) -> Forgotten:
         """Remove ended runs and the blobs that nobody else holds, in one transaction.
 
-        Runs that are not there are passed over; *dry_run* only counts.
+        The runs within them go with them. Runs that are not there are passed over;
+        *dry_run* only counts.
         Raises: Refused (run.live), for a run that has not ended; nothing is removed then.
         """
         ...

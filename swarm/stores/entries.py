@@ -49,6 +49,7 @@ __all__ = (
 )
 
 _SPILLED: Final = "spilled"
+_NO_PARENT: Final[Mapping[str, Any]] = {"run": None}
 # As the encoder writes a reference; in a text its quotes would have backslashes.
 _REF: Final = b'"$ref":"sha256:'
 _MENTION: Final = re.compile(re.escape(_REF) + rb'([0-9a-f]{64})"')
@@ -153,10 +154,12 @@ def follow(run: RunRow, row: Row) -> RunRow:
     if status == run.status:
         return run
     time_s = row.get("time_s")
-    name, digest, began_s = run.blueprint, run.digest, run.began_s
+    name, digest, began_s, parent = run.blueprint, run.digest, run.began_s, run.parent
     if kind == "run.started":
         name, digest, began_s = row.get("blueprint"), row.get("digest"), time_s
-    return RunRow(run.run_id, status, name, digest, began_s, time_s if status in ENDED else None)
+        parent = (row.get("parent") or _NO_PARENT)["run"]
+    ended_s = time_s if status in ENDED else None
+    return RunRow(run.run_id, status, name, digest, began_s, ended_s, parent)
 
 
 def live(run_id: RunId, status: str) -> Refused:

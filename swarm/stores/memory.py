@@ -168,7 +168,7 @@ class MemoryJournal:
 
     async def forget(self, run_ids: Collection[RunId], *, dry_run: bool = False) -> Forgotten:
         """Remove ended runs and the blobs that nobody else holds."""
-        known = {run_id: self._runs[run_id] for run_id in run_ids if run_id in self._runs}
+        known = {run_id: self._runs[run_id] for run_id in self._families(run_ids)}
         for run_id, log in known.items():
             if log.run is None or not has_ended(log.run):
                 raise live(run_id, "pending" if log.run is None else log.run.status)
@@ -181,6 +181,13 @@ class MemoryJournal:
                 del self._runs[run_id]
                 self.blobs.held.pop(run_id, None)
         return Forgotten(len(known), len(events), len(blobs), size)
+
+    def _families(self, run_ids: Collection[RunId]) -> list[RunId]:
+        """Return the runs that there are of these, and the runs within them."""
+        found = [run_id for run_id in dict.fromkeys(run_ids) if run_id in self._runs]
+        for run_id in found:
+            found += [one for one, log in self._runs.items() if log.head.run.parent == run_id]
+        return list(dict.fromkeys(found))
 
 
 class MemoryStore:

@@ -284,6 +284,31 @@ async def test_a_blob_that_is_not_there_is_refused(store: Store, name: str) -> N
     assert refused.value.code == "blob.unknown"
 
 
+async def test_runs_within_a_run_go_with_it(store: Store) -> None:
+    within, inmost = RunId("within"), RunId("inmost")
+    own = store.blobs.put(ONE, b"own")
+    await keep(store, ONE, begun(), ended(2))
+    await keep(store, within, begun(parent={"run": ONE, "key": "$", "attempt": 1}), ended(2))
+    of = {"run": within, "key": "$", "attempt": 1}
+    await keep(store, inmost, begun(parent=of, input=ref(own)))
+    await keep(store, TWO, begun(), ended(2))
+    assert {row.run_id: row.parent for row in await store.journal.runs()} == {
+        ONE: None,
+        within: ONE,
+        inmost: within,
+        TWO: None,
+    }
+    with pytest.raises(Refused, match="run inmost: expected one that has ended") as refused:
+        await store.journal.forget([ONE])
+    assert refused.value.code == "run.live"
+    assert len(await store.journal.runs()) == 4
+    await keep(store, inmost, ended(2))
+    assert (await store.journal.forget([ONE, within], dry_run=True)).runs == 3
+    gone = await store.journal.forget([ONE, within])
+    assert (gone.runs, gone.events, gone.blobs) == (3, 6, 1)
+    assert [row.run_id for row in await store.journal.runs()] == [TWO]
+
+
 def ref(name: str) -> dict[str, Any]:
     return {"$ref": f"sha256:{name}", "size": 6, "type": "text"}
 

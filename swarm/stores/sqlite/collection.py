@@ -32,10 +32,7 @@ def forget(connection: Connection, run_ids: Collection[RunId], *, dry_run: bool)
 def _remove(connection: Connection, run_ids: Collection[RunId]) -> Forgotten:
     runs = events = size = 0
     candidates: set[bytes] = set()
-    for run_id in run_ids:
-        number = _number(connection, run_id)
-        if number is None:
-            continue
+    for number in _numbers(connection, run_ids):
         of = (number,)
         held = connection.execute("delete from holding where run = ? returning digest", of)
         candidates.update(digest for (digest,) in held)
@@ -54,13 +51,23 @@ def _remove(connection: Connection, run_ids: Collection[RunId]) -> Forgotten:
     return Forgotten(runs, events, blobs, size)
 
 
-def _number(connection: Connection, run_id: RunId) -> int | None:
-    row = connection.execute("select no, status from run where id = ?", (run_id,)).fetchone()
-    if row is None:
-        return None
-    if row[1] not in ENDED:
-        raise live(run_id, row[1])
-    return row[0]
+# A run, the runs within it, those within them, and so on.
+_FAMILY = (
+    "with recursive family (no, id, status) as ("
+    "select no, id, status from run where id = ? "
+    "union select run.no, run.id, run.status from run join family on run.parent = family.id"
+    ") select no, id, status from family"
+)
+
+
+def _numbers(connection: Connection, run_ids: Collection[RunId]) -> list[int]:
+    found: dict[int, None] = {}
+    for run_id in run_ids:
+        for number, one, status in list(connection.execute(_FAMILY, (run_id,))):
+            if status not in ENDED:
+                raise live(one, status)
+            found[number] = None
+    return list(found)
 
 
 def _sum(connection: Connection, sql: str, value: int | bytes) -> int:

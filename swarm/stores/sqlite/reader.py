@@ -28,7 +28,10 @@ __all__ = ("Reader",)
 
 _IDLE = 4
 _PAGES = 4_096
-_RUN_COLUMNS = "id, status, blueprint, digest, began_s, ended_s"
+_RUN_COLUMNS = "id, status, blueprint, digest, began_s, ended_s, parent"
+# A store of an older version is looked at as it is: it knows no parents.
+_WITH_PARENTS = 4
+_OLD_COLUMNS = _RUN_COLUMNS.replace("parent", "null")
 
 
 class Reader:
@@ -120,7 +123,7 @@ class Reader:
         only = f"where {' and '.join(where)} " if where else ""
         with self._connection() as connection:
             rows = connection.execute(
-                f"select {_RUN_COLUMNS} from run {only}order by no desc limit ?",  # noqa: S608
+                f"select {_columns(connection)} from run {only}order by no desc limit ?",  # noqa: S608
                 (*values, limit),
             )
             return [RunRow(*row) for row in rows]
@@ -234,9 +237,14 @@ def _raw(name: str) -> bytes:
         return b""
 
 
+def _columns(connection: Connection) -> str:
+    row = connection.execute("pragma user_version").fetchone()
+    return _RUN_COLUMNS if row is not None and row[0] >= _WITH_PARENTS else _OLD_COLUMNS
+
+
 def _run(connection: Connection, run_id: RunId) -> tuple[int, RunRow] | None:
     row = connection.execute(
-        f"select no, {_RUN_COLUMNS} from run where id = ?",  # noqa: S608
+        f"select no, {_columns(connection)} from run where id = ?",  # noqa: S608
         (run_id,),
     ).fetchone()
     return None if row is None else (row[0], RunRow(*row[1:]))

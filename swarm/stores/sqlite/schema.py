@@ -116,7 +116,21 @@ def _audit(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit)
+def _parents(connection: Connection) -> None:
+    """Note whose run a run is, so that it goes when that one goes."""
+    connection.execute(
+        """
+        alter table run add column parent text;
+        update run set parent = (
+            select json_extract(cast(body as text), '$.parent.run')
+            from event where event.run = run.no and seq = 1
+        );
+        create index run_parent on run (parent) where parent is not null;
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit, _parents)
 
 
 def admit(connection: Connection, path: str) -> None:

@@ -42,10 +42,10 @@ _AT_ONCE = 8
 
 _EPOCH = "select epoch from store where one = 1"
 _RUN = (
-    "insert into run (no, id, status, blueprint, digest, began_s, ended_s) "
-    "values (?, ?, ?, ?, ?, ?, ?) on conflict (no) do update set status = excluded.status, "
+    "insert into run (no, id, status, blueprint, digest, began_s, ended_s, parent) "
+    "values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (no) do update set status = excluded.status, "
     "blueprint = excluded.blueprint, digest = excluded.digest, began_s = excluded.began_s, "
-    "ended_s = excluded.ended_s"
+    "ended_s = excluded.ended_s, parent = excluded.parent"
 )
 _BLOB = "insert or ignore into blob (digest, body) values (?, ?)"
 # What a row mentions may be a text that looks like a reference: only what is there is held.
@@ -61,7 +61,8 @@ Event = tuple[int, int, bytes, bytes]
 
 
 def _listed(number: int, run: RunRow) -> tuple[Any, ...]:
-    return (number, run.run_id, run.status, run.blueprint, run.digest, run.began_s, run.ended_s)
+    times = (run.began_s, run.ended_s)
+    return (number, run.run_id, run.status, run.blueprint, run.digest, *times, run.parent)
 
 
 class Batch:
