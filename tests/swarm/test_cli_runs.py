@@ -299,7 +299,7 @@ def test_a_store_in_a_folder_that_cannot_be_written_can_be_looked_at(
     assert (code, out[:14], err) == (0, "one  succeeded", "")
     assert held(store, "runs", "show", "one")[1] == swarm("runs", "show", "one")[1]
     assert held(store, "runs", "events", "one")[1] == swarm("runs", "events", "one")[1]
-    assert sorted(path.name for path in store.iterdir()) == ["LOCK", "journal.db"]
+    assert [path.name for path in store.glob("journal.db*")] == ["journal.db"]
     code, _, err = held(store, "runs", "pause", "one")
     assert code == 2
     assert err.startswith("store.unavailable: "), "what acts needs to write, and says so"
