@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.exits import Exit, say
 from swarm.cli.project import Project, find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store
-from swarm.compiler.source import is_file_name
-from swarm.errors import BlueprintInvalid, Bug, Problem
+from swarm.compiler.source import SUFFIXES, is_file_name
+from swarm.errors import BlueprintInvalid, Bug, Problem, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.host import Host
 from swarm.host.parts import SystemClock, git_versions
@@ -113,6 +113,7 @@ async def opened_blueprints(
         lambda: Path(store).absolute() / "versions",
         registry=Host.in_memory(layers=project.layers).registry,
         tools=Toolbox(scripts, AnyFunction(), Path.cwd(), project.includes),
+        recording=_unrecorded,
     )
     try:
         yield kept
@@ -123,6 +124,10 @@ async def opened_blueprints(
         await scripts.aclose()
 
 
+async def _unrecorded(verb: str, told: Mapping[str, Any]) -> None:
+    """Record nothing: the log is the running host's. Histories say by themselves who did it."""
+
+
 async def look_at(name: str) -> CompiledBlueprint:
     """Compile the blueprint a command names, without importing or running anything of it.
 
@@ -130,7 +135,10 @@ async def look_at(name: str) -> CompiledBlueprint:
     """
     path = Path(name) if is_file_name(name) else None
     async with opened_blueprints(chosen_store(None, path), find_project(path)) as kept:
-        return await kept.load(name) if path is None else await kept.compiled(name)
+        if path is not None:
+            return await kept.compiled(name)
+        with _files_beside(name):
+            return await kept.load(name)
 
 
 async def load(host: Host, name: str) -> CompiledBlueprint:
@@ -139,6 +147,23 @@ async def load(host: Host, name: str) -> CompiledBlueprint:
     Raises: InvalidBlueprint; Refused (version.…).
     """
     try:
-        return await host.load(name)
+        with _files_beside(name):
+            return await host.load(name)
     except BlueprintInvalid as e:
         raise InvalidBlueprint(e.problems) from None
+
+
+@contextmanager
+def _files_beside(name: str) -> Generator[None]:
+    """Say how a file is named, where a version was not found and there is such a file."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.code != "version.unknown":
+            raise
+        spelled = (f"{name}{suffix}" for suffix in SUFFIXES)
+        there = next((file for file in spelled if Path(file).is_file()), None)
+        if there is None:
+            raise
+        said = f"{refused.message} — for the file, say {there!r}"
+        raise Refused(refused.code, said, **refused.values) from refused

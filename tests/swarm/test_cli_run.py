@@ -121,8 +121,9 @@ def test_an_invalid_blueprint_exits_2_with_its_problems_on_stderr(swarm: Any) ->
     ("arguments", "words"),
     [
         (["nowhere.lua"], "nowhere.lua"),
-        (["hello"], "expected a blueprint file"),
-        (["."], "expected a blueprint file"),
+        (["hello"], "got none of that id — for the file, say 'hello.lua'"),
+        (["hello@1.0.0"], "got none of that id"),
+        (["."], "blueprint id: expected 1 to 63 of"),
         (["./"], "./"),
         (["hello.lua", "--input", "{"], "--input"),
         (["hello.lua", "--input", "@no.json"], "no.json"),
