@@ -29,6 +29,7 @@ from swarm.cli.stores import checked_store, opened_store, store_option
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, TRANSITIONS, next_status
 from swarm.host.host import Host
+from swarm.host.lists import MOST
 from swarm.host.run import Run
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
@@ -62,7 +63,13 @@ command.add_command(output)
 @click.option(
     "--status", multiple=True, type=click.Choice([*TRANSITIONS]), help="Only those in this state."
 )
-@click.option("--limit", default=50, show_default=True, help="How many, the latest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    default=50,
+    show_default=True,
+    help="How many, the latest first.",
+)
 @json_option
 def list_(store: str | None, status: tuple[str, ...], limit: int, as_json: bool) -> int:
     """List runs, the latest first: JSON lines, or a table."""

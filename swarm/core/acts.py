@@ -8,23 +8,31 @@ that are appended there. Tasks that are born on the way inherit it landed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Final
 
 __all__ = ("Act", "acting", "current", "land")
+
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Act:
     """What is to be done once, with the rows of an act.
 
     Shape: *landing* is given the run that the rows are of, if any; it must not await.
+    `detail` is what else is to be known of it: it names what the act changes, where that
+    is no run.
     """
 
-    __slots__ = ("_landing", "landed")
+    __slots__ = ("_landing", "detail", "landed")
 
     def __init__(self, landing: Callable[[str | None], None]) -> None:
         self._landing = landing
+        self.detail = _NOTHING
         self.landed = False
 
     def land(self, run_id: str | None = None) -> None:

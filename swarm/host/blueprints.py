@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,7 +19,7 @@ from swarm.blueprint.compiled import CompiledBlueprint, VersionName
 from swarm.blueprint.difference import Difference, compare
 from swarm.blueprint.patches import applied
 from swarm.blueprint.ranges import format_label, parse_label
-from swarm.blueprint.selector import Selector, parse_blueprint_id, parse_selector
+from swarm.blueprint.selector import Selector, parse_blueprint_id, parse_selector, parse_tag
 from swarm.compiler.compile import compile_document
 from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
@@ -32,12 +32,15 @@ from swarm.host.contents import (
     written_contents,
     written_out,
 )
+from swarm.host.lists import counted, page
 from swarm.ports.clock import Clock
 from swarm.ports.versions import Contents, Draft, Entry, Fault, File, Note, VersionStore
 from swarm.ports.worker import Toolbox
 
-__all__ = ("Blueprints", "Bump", "Registered")
+__all__ = ("Blueprints", "Bump", "Recording", "Registered")
 
+# Told a verb and what it is done to, before it is done.
+Recording: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 Bump: TypeAlias = Literal["major", "minor", "patch"]
 _FIRST = "1.0.0"
 _KEPT = 32
@@ -52,7 +55,10 @@ class Registered:
 
 
 class Blueprints:
-    """The versions that a host can run; *folder* is where files are laid out for processes."""
+    """The versions that a host can run; *folder* is where files are laid out for processes.
+
+    What changes them is told to *recording* before it is done.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,9 @@ class Blueprints:
         *,
         registry: Registry,
         tools: Toolbox,
+        recording: Recording,
     ) -> None:
+        self._recording = recording
         self._store = store
         self._clock = clock
         self._folder = folder
@@ -137,9 +145,12 @@ class Blueprints:
     ) -> Sequence[Entry]:
         """Return entries, the newest first, those with a number below *before*.
 
-        Raises: Refused (version.id, version.unknown).
+        Units: *limit* from 1 to 10,000.
+        Raises: Refused (version.id, version.unknown, list.limit).
         """
-        return await self._store.log(blueprint, limit=limit, before=before)
+        if before is not None:
+            before = counted("log", "before", before, 1)
+        return await self._store.log(blueprint, limit=page("log", limit), before=before)
 
     async def read(self, selector: str) -> Contents:
         """Return the document and the files of a version."""
@@ -202,6 +213,8 @@ class Blueprints:
         note = Note(author, reason, self._clock.wall())
         files = {Path(file).name: File(body)}
         draft = Draft(parse_blueprint_id(name), files, Path(file).name, note, problems)
+        told = {"blueprint": draft.blueprint, "draft": True, "author": author}
+        await self._recording("blueprint.register", told)
         await self._store.put_draft(draft)
         return draft
 
@@ -247,11 +260,17 @@ class Blueprints:
     async def tag(self, selector: str, tag: str) -> Entry:
         """Let *tag* point at the version that is meant, wherever it pointed before."""
         entry = await self.find(selector)
+        parse_tag(tag)
+        told = {"blueprint": entry.blueprint, "tag": tag, "label": entry.label}
+        await self._recording("blueprint.tag", told)
         await self._store.tag(entry.blueprint, tag, entry)
         return entry
 
     async def untag(self, blueprint: str, tag: str) -> None:
         """Remove a tag."""
+        if tag in await self.tags(blueprint):
+            told = {"blueprint": blueprint, "tag": tag, "label": None}
+            await self._recording("blueprint.tag", told)
         await self._store.tag(blueprint, tag, None)
 
     async def _put(
@@ -271,10 +290,16 @@ class Blueprints:
             behind = await self._store.find(parse_selector(f"{blueprint}@{expected}"))
         if head is not None and behind == head and await self._is_same(head, contents):
             return Registered(head, is_new=False)
+        label = label or _raised(head, bump)
+        told = {"blueprint": blueprint, "label": label, "author": note.author}
+        if back_to is None:
+            await self._recording("blueprint.register", told)
+        else:
+            await self._recording("blueprint.rollback", {**told, "back_to": back_to})
         entry = await self._store.add(
             contents,
             note,
-            label=label or _raised(head, bump),
+            label=label,
             expected=None if behind is None else behind.commit,
             back_to=back_to,
         )

@@ -6,7 +6,7 @@ ends what it opened. Whoever shows none that holds is told the same, whatever wa
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,10 @@ from swarm.core.log import EventStream
 from swarm.core.questions import Question
 from swarm.core.run import RunOutcome, RunStatus
 from swarm.host.authority import Authority
+from swarm.host.guest_blueprints import GuestBlueprints
 from swarm.host.recorder import Recorder
 from swarm.host.run import Run
+from swarm.ports.audit import AuditEntry
 from swarm.ports.journal import RunRow
 from swarm.ports.worker import StepLink
 
@@ -91,8 +93,10 @@ class Guest:
         run_id: str | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
     ) -> GuestRun:
-        """Start a run."""
+        """Start a run of what was compiled, or of a version: a guest names no files."""
         async with self.act("run.start", run_id):
+            if isinstance(blueprint, str):
+                blueprint = await self._host.blueprints.load(blueprint)
             run = await self._host.start(blueprint, input, run_id=run_id, budget=budget)
         return GuestRun(self, run)
 
@@ -132,6 +136,23 @@ class Guest:
         async with self.act("run.rerun", run_id):
             run = await self._host.rerun(run_id, from_step=from_step, set=set, new_id=new_id)
         return GuestRun(self, run)
+
+    # -- what is kept ------------------------------------------------------------------
+
+    @property
+    def blueprints(self) -> GuestBlueprints:
+        """The versions of blueprints."""
+        return GuestBlueprints(self.act, self._host.blueprints)
+
+    async def audit(self, since: int = 0, *, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Read the audit log."""
+        async with self.act("audit.read"):
+            return await self._host.audit(since, limit=limit)
+
+    async def checkpoint(self) -> Mapping[str, Any]:
+        """Sign how the audit log is now."""
+        async with self.act("audit.prove"):
+            return await self._host.checkpoint()
 
     # -- steps -------------------------------------------------------------------------
 

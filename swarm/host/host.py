@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +34,7 @@ from swarm.core.run import RunStatus
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.collection import Collected, Retention
+from swarm.host.lists import counted, one_of_statuses, page
 from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
 from swarm.host.recorder import Recorder
@@ -42,7 +43,7 @@ from swarm.host.runs import Runs, closed
 from swarm.ids import parse_run_id
 from swarm.lua.choice import ChosenScripts, Trust
 from swarm.middleware.shipped import SHIPPED
-from swarm.ports.audit import CheckpointSink
+from swarm.ports.audit import AuditEntry, CheckpointSink
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
 from swarm.ports.versions import VersionStore
@@ -272,9 +273,19 @@ class Host:
             store, folder = self._versions()
             clock = self._store.clock if isinstance(self._store, Parts) else SystemClock()
             self._blueprints = Blueprints(
-                store, clock, folder, registry=self.registry, tools=self._tools
+                store,
+                clock,
+                folder,
+                registry=self.registry,
+                tools=self._tools,
+                recording=self._changing,
             )
         return self._blueprints
+
+    async def _changing(self, verb: str, told: Mapping[str, Any]) -> None:
+        """Record an act on versions; a host that is closed has no log to write to."""
+        if self._open is not None:
+            await self._open.recorder.ahead(verb, told)
 
     def _versions(self) -> tuple[VersionStore, Callable[[], Path]]:
         if not isinstance(self._store, Parts):
@@ -381,6 +392,14 @@ class Host:
         """
         return self.tokens.for_step(call)
 
+    async def audit(self, since: int = 0, *, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Return up to *limit* entries of the audit log: the first is number *since* + 1.
+
+        Raises: Refused (host.closed, list.limit); SwarmError (audit.unavailable).
+        """
+        recorder = self._opened().recorder
+        return await recorder.read(counted("audit", "since", since, 0), page("audit", limit))
+
     async def checkpoint(self) -> Mapping[str, Any]:
         """Sign how the audit log is now, hand that to where checkpoints go, and return it.
 
@@ -435,10 +454,11 @@ class Host:
         """Return the runs, the latest first.
 
         Shape: *status* chooses, one or several; *before* continues a list behind the run
-        of that id.
+        of that id. Units: *limit* from 1 to 10,000.
+        Raises: Refused (host.closed, list.status, list.limit, run.unknown).
         """
-        chosen = cast("Collection[RunStatus]", {status}) if isinstance(status, str) else status
-        return await self._opened().runs.list(chosen, limit, before)
+        chosen = one_of_statuses(status)
+        return await self._opened().runs.list(chosen, page("runs", limit), before)
 
     async def resume(self, run_id: str) -> Run:
         """Go on with a run that is interrupted, paused, blocked, or waits unattended.

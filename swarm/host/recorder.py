@@ -17,7 +17,7 @@ from swarm.core.capability.grant import Grant
 from swarm.core.capability.rules import Decision
 from swarm.errors import SwarmError
 from swarm.host.parts import Parts
-from swarm.ports.audit import AuditEntry, CheckpointSink
+from swarm.ports.audit import AuditEntry, AuditLog, CheckpointSink
 
 if TYPE_CHECKING:
     # They sign, and so lean on a large library: loaded with the first checkpoint.
@@ -65,12 +65,16 @@ class Recorder:
         """Put *entry* behind the others; it lasts from the journal's next commit on."""
         self._kept().record(entry)
 
+    async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Return up to *limit* entries that are kept: the first is number *since* + 1."""
+        return await self._kept().read(since, limit)
+
     async def append(self, entry: AuditEntry) -> None:
         """Return when *entry* is kept."""
         await self._kept().append(entry)
         await self._mark()
 
-    def _kept(self) -> Any:
+    def _kept(self) -> AuditLog:
         if self._log is None:
             raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
         return self._log
@@ -113,9 +117,9 @@ class Recorder:
 
         def landing(made: str | None) -> None:
             passed.spend()
-            if always or made is not None:
+            if always or made is not None or act.detail:
                 self.note(decision.actor, decision.verb, "allowed", run, step, attempt,
-                          grant=decision.grant, made=made)  # fmt: skip
+                          grant=decision.grant, made=made, detail=act.detail)  # fmt: skip
 
         act = Act(landing)
         try:
@@ -126,6 +130,21 @@ class Recorder:
                 passed.release()
             raise
         await self._landed(act, always or bool(passed.counters))
+
+    async def ahead(self, verb: str, detail: Mapping[str, Any]) -> None:
+        """Record what is about to be done to something that the journal does not hold.
+
+        There is no transaction with it: what was done and not recorded would be worse than
+        what was recorded and then not done. It is kept when this returns.
+        """
+        act = current()
+        if act is None:
+            self.note("owner", verb, "allowed", detail=detail)
+        else:
+            act.detail = detail
+            act.land()
+        await self._journal.commit()
+        await self._mark()
 
     async def _landed(self, act: Act, lasts: bool) -> None:
         if not act.landed:

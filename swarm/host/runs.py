@@ -155,8 +155,11 @@ class Runs:
     async def list(
         self, status: Collection[RunStatus] | None, limit: int, before: str | None
     ) -> tuple[Run, ...]:
-        """Return the runs in one of these states, the latest first."""
-        after = None if before is None else RunId(before)
+        """Return the runs in one of these states, the latest first.
+
+        Raises: Refused (run.unknown).
+        """
+        after = None if before is None else RunId((await self.get(before)).id)
         found = await self._parts.journal.runs(status, limit=limit, before=after)
         return tuple(self._handle(row) for row in found)
 

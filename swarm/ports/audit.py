@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -55,6 +55,13 @@ class AuditLog(Protocol):
 
         Whoever must not act unrecorded waits for this before acting.
         Raises: SwarmError (audit.malformed, journal.…), when it is not kept.
+        """
+        ...
+
+    async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Return up to *limit* entries that are kept, in order: the first is *since* + 1.
+
+        Raises: SwarmError (journal.unreadable).
         """
         ...
 

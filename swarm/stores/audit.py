@@ -36,6 +36,10 @@ class MemoryAudit:
         """Keep an entry."""
         self.record(entry)
 
+    async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Return up to *limit* entries behind number *since*."""
+        return [entry_of(row.body) for row in self._rows[since : since + limit]]
+
     def rows(self, since: int = 0) -> Iterator[Kept]:
         """Read the entries behind number *since*, as they are kept."""
         return iter(self._rows[since:])

@@ -6,13 +6,14 @@ and then the chain, the tree and the checkpoints show what was done.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import apsw
+from anyio import to_thread
 
-from swarm.core.audit.entries import Growth, Kept
+from swarm.core.audit.entries import Growth, Kept, entry_of
 from swarm.core.audit.tree import Tree, peaks_of
 from swarm.errors import SwarmError
 from swarm.ports.audit import AuditEntry
@@ -21,9 +22,10 @@ from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.binding import Connection
 from swarm.stores.sqlite.connection import Source, connect_reader
 
-__all__ = ("AuditReader", "SqliteAudit", "growth_of")
+__all__ = ("AuditReader", "SqliteAudit", "growth_of", "some_of")
 
 Beside: TypeAlias = Callable[[str, tuple[Any, ...]], None]
+Some: TypeAlias = Callable[[int, int], list[bytes]]
 
 # Carried out again it changes nothing; where another entry stands, the table refuses.
 _INSERT: Final = (
@@ -31,6 +33,7 @@ _INSERT: Final = (
     "on conflict (no) do update set hash = excluded.hash where hash <> excluded.hash"
 )
 _ROWS: Final = "select no, hash, tree, body from audit where no > ? order by no"
+_SOME: Final = "select body from audit where no > ? order by no limit ?"
 _OF_STEP: Final = (
     "select no, hash, tree, body from audit "
     "where json_extract(cast(body as text), '$.run') = ? "
@@ -39,9 +42,12 @@ _OF_STEP: Final = (
 
 
 class SqliteAudit:
-    """Appends through *beside*; *commit* makes it last."""
+    """Appends through *beside*; *commit* makes it last, and *some* reads what does."""
 
-    def __init__(self, growth: Growth, beside: Beside, commit: Callable[[], Awaitable[None]]):
+    def __init__(
+        self, growth: Growth, beside: Beside, commit: Callable[[], Awaitable[None]], some: Some
+    ) -> None:
+        self._some = some
         self._growth = growth
         self._beside = beside
         self._commit = commit
@@ -60,6 +66,10 @@ class SqliteAudit:
         self.record(entry)
         await self._commit()
 
+    async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
+        """Return up to *limit* committed entries behind number *since*."""
+        return [entry_of(body) for body in await to_thread.run_sync(self._some, since, limit)]
+
 
 def growth_of(connection: Connection) -> Growth:
     """Return the end of the log as it is on the disk."""
@@ -67,6 +77,11 @@ def growth_of(connection: Connection) -> Growth:
     if row is None:
         return Growth()
     return Growth(row[1], Tree(row[0], peaks_of(row[0], _node_of(connection))))
+
+
+def some_of(connection: Connection, since: int, limit: int) -> list[bytes]:
+    """Return the bodies of up to *limit* entries behind number *since*."""
+    return [row[0] for row in connection.execute(_SOME, (since, limit))]
 
 
 class AuditReader:

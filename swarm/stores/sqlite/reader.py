@@ -20,7 +20,7 @@ from swarm.ports.journal import Row, RunRow
 from swarm.stores.chain import damaged, genesis, walk
 from swarm.stores.entries import Head, decode, follow, has_ended, missing_blob, whole_blob
 from swarm.stores.ledger import Remembered
-from swarm.stores.sqlite.audit import growth_of
+from swarm.stores.sqlite.audit import growth_of, some_of
 from swarm.stores.sqlite.binding import Connection, connect
 from swarm.stores.sqlite.connection import Source, connect_reader
 
@@ -148,6 +148,11 @@ class Reader:
         """Return the end of the audit log."""
         with self._connection() as connection:
             return growth_of(connection)
+
+    def acts(self, since: int, limit: int) -> list[bytes]:
+        """Return the bodies of up to *limit* entries of the audit log behind number *since*."""
+        with self._connection() as connection:
+            return some_of(connection, since, limit)
 
     # -- blobs, copies -----------------------------------------------------------------
 

@@ -63,7 +63,8 @@ class SqliteStore:
             self.blobs = self.journal.blobs
             self.ledger = SqliteLedger(self.journal.beside, self._reader.tokens())
             growth = self._reader.audit()
-            self.audit = SqliteAudit(growth, self.journal.beside, self.journal.commit)
+            journal = self.journal
+            self.audit = SqliteAudit(growth, journal.beside, journal.commit, self._reader.acts)
             _sync(folder)
             self._undo = undo.pop_all()
 
