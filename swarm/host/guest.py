@@ -20,7 +20,9 @@ from swarm.core.log import EventStream
 from swarm.core.questions import Question
 from swarm.core.run import RunOutcome, RunStatus
 from swarm.host.authority import Authority
+from swarm.host.collection import Collected
 from swarm.host.guest_blueprints import GuestBlueprints
+from swarm.host.outputs import Output
 from swarm.host.recorder import Recorder
 from swarm.host.run import Run
 from swarm.ports.audit import AuditEntry
@@ -136,6 +138,20 @@ class Guest:
         async with self.act("run.rerun", run_id):
             run = await self._host.rerun(run_id, from_step=from_step, set=set, new_id=new_id)
         return GuestRun(self, run)
+
+    async def gc(
+        self,
+        *,
+        older_than_s: float | None = None,
+        status: Collection[str] | None = None,
+        keep: int = 0,
+        dry_run: bool = False,
+    ) -> Collected:
+        """Remove runs that have ended, or say which would go."""
+        async with self.act("run.forget"):
+            return await self._host.gc(
+                older_than_s=older_than_s, status=status, keep=keep, dry_run=dry_run
+            )
 
     # -- what is kept ------------------------------------------------------------------
 
@@ -269,6 +285,20 @@ class GuestRun:
         """Answer a question, in the name of the token's subject."""
         async with self._act("question.answer") as passed:
             await self._run.answer(question_id, value, by=passed.decision.actor)
+
+    async def outputs(self) -> tuple[Output, ...]:
+        """Return what the run's steps have handed over as data."""
+        async with self._act("output.read"):
+            return await self._run.outputs()
+
+    async def output(self, which: str) -> Any:
+        """Return an output of this run, by name, key, `KEY/NAME` or `sha256:…`.
+
+        A reference that somebody writes himself is not taken: it could be another run's.
+        Raises: Denied; Refused (output.unknown).
+        """
+        async with self._act("output.read"):
+            return await self._run.output(str(which))
 
     def look(self) -> None:
         """Look whether the bearer may still see the run."""

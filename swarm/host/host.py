@@ -28,6 +28,7 @@ from swarm.compiler.load import Source, load_blueprint
 from swarm.compiler.registry import Registry
 from swarm.compiler.shelf import INCLUDE_NAME
 from swarm.compiler.source import is_file_name
+from swarm.core.acts import tell
 from swarm.core.capability.verbs import TABLE, altered
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
@@ -493,7 +494,10 @@ class Host:
         if dry_run:
             return await runs.collect(retention, dry_run=True)
         async with runs.doing("run.forget"):
-            return await runs.collect(retention, dry_run=False)
+            gone = await runs.collect(retention, dry_run=False)
+            if gone.runs:
+                tell({"runs": len(gone.runs)})
+            return gone
 
     async def rerun(
         self,

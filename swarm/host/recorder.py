@@ -87,20 +87,21 @@ class Recorder:
     ) -> AsyncGenerator[None]:
         """Let what is done inside be an act of *actor*, recorded with the first rows of it.
 
-        Shape: *always*: it is recorded although it appends no rows. Within an act that is
-        on its way this changes nothing.
+        Shape: *always*: it is recorded although it appends no rows, as is an act that has
+        a detail. Within an act that is on its way this changes nothing.
         """
         if current() is not None:
             yield
             return
 
         def landing(made: str | None) -> None:
-            if always or made is not None:
-                self.note(actor, verb, "allowed", run, made=made)
+            if always or made is not None or act.detail:
+                self.note(actor, verb, "allowed", run, made=made, detail=act.detail)
 
-        with acting(Act(landing)) as act:
+        act = Act(landing)
+        with acting(act):
             yield
-        await self._landed(act, always)
+        await self._landed(act, always or bool(act.detail))
 
     @asynccontextmanager
     async def guest(
@@ -129,7 +130,7 @@ class Recorder:
             if not act.landed:
                 passed.release()
             raise
-        await self._landed(act, always or bool(passed.counters))
+        await self._landed(act, always or bool(act.detail) or bool(passed.counters))
 
     async def ahead(self, verb: str, detail: Mapping[str, Any]) -> None:
         """Record what is about to be done to something that the journal does not hold.

@@ -36,6 +36,7 @@ ACTS: dict[type, dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         "runs": ("run.list", (), {}),
         "resume": ("run.resume", ("r_1",), {}),
         "rerun": ("run.rerun", ("r_1",), {"from_step": "$"}),
+        "gc": ("run.forget", (), {"keep": 1}),
         "audit": ("audit.read", (), {}),
         "checkpoint": ("audit.prove", (), {}),
     },
@@ -46,6 +47,8 @@ ACTS: dict[type, dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         "pause": ("run.pause", (), {}),
         "questions": ("question.read", (), {}),
         "answer": ("question.answer", ("q", 1), {}),
+        "outputs": ("output.read", (), {}),
+        "output": ("output.read", ("draft",), {}),
     },
     Blueprints: {
         "find": ("blueprint.read", ("hello",), {}),
@@ -174,8 +177,9 @@ async def test_an_act_is_done_with_its_verb_alone(kind: type, name: str) -> None
             await act(*args, **named)
         except Refused as refused:
             got = refused.code
-        # The guard let it pass; the run has ended, and there is no such step or tag.
-        assert got in {"ok", "run.state", "question.unknown", "rerun.step", "version.unknown"}
+        # The guard let it pass; the run has ended, and has no such step, output or tag.
+        nothing = {"question.unknown", "rerun.step", "version.unknown", "output.unknown"}
+        assert got in {"ok", "run.state", *nothing}
         assert not [entry for entry in await host.audit() if entry.decision == "denied"]
 
 
@@ -277,3 +281,45 @@ async def test_the_audit_log_is_read_in_parts(tmp_path: Path) -> None:
         assert await guest.audit(1, limit=2) == whole[1:3]
         assert await guest.audit(4) == []
         assert isinstance(whole[0], AuditEntry)
+
+
+DRAFTS: dict[str, Any] = {
+    "swarm": 1,
+    "id": "drafts",
+    "agents": [{"name": "w", "kind": "lua", "source": "return input", "output": "ref"}],
+    "flow": {"kind": "step", "ref": "w", "in": "ctx.text", "out": "ctx.draft"},
+}
+
+
+async def test_a_guest_reads_outputs_of_the_run_that_his_token_names() -> None:
+    """And of no other, though he knows its digest."""
+    async with Host.in_memory(scripts="inline") as host:
+        drafts = await host.load(DRAFTS)
+        mine, other = [await host.start(drafts, {"text": text}) for text in ("mine", "secret")]
+        reference = (await other.result())["draft"]
+        await mine.result()
+        guest = host.guest(host.tokens.mint("ada", "observer", run=mine.id))
+        run = await guest.run(mine.id)
+        assert [one.agent for one in await run.outputs()] == ["w"]
+        assert await run.output("w") == "mine"
+        with pytest.raises(Denied):
+            await guest.run(other.id)
+        for which in (reference["$ref"], reference):
+            with pytest.raises(Refused) as refused:
+                await run.output(which)
+            assert refused.value.code == "output.unknown"
+        assert await (await host.run(mine.id)).output(reference) == "secret", "the owner reads it"
+
+
+async def test_runs_that_are_removed_are_recorded() -> None:
+    async with Host.in_memory(scripts="inline") as host:
+        hello = await host.load(HELLO)
+        guest = host.guest(host.tokens.mint("root", "admin"))
+        for _ in range(2):
+            await (await host.start(hello)).wait()
+        await host.gc(dry_run=True)
+        await host.gc(older_than_s=1e9)
+        assert len((await host.gc(keep=1)).runs) == 1
+        assert len((await guest.gc()).runs) == 1
+        entries = [e for e in await host.audit() if e.verb == "run.forget"]
+        assert [(e.actor, e.detail["runs"]) for e in entries] == [("owner", 1), ("root", 1)]

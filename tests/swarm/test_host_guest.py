@@ -558,7 +558,8 @@ async def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
 def left_behind(folder: Path, words: list[bytes]) -> list[str]:
     """Return the files, of the store and about this process, that hold one of the words."""
     about = Path(f"/proc/{os.getpid()}")
-    files = [*folder.iterdir(), about / "environ", about / "cmdline"]
+    kept = [one for one in folder.rglob("*") if one.is_file()]
+    files = [*kept, about / "environ", about / "cmdline"]
     return [str(file) for file in files if any(word in file.read_bytes() for word in words)]
 
 
