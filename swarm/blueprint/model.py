@@ -49,12 +49,20 @@ def _check_version(value: int) -> int:
     return value
 
 
+# No file of Windows may be called so; an id names files in copies of a store.
+_DEVICES = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
+)
 ID_RULE = "1 to 63 of a-z, 0-9, '_', '-' and single dots, a letter or digit first"
 
 
 def is_blueprint_id(text: str) -> bool:
     """Tell whether *text* may be the id of a blueprint."""
-    return _ID.fullmatch(text) is not None and not text.endswith(_ID_ENDS)
+    return (
+        _ID.fullmatch(text) is not None
+        and not text.endswith(_ID_ENDS)
+        and text.partition(".")[0] not in _DEVICES
+    )
 
 
 def _check_id(value: str) -> str:
@@ -62,6 +70,8 @@ def _check_id(value: str) -> str:
         raise PydanticCustomError("id", ID_RULE)
     if value.endswith(_ID_ENDS):
         raise PydanticCustomError("id", "an id that does not end in '.git', '.lock' or '.'")
+    if value.partition(".")[0] in _DEVICES:
+        raise PydanticCustomError("id", "an id that is no name of a device, such as 'con' or 'nul'")
     return value
 
 

@@ -56,7 +56,9 @@ class MemoryVersions:
         check_files(contents)
         blueprint = parse_blueprint_id(contents.document["id"])
         head = self._newest(blueprint)
-        check_expected(blueprint, expected, head)
+        entries = self._histories[blueprint].entries if head else []
+        begun = next((one for one in entries if one.commit == expected), None)
+        check_expected(blueprint, expected, head, begun)
         check_label(label, head)
         digest = digest_of(contents.document)
         number = 1 if head is None else head.number + 1

@@ -13,6 +13,7 @@ from swarm.ports.versions import Contents, Entry, Note
 
 __all__ = (
     "DOCUMENT",
+    "MAX_FILES",
     "META",
     "ambiguous",
     "check_expected",
@@ -25,7 +26,7 @@ __all__ = (
 DOCUMENT: Final = "blueprint.json"
 META: Final = "meta.json"
 _MAX_FILE: Final = 4 * 1024 * 1024
-_MAX_FILES: Final = 1000
+MAX_FILES: Final = 1000
 _MAX_TOTAL: Final = 16 * 1024 * 1024
 _MAX_PATH: Final = 500
 _PART: Final = re.compile(r"(?!\.{1,2}$)[^/\\\0-\x1f\x7f]{1,200}")
@@ -51,7 +52,7 @@ def check_files(contents: Contents) -> None:
                 path=path,
             )
         _check_size(path, len(file.body), _MAX_FILE, "bytes")
-    _check_size("files", len(files), _MAX_FILES, "of them")
+    _check_size("files", len(files), MAX_FILES, "of them")
     total = sum(len(file.body) for file in files.values())
     _check_size("files", total, _MAX_TOTAL, "bytes in all")
 
@@ -89,16 +90,19 @@ def check_label(label: str, head: Entry | None) -> None:
         )
 
 
-def check_expected(blueprint: str, expected: str | None, head: Entry | None) -> None:
-    """Refuse to write behind another entry than the newest.
+def check_expected(
+    blueprint: str, expected: str | None, head: Entry | None, begun: Entry | None
+) -> None:
+    """Refuse to write behind another entry than the newest; *begun* is the expected one.
 
     Raises: Refused (version.conflict).
     """
     found = None if head is None else head.commit
     if found == expected:
         return
-    before = "no history" if expected is None else f"{expected[:12]} as the newest entry"
-    now = "none" if head is None else f"{head.label} ({head.commit[:12]}) by {head.note.author}"
+    name = begun.label if begun is not None else f"entry {(expected or '')[:12]}"
+    before = "no history" if expected is None else f"{name} to be the newest entry"
+    now = "none" if head is None else f"{head.label} by {head.note.author}"
     raise Refused(
         "version.conflict",
         f"{blueprint}: expected {before}, got {now} — somebody wrote meanwhile; look at what "

@@ -28,7 +28,14 @@ class Checkup:
         self._read = read
 
     def faults(self) -> list[Fault]:
-        """Return all that is damaged."""
+        """Return all that is damaged; what keeps a repository from being opened comes alone."""
+        self._repository.close()
+        try:
+            _ = self._repository.git
+        except SwarmError as error:
+            if error.code != "version.damaged":
+                raise
+            return [Fault("*", error.message)]
         names = {*self._repository.names(HEADS), *self._index.blueprints()}
         found = [fault for name in sorted(names) for fault in self._of(name)]
         return [*found, *self._of_tags()]
@@ -43,6 +50,9 @@ class Checkup:
             return [Fault(blueprint, "its ref is gone", {"ref": f"{HEADS}{blueprint}"})]
         found: list[Fault] = []
         objects = Objects(self._repository.git)
+        newest = self._index.newest(blueprint)
+        if newest is not None and newest.commit != at and not _is_commit(objects, at):
+            return [Fault(blueprint, "its ref names nothing", {"ref": f"{HEADS}{blueprint}"})]
         while at is not None:
             try:
                 self._read(blueprint, at)
@@ -69,33 +79,38 @@ class Checkup:
         return found
 
     def repaired(self) -> list[Fault]:
-        """Mend what can be mended; return what is left."""
-        with self._repository.writing():
-            for fault in self.faults():
-                self._mend(fault)
-            self._repository.close()
-            return self.faults()
+        """Mend what can be mended; return what is left. For whoever holds the lock."""
+        aside = [Fault("*", why) for why in self._repository.packs.set_aside()]
+        self._repository.opened()
+        for fault in self.faults():
+            self._mend(fault)
+        self._repository.close()
+        return [*aside, *self.faults()]
 
     def _mend(self, fault: Fault) -> None:
         newest = self._index.newest(fault.blueprint)
         ref = fault.values.get("ref", "")
         if ref.startswith(TAGS):
             # Where it pointed is not known: a tag that names nothing misleads.
-            (self._repository.path / ref).unlink(missing_ok=True)
+            place = self._repository.path / ref
+            if place.is_file() or place.is_symlink():
+                place.unlink()
+            else:
+                self._repository.delete_ref(ref)
             return
         if newest is None:
             return
         objects = Objects(self._repository.git)
         for stored in self._index.spare(fault.blueprint):
-            if not _is_there(objects, stored.oid):
+            if not objects.has(stored.oid):
                 objects.restore(stored)
-        if ref:
+        if ref and objects.has(newest.commit):
             self._repository.set_ref(ref, newest.commit)
 
 
-def _is_there(objects: Objects, oid: str) -> bool:
+def _is_commit(objects: Objects, oid: str) -> bool:
     try:
-        objects.stored(oid)
-    except (Damaged, KeyError, ValueError):
+        objects.commit(oid)
+    except Damaged:
         return False
     return True

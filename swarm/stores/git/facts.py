@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,9 +19,10 @@ from flowir.errors import FlowError
 from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.document import DOCUMENT_LIMITS
+from swarm.blueprint.ranges import parse_label
 from swarm.errors import SwarmError
 from swarm.ports.versions import Contents, File, Note
-from swarm.stores.version_rules import DOCUMENT, META
+from swarm.stores.version_rules import DOCUMENT, META, plain_note
 
 __all__ = ("Facts", "damaged", "document_text", "message_of")
 
@@ -97,21 +99,23 @@ class Facts:
         if not isinstance(members, dict) or members.get("form") != _FORM:
             raise ValueError(f"{META}: expected an object of form {_FORM}")
         try:
-            note = Note(members["author"], members["reason"], float(members["written_s"]))
+            said = (_text(members["author"]), _text(members["reason"]))
+            note = Note(*said, float(members["written_s"]))
             return cls(
                 _text(members["id"]),
-                _text(members["digest"]),
-                _text(members["label"]),
-                members["parent"],
-                note,
+                _hash(members["digest"]),
+                _label(members["label"]),
+                None if members["parent"] is None else _hash(members["parent"]),
+                # Another swarm may have written it: it is shown to people.
+                plain_note(note),
                 _text(members["source"]),
                 bool(members["generated"]),
-                members["back_to"],
+                None if members["back_to"] is None else _label(members["back_to"]),
                 {_text(path): _text(digest) for path, digest in members["files"].items()},
-                {at: (_text(file), line) for at, (file, line) in members["lines"].items()},
+                {at: _line(place) for at, place in members["lines"].items()},
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{META}: expected its members, got none for {error}") from None
+        except (KeyError, TypeError, AttributeError, OverflowError, SwarmError) as error:
+            raise ValueError(f"{META}: expected its members as written, got {error}") from None
 
     def tree(self, contents: Contents) -> dict[str, tuple[bytes, bool]]:
         """Return the files of the entry's tree."""
@@ -128,11 +132,15 @@ class Facts:
         document = _parsed(DOCUMENT, text, 2 * DEFAULT_LIMITS.document_bytes)
         if document_text(document) != text or digest_of(document) != self.digest:
             raise ValueError(f"{DOCUMENT}: expected the document of version {self.digest[:12]}")
+        if document["id"] != self.blueprint:
+            raise ValueError(f"{DOCUMENT}: expected the document of {self.blueprint!r}")
         files = {p: File(*one) for p, one in tree.items() if p not in (DOCUMENT, META)}
         found = {path: _digest(file.body) for path, file in files.items()}
         if found != dict(self.files):
             odd = sorted(set(found.items()) ^ set(self.files.items()))[0][0]
             raise ValueError(f"{odd}: expected the file that {META} speaks of")
+        if self.source not in files:
+            raise ValueError(f"{self.source}: expected the source of the document, got none")
         return Contents(document, files, self.source, self.generated, self.lines)
 
 
@@ -173,6 +181,24 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _hash(value: Any) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", _text(value)):
+        raise TypeError(f"{value!r} for a hash")
+    return _text(value)
+
+
+def _label(value: Any) -> str:
+    parse_label(_text(value))
+    return _text(value)
+
+
+def _line(value: Any) -> tuple[str, int | None]:
+    file, line = value
+    if line is not None and type(line) is not int:
+        raise TypeError(f"{line!r} for a line")
+    return _text(file), line
 
 
 def damaged(blueprint: str, commit: str, why: str) -> SwarmError:

@@ -11,11 +11,14 @@ of libgit2 belongs to one thread at a time, and a commit waits for the disk.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final, TypeVar
 
+import apsw
 import pygit2
 from anyio import to_thread
 
@@ -29,7 +32,14 @@ from swarm.stores.git.facts import Facts, damaged, message_of
 from swarm.stores.git.index import Index
 from swarm.stores.git.objects import Damaged, Objects
 from swarm.stores.git.packing import Packing
-from swarm.stores.git.repository import DRAFTS, HEADS, TAGS, RefDamaged, Repository
+from swarm.stores.git.repository import (
+    DRAFTS,
+    HEADS,
+    TAGS,
+    RefDamaged,
+    Repository,
+    unwritable,
+)
 from swarm.stores.version_rules import (
     META,
     ambiguous,
@@ -42,6 +52,7 @@ from swarm.stores.version_rules import (
 
 __all__ = ("GitVersions",)
 
+_LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 # Nobody's address: who wrote an entry stands in meta.json.
 _EMAIL: Final = "swarm@localhost"
@@ -63,8 +74,21 @@ class GitVersions:
             self._index.close()
 
     async def _done(self, act: Callable[[], _T]) -> _T:
-        def in_turn() -> _T:
-            with self._turn:
+        """Read something, in a thread."""
+        return await to_thread.run_sync(self._in_turn, act)
+
+    async def _written(self, act: Callable[[pygit2.Repository], _T]) -> _T:
+        """Write something, in a thread; who only reads does not wait for the others' lock."""
+
+        def locked() -> _T:
+            with self._repository.locked():
+                return self._in_turn(lambda: act(self._repository.opened()))
+
+        return await to_thread.run_sync(locked)
+
+    def _in_turn(self, act: Callable[[], _T]) -> _T:
+        with self._turn:
+            try:
                 try:
                     return act()
                 except SwarmError as error:
@@ -73,8 +97,8 @@ class GitVersions:
                 # Another process may have packed what was loose a moment ago.
                 self._repository.close()
                 return act()
-
-        return await to_thread.run_sync(in_turn)
+            except (OSError, pygit2.GitError, apsw.Error) as error:
+                raise unwritable(self._repository.path, error) from error
 
     # -- writing -----------------------------------------------------------------------
 
@@ -89,10 +113,15 @@ class GitVersions:
     ) -> Entry:
         """Put an entry behind the one whose commit is *expected*."""
         check_files(contents)
-        return await self._done(lambda: self._add(contents, note, label, expected, back_to))
+
+        def put(git: pygit2.Repository) -> Entry:
+            return self._add(git, contents, note, label, expected, back_to)
+
+        return await self._written(put)
 
     def _add(
         self,
+        git: pygit2.Repository,
         contents: Contents,
         note: Note,
         label: str,
@@ -100,23 +129,45 @@ class GitVersions:
         back_to: str | None,
     ) -> Entry:
         blueprint = parse_blueprint_id(contents.document["id"])
-        with self._repository.writing() as git:
-            head = self._head(blueprint)
-            check_expected(blueprint, expected, head)
-            check_label(label, head)
-            parent = None if head is None else head.digest
-            note = plain_note(note)
-            facts = Facts.of(contents, note, label=label, parent=parent, back_to=back_to)
-            objects = Objects(git)
-            tree = objects.add(facts.tree(contents))
-            above = [] if head is None else [head.commit]
-            commit = self._commit(git, f"{HEADS}{blueprint}", facts, tree, above)
-            self._repository.show_as_branch(blueprint, commit)
-            entry = _entry(facts, 1 if head is None else head.number + 1, commit)
-            spare = [objects.stored(oid) for oid in objects.tree_objects(commit)]
-            self._index.extend(blueprint, [entry], spare)
-            Packing(self._repository).pack_if_due()
+        head = self._head(blueprint)
+        begun = None if expected is None else self._index.by_commit(blueprint, expected)
+        check_expected(blueprint, expected, head, begun)
+        check_label(label, head)
+        parent = None if head is None else head.digest
+        note = plain_note(note)
+        facts = Facts.of(contents, note, label=label, parent=parent, back_to=back_to)
+        objects = Objects(git)
+        if head is not None:
+            # Nothing is put behind what cannot be read, and libgit2 would look at it.
+            self._facts(objects, blueprint, head.commit)
+        tree = objects.add(facts.tree(contents))
+        above = [] if head is None else [head.commit]
+        ref = f"{HEADS}{blueprint}"
+        self._repository.free(ref)
+        commit = self._commit(git, ref, facts, tree, above)
+        entry = _entry(facts, 1 if head is None else head.number + 1, commit)
+        self._after(objects, entry)
         return entry
+
+    def _after(self, objects: Objects, entry: Entry) -> None:
+        """Do what may be lost: the entry is there, whatever becomes of this.
+
+        The index catches up with git, the branch follows with the next entry, and another
+        writer packs.
+        """
+        try:
+            self._repository.show_as_branch(entry.blueprint, entry.commit)
+            self._extend(objects, entry.blueprint, [entry])
+            Packing(self._repository).pack_if_due()
+        except (OSError, pygit2.GitError, apsw.Error, SwarmError) as error:
+            _LOGGER.warning("behind entry %s: %s", entry.commit, error)
+
+    def _extend(self, objects: Objects, blueprint: str, entries: Sequence[Entry]) -> None:
+        """Put entries into the index, with the objects of the newest as a spare."""
+        oids = objects.of(entries[-1].commit)
+        there = self._index.spared(blueprint)
+        fresh = [objects.stored(oid) for oid in oids if oid not in there]
+        self._index.extend(blueprint, entries, oids, fresh)
 
     def _commit(
         self, git: pygit2.Repository, ref: str, facts: Facts, tree: str, above: list[str]
@@ -131,7 +182,11 @@ class GitVersions:
         parents: list[Any] = [pygit2.Oid(hex=one) for one in above]
         message = message_of(facts)
         oid = pygit2.Oid(hex=tree)
-        return str(git.create_commit(ref, signature, signature, message, oid, parents))
+        commit = str(git.create_commit(ref, signature, signature, message, oid, parents))
+        # On a full disk that returns a name as well, and nothing was written.
+        if not Objects(git).has(commit) or self._repository.ref(ref) != commit:
+            raise unwritable(self._repository.path, OSError(f"{ref} did not move"))
+        return commit
 
     # -- reading -----------------------------------------------------------------------
 
@@ -158,10 +213,10 @@ class GitVersions:
     def _take_over(self, blueprint: str, tip: str, known: Entry | None) -> Entry:
         """Read what is new in a history into the index."""
         objects = Objects(self._repository.git)
-        new: list[tuple[str, Facts]] = []
+        new: list[Entry] = []
         at: str | None = tip
         while at is not None and (known is None or at != known.commit):
-            new.append((at, self._facts(objects, blueprint, at)))
+            new.append(_entry(self._facts(objects, blueprint, at), 0, at))
             parents = objects.commit(at).parent_ids
             at = str(parents[0]) if parents else None
         if at is None and known is not None:
@@ -173,9 +228,8 @@ class GitVersions:
                 blueprint=blueprint,
             )
         number = 0 if known is None else known.number
-        entries = [_entry(one, number + n, at) for n, (at, one) in enumerate(reversed(new), 1)]
-        spare = [objects.stored(oid) for oid in objects.tree_objects(tip)]
-        self._index.extend(blueprint, entries, spare)
+        entries = [replace(one, number=number + n) for n, one in enumerate(reversed(new), 1)]
+        self._extend(objects, blueprint, entries)
         return entries[-1]
 
     def _facts(self, objects: Objects, blueprint: str, commit: str) -> Facts:
@@ -257,13 +311,20 @@ class GitVersions:
         return await self._done(page)
 
     async def blueprints(self) -> Sequence[Entry]:
-        """Return the newest entry of each blueprint, by id."""
+        """Return the newest entry of each blueprint, by id; of a damaged one what is known."""
 
         def heads() -> list[Entry]:
-            found = (self._head(name) for name in self._repository.names(HEADS))
+            found = (self._known_head(name) for name in self._repository.names(HEADS))
             return [entry for entry in found if entry is not None]
 
         return await self._done(heads)
+
+    def _known_head(self, blueprint: str) -> Entry | None:
+        try:
+            return self._head(parse_blueprint_id(blueprint))
+        except SwarmError as error:
+            _LOGGER.warning("%s", error)
+            return self._index.newest(blueprint)
 
     # -- tags --------------------------------------------------------------------------
 
@@ -293,21 +354,21 @@ class GitVersions:
         parse_blueprint_id(blueprint)
         parse_tag(tag)
 
-        def move() -> None:
+        def move(git: pygit2.Repository) -> None:
             ref = f"{TAGS}{blueprint}/{tag}"
-            with self._repository.writing() as git:
-                if self._head(blueprint) is None:
-                    raise unknown(Selector(blueprint))
-                if entry is not None:
-                    if self._index.by_commit(blueprint, entry.commit) is None:
-                        raise unknown(Selector(blueprint, entry.label, ("label",)))
-                    self._repository.set_ref(ref, entry.commit)
-                elif self._repository.ref(ref) is None:
-                    raise unknown(Selector(blueprint, tag, ("tag",)))
-                else:
-                    git.references.delete(ref)
+            if self._head(blueprint) is None:
+                raise unknown(Selector(blueprint))
+            if entry is not None:
+                if self._index.by_commit(blueprint, entry.commit) is None:
+                    raise unknown(Selector(blueprint, entry.label, ("label",)))
+                self._facts(Objects(git), blueprint, entry.commit)
+                self._repository.set_ref(ref, entry.commit)
+            elif self._tagged(blueprint, tag) is None:
+                raise unknown(Selector(blueprint, tag, ("tag",)))
+            else:
+                self._repository.delete_ref(ref)
 
-        await self._done(move)
+        await self._written(move)
 
     # -- drafts ------------------------------------------------------------------------
 
@@ -316,16 +377,16 @@ class GitVersions:
         parse_blueprint_id(draft.blueprint)
         check_files(Contents({}, draft.files, draft.source))
 
-        def put() -> None:
-            with self._repository.writing() as git:
-                tree = Objects(git).add(draft_files(draft))
-                signature = pygit2.Signature("draft", _EMAIL, int(draft.note.written_s), 0)
-                oid = pygit2.Oid(hex=tree)
-                message = f"draft of {draft.blueprint}\n"
-                commit = git.create_commit(None, signature, signature, message, oid, [])
-                self._repository.set_ref(f"{DRAFTS}{draft.blueprint}", str(commit))
+        def put(git: pygit2.Repository) -> None:
+            tree = Objects(git).add(draft_files(draft))
+            signature = pygit2.Signature("draft", _EMAIL, int(draft.note.written_s), 0)
+            oid = pygit2.Oid(hex=tree)
+            message = f"draft of {draft.blueprint}\n"
+            commit = str(git.create_commit(None, signature, signature, message, oid, []))
+            Objects(git).check(commit)
+            self._repository.set_ref(f"{DRAFTS}{draft.blueprint}", commit)
 
-        await self._done(put)
+        await self._written(put)
 
     async def draft(self, blueprint: str) -> Draft | None:
         """Return the draft of a blueprint, if there is one."""
@@ -351,25 +412,23 @@ class GitVersions:
 
     async def verify(self, *, repair: bool = False) -> Sequence[Fault]:
         """Return all that is damaged; with *repair* mend what can be, and return the rest."""
+        if not self._repository.exists:
+            return ()
+        checkup = Checkup(self._repository, self._index, self._read)
+        if not repair:
+            return await self._done(checkup.faults)
 
-        def look() -> Sequence[Fault]:
-            if not self._repository.exists:
-                return ()
-            checkup = Checkup(self._repository, self._index, self._read)
-            return checkup.repaired() if repair else checkup.faults()
+        def mend() -> Sequence[Fault]:
+            with self._repository.locked(), self._turn:
+                return checkup.repaired()
 
-        return await self._done(look)
+        return await to_thread.run_sync(mend)
 
     async def collect(self, *, dry_run: bool = False) -> int:
         """Remove what nothing points at and pack the rest; return how many bytes that frees."""
-
-        def collect() -> int:
-            if not self._repository.exists:
-                return 0
-            with self._repository.writing():
-                return Packing(self._repository).collect(dry_run=dry_run)
-
-        return await self._done(collect)
+        if not self._repository.exists:
+            return 0
+        return await self._written(lambda _: Packing(self._repository).collect(dry_run=dry_run))
 
 
 # Git ends a name at these.

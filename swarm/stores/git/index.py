@@ -3,14 +3,18 @@
 Git is the truth. A history is taken over up to the commit that its ref names; so an entry
 that another process wrote, or that a kill kept out of here, is found on the next look.
 `spare` has the objects of each newest entry, for the day when git's own are damaged.
+Somebody may remove the file while it is open, and where nothing may be written the index
+is in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 
@@ -20,6 +24,8 @@ from swarm.stores.git.objects import Stored
 from swarm.stores.sqlite.binding import Connection, connect
 
 __all__ = ("Index",)
+
+_T = TypeVar("_T")
 
 _FORM: Final = 1
 _BUSY_MS: Final = 10_000
@@ -63,6 +69,7 @@ class Index:
         self._path = path
         self._lock = RLock()
         self._opened: Connection | None = None
+        self._inode: int | None = None
 
     def close(self) -> None:
         """Let go of it; may be called again."""
@@ -72,21 +79,40 @@ class Index:
                 self._opened = None
 
     def _connection(self) -> Connection:
+        if self._opened is not None and self._inode != self._found():
+            self.close()
         if self._opened is None:
             try:
-                self._opened = self._open()
+                self._opened = self._open(str(self._path))
             except (apsw.NotADBError, apsw.CorruptError, _Other):
-                # It says nothing that git does not say.
-                self._path.unlink(missing_ok=True)
-                for beside in ("-wal", "-shm"):
-                    self._path.with_name(self._path.name + beside).unlink(missing_ok=True)
-                self._opened = self._open()
+                self._remove()
+                self._opened = self._open(str(self._path))
+            except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError):
+                self._opened = self._open(":memory:")
+            self._inode = self._found()
         return self._opened
 
-    def _open(self) -> Connection:
-        connection = connect(str(self._path))
+    def _found(self) -> int | None:
+        try:
+            return os.stat(self._path).st_ino
+        except FileNotFoundError:
+            return None
+
+    def _remove(self) -> None:
+        """Remove a damaged index: it says nothing that git does not say.
+
+        Its log goes with it: SQLite drops one that stands beside an empty file. Whoever
+        has it open goes on with it until the next look at the path.
+        """
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    def _open(self, name: str) -> Connection:
+        connection = connect(name)
         try:
             connection.set_busy_timeout(_BUSY_MS)
+            # Whoever closes one that was removed leaves the log of its successor alone.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             form = connection.execute("pragma user_version").fetchone()[0]
             if form not in (0, _FORM):
                 raise _Other
@@ -99,55 +125,44 @@ class Index:
             raise
         return connection
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    def _act(self, act: Callable[[Connection], _T]) -> _T:
+        """Do something; once more with a new index, where this one is damaged."""
         with self._lock:
             try:
-                return list(self._connection().execute(sql, values))
-            except apsw.CorruptError:
-                self.close()
-                self._path.unlink(missing_ok=True)
-                return list(self._connection().execute(sql, values))
+                return act(self._connection())
+            except (apsw.CorruptError, apsw.NotADBError, apsw.IOError):
+                self._remove()
+                return act(self._connection())
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        return self._act(lambda connection: list(connection.execute(sql, values)))
 
     # -- writing -----------------------------------------------------------------------
 
-    def extend(self, blueprint: str, entries: Sequence[Entry], spare: Iterable[Stored]) -> None:
-        """Put entries behind those of a history that are known; *spare* is of the last."""
-        with self._lock:
-            connection = self._connection()
-            connection.execute("begin immediate")
-            try:
-                self._extend(connection, blueprint, entries, spare)
-                connection.execute("commit")
-            except BaseException:
-                connection.execute("rollback")
-                raise
-
-    def _extend(
+    def extend(
         self,
-        connection: Connection,
         blueprint: str,
         entries: Sequence[Entry],
-        spare: Iterable[Stored],
+        oids: Sequence[str],
+        fresh: Iterable[Stored],
     ) -> None:
-        # A clock that goes back does not take an entry out of its order.
-        latest = connection.execute(
-            "select max(reached_s) from entry where id = ?", (blueprint,)
-        ).fetchone()[0]
-        reached = float("-inf") if latest is None else latest
-        for entry in entries:
-            reached = max(reached, entry.note.written_s)
-            connection.execute(
-                "insert or replace into entry values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                _row(entry, reached),
-            )
-        connection.execute("delete from spare where id = ?", (blueprint,))
-        rows = [(blueprint, stored.oid, stored.raw) for stored in spare]
-        connection.executemany("insert or replace into spare values (?, ?, ?)", rows)
+        """Put entries behind those of a history that are known.
 
-    def forget(self, blueprint: str) -> None:
-        """Forget a history, to take it over again."""
-        with self._lock:
-            self._connection().execute("delete from entry where id = ?", (blueprint,))
+        Shape: *oids* are the objects of the last entry, *fresh* those that are no spare yet.
+        """
+
+        def write(connection: Connection) -> None:
+            connection.execute("begin immediate")
+            try:
+                _insert(connection, blueprint, entries)
+                _spare(connection, blueprint, entries[-1].number, oids, fresh)
+                connection.execute("commit")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("rollback")
+                raise
+
+        self._act(write)
 
     # -- finding -----------------------------------------------------------------------
 
@@ -205,6 +220,10 @@ class Index:
         rows = self._rows("select oid, raw from spare where id = ?", (blueprint,))
         return [Stored(oid, raw) for oid, raw in rows]
 
+    def spared(self, blueprint: str) -> set[str]:
+        """Return the names of the objects of the newest entry."""
+        return {row[0] for row in self._rows("select oid from spare where id = ?", (blueprint,))}
+
     def blueprints(self) -> list[str]:
         """Return the ids that are known."""
         return [row[0] for row in self._rows("select distinct id from entry order by id", ())]
@@ -217,6 +236,41 @@ class Index:
 
 class _Other(Exception):
     """The file is an index of another form."""
+
+
+def _insert(connection: Connection, blueprint: str, entries: Sequence[Entry]) -> None:
+    # A clock that goes back does not take an entry out of its order. Another process may
+    # have put the same here, and more.
+    latest = connection.execute(
+        "select max(reached_s) from entry where id = ? and number < ?",
+        (blueprint, entries[0].number),
+    ).fetchone()[0]
+    reached = float("-inf") if latest is None else latest
+    rows: list[tuple[Any, ...]] = []
+    for entry in entries:
+        reached = max(reached, entry.note.written_s)
+        rows.append(_row(entry, reached))
+    connection.executemany(
+        "insert or replace into entry values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+    )
+
+
+def _spare(
+    connection: Connection,
+    blueprint: str,
+    number: int,
+    oids: Sequence[str],
+    fresh: Iterable[Stored],
+) -> None:
+    newest = connection.execute("select max(number) from entry where id = ?", (blueprint,))
+    if newest.fetchone()[0] != number:
+        return
+    connection.execute(
+        "delete from spare where id = ? and oid not in (select value from json_each(?))",
+        (blueprint, json.dumps(oids)),
+    )
+    rows = [(blueprint, stored.oid, stored.raw) for stored in fresh]
+    connection.executemany("insert or replace into spare values (?, ?, ?)", rows)
 
 
 def _row(entry: Entry, reached_s: float) -> tuple[Any, ...]:

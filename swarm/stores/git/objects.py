@@ -2,14 +2,15 @@
 
 libgit2 reads a truncated loose object for ever, holding the interpreter's lock, and none
 of its time limits reaches that. So a loose object is read here first: inflated within a
-bound, and compared with its name. What is packed carries checksums that libgit2 heeds.
+bound, and compared with its name; `packs` looks at packs. Trees may come from elsewhere:
+they are walked within bounds too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,11 +18,14 @@ import pygit2
 from pygit2.enums import FileMode
 
 from swarm.errors import SwarmError
+from swarm.stores.version_rules import MAX_FILES
 
 __all__ = ("MAX_OBJECT", "Blob", "Damaged", "Objects", "Stored")
 
 # The largest file of a version is below this; a tree of a thousand files is too.
 MAX_OBJECT: Final = 32 * 1024 * 1024
+# Of a version: its files and their folders.
+_MAX_ENTRIES: Final = 10 * MAX_FILES
 _MODES: Final = {FileMode.BLOB: False, FileMode.BLOB_EXECUTABLE: True}
 
 
@@ -71,21 +75,32 @@ class Objects:
         Raises: Damaged; also for what is no plain file: a link, a repository.
         """
         found: dict[str, Blob] = {}
-        self._walk(tree, "", found)
+        for oid, path, mode in self._walk(tree):
+            if mode in _MODES:
+                found[path] = Blob(oid, _MODES[FileMode(mode)])
+            elif mode != FileMode.TREE:
+                raise Damaged(tree, f"expected plain files, got {path!r} of mode {mode:o}")
         return found
 
-    def _walk(self, oid: str, above: str, found: dict[str, Blob]) -> None:
-        tree = self._get(oid)
-        if not isinstance(tree, pygit2.Tree):
-            raise Damaged(oid, "expected a tree")
-        for entry in tree:
-            path = f"{above}{entry.name}"
-            if entry.filemode == FileMode.TREE:
-                self._walk(str(entry.id), f"{path}/", found)
-            elif entry.filemode in _MODES:
-                found[path] = Blob(str(entry.id), _MODES[FileMode(entry.filemode)])
-            else:
-                raise Damaged(oid, f"expected plain files, got {path!r} of mode {entry.filemode:o}")
+    def _walk(self, tree: str) -> Iterator[tuple[str, str, int]]:
+        """Yield everything below a tree: name of the object, path, mode.
+
+        A few trees that name each other many times would be without end.
+        """
+        waiting, seen = [(tree, "")], 0
+        while waiting:
+            oid, above = waiting.pop()
+            there = self._get(oid)
+            if not isinstance(there, pygit2.Tree):
+                raise Damaged(oid, "expected a tree")
+            for entry in there:
+                seen += 1
+                if seen > _MAX_ENTRIES:
+                    raise Damaged(tree, f"expected at most {_MAX_ENTRIES} files and folders")
+                path = f"{above}{entry.name}"
+                yield str(entry.id), path, int(entry.filemode)
+                if entry.filemode == FileMode.TREE:
+                    waiting.append((str(entry.id), f"{path}/"))
 
     def body(self, oid: str) -> bytes:
         """Return the bytes of a blob.
@@ -98,7 +113,7 @@ class Objects:
         return found.data
 
     def _get(self, oid: str) -> pygit2.Object:
-        self.check(oid)
+        self._check(oid)
         try:
             found = self._git.get(oid)
         except (pygit2.GitError, KeyError, ValueError) as error:
@@ -108,13 +123,35 @@ class Objects:
         return found
 
     def check(self, oid: str) -> None:
-        """Compare a loose object with its name; one that is packed, or missing, passes.
+        """Read an object whole, so that libgit2 may be given its name.
 
-        Raises: Damaged.
+        Raises: Damaged; also where there is none.
         """
+        self.stored(oid)
+
+    def has(self, oid: str) -> bool:
+        """Tell whether an object can be read whole."""
+        try:
+            self.check(oid)
+        except Damaged:
+            return False
+        return True
+
+    def _check(self, oid: str) -> None:
+        """Compare a loose object with its name; of one that is packed see how large it is."""
         stored = self._loose(oid)
-        if stored is not None and hashlib.sha1(stored, usedforsecurity=False).hexdigest() != oid:
+        if stored is None:
+            self._check_packed(oid)
+        elif hashlib.sha1(stored, usedforsecurity=False).hexdigest() != oid:
             raise Damaged(oid, "its bytes are not what its name says")
+
+    def _check_packed(self, oid: str) -> None:
+        try:
+            _, size = self._git.odb.read_header(oid)
+        except (pygit2.GitError, KeyError, ValueError) as error:
+            raise Damaged(oid, "expected an object, got none that can be read") from error
+        if size > MAX_OBJECT:
+            raise Damaged(oid, f"expected at most {MAX_OBJECT} bytes, got {size}")
 
     def _loose(self, oid: str) -> bytes | None:
         try:
@@ -138,29 +175,45 @@ class Objects:
     # -- writing -----------------------------------------------------------------------
 
     def add(self, files: Mapping[str, tuple[bytes, bool]]) -> str:
-        """Write files, (bytes, executable) by path, as a tree; return its name."""
-        index = pygit2.Index()
-        for path, (body, executable) in files.items():
-            oid = self._sound(self._git.create_blob(body), body)
-            mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
-            index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=oid), mode))
-        return str(index.write_tree(self._git))
+        """Write files, (bytes, executable) by path, as a tree; return its name.
 
-    def _sound(self, oid: pygit2.Oid, body: bytes) -> str:
-        """Write a blob again where one of that name lay damaged: libgit2 keeps that one."""
+        Raises: Damaged, where a part of it lies damaged in a pack.
+        """
+        builder = self._git.TreeBuilder()
+        folders: dict[str, dict[str, tuple[bytes, bool]]] = {}
+        for path, (body, executable) in files.items():
+            name, within, rest = path.partition("/")
+            if within:
+                folders.setdefault(name, {})[rest] = (body, executable)
+                continue
+            mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
+            oid = self._sound(lambda body=body: self._git.create_blob(body))
+            builder.insert(name, pygit2.Oid(hex=oid), mode)
+        for name, below in folders.items():
+            builder.insert(name, pygit2.Oid(hex=self.add(below)), FileMode.TREE)
+        return self._sound(builder.write)
+
+    def _sound(self, write: Callable[[], pygit2.Oid]) -> str:
+        """Write an object, and look at it; libgit2 may be given its name then.
+
+        One of that name that lies there is kept by libgit2, whatever it is like, and not
+        every failure to write is told.
+        """
+        oid = str(write())
         try:
-            self.check(str(oid))
+            self.check(oid)
         except Damaged:
-            self._path(str(oid)).unlink()
-            self._git.create_blob(body)
-        return str(oid)
+            self._path(oid).unlink(missing_ok=True)
+            write()
+            self.check(oid)
+        return oid
 
     def stored(self, oid: str) -> Stored:
         """Return an object with its header, to be kept elsewhere as a spare.
 
         Raises: Damaged.
         """
-        self.check(oid)
+        self._check(oid)
         try:
             kind, body = self._git.read(oid)
         except (pygit2.GitError, KeyError, ValueError) as error:
@@ -176,22 +229,19 @@ class Objects:
         number = next(n for n, name in _KINDS.items() if kind.startswith(name))
         self._git.odb.write(number, body)
 
-    def tree_objects(self, commit: str) -> list[str]:
+    def below(self, tree: str) -> list[str]:
+        """Return the names of a tree and of all below it, each once.
+
+        Raises: Damaged.
+        """
+        return list(dict.fromkeys([tree, *(oid for oid, _, _ in self._walk(tree))]))
+
+    def of(self, commit: str) -> list[str]:
         """Return the names of all objects that a commit is made of, without its parents.
 
         Raises: Damaged.
         """
-        found = [commit]
-        waiting = [str(self.commit(commit).tree_id)]
-        while waiting:
-            oid = waiting.pop()
-            found.append(oid)
-            tree = self._get(oid)
-            assert isinstance(tree, pygit2.Tree)  # noqa: S101 - `files` refuses others
-            for entry in tree:
-                is_tree = entry.filemode == FileMode.TREE
-                (waiting if is_tree else found).append(str(entry.id))
-        return found
+        return [commit, *self.below(str(self.commit(commit).tree_id))]
 
 
 _KINDS: Final = {1: b"commit", 2: b"tree", 3: b"blob"}

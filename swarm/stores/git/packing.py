@@ -6,6 +6,8 @@ A pack is made of the loose objects only, so that its cost does not grow with th
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -46,7 +48,7 @@ class Packing:
         """
         before = self._size()
         named = self._named()
-        if named is None:
+        if named is None or not all(map(Objects(self._repository.git).has, named)):
             return 0
         old = time.time() - _GRACE_S
         unnamed = [
@@ -58,38 +60,45 @@ class Packing:
             return sum(place.stat().st_size for place in unnamed)
         for place in unnamed:
             place.unlink(missing_ok=True)
-        packs = list((self._folder / "pack").glob("*.pack"))
-        if self._pack(sorted(named)) and len(packs) > 0:
-            self._drop(packs)
+        packs = [
+            pack for pack in (self._folder / "pack").glob("*.pack") if pack.stat().st_mtime < old
+        ]
+        kept = self._pack(sorted(named))
+        self._drop(pack for pack in packs if pack.stem != kept)
+        self._repository.sweep()
         return max(before - self._size(), 0)
 
-    def _pack(self, oids: Iterable[str]) -> bool:
-        """Write a pack of these objects; then their loose files are not needed any more.
+    def _pack(self, oids: Iterable[str]) -> str | None:
+        """Make a pack of these objects; then their loose files are not needed any more.
 
-        A damaged object stays loose: libgit2 is never asked for it.
+        Returns its name. A damaged object stays loose: libgit2 is never asked for it.
         """
         git = self._repository.git
         objects = Objects(git)
-        sound = [oid for oid in oids if _is_sound(objects, oid)]
+        sound = [oid for oid in oids if objects.has(oid)]
         if not sound:
-            return False
+            return None
 
         def delegate(builder: pygit2.PackBuilder) -> None:
             for oid in sound:
                 builder.add(pygit2.Oid(hex=oid))
 
-        git.pack(pack_delegate=delegate, n_threads=1)
+        # Elsewhere first: of two packs with an index one must never be half there.
+        with tempfile.TemporaryDirectory(prefix="tmp_", dir=self._folder) as scratch:
+            git.pack(path=scratch, pack_delegate=delegate, n_threads=1)
+            (fresh,) = Path(scratch).glob("*.pack")
+            for place in (fresh, fresh.with_suffix(".idx")):
+                place.rename(self._folder / "pack" / place.name)
+        _synced(self._folder / "pack")
         self._repository.close()
         for oid in sound:
             (self._folder / oid[:2] / oid[2:]).unlink(missing_ok=True)
-        return True
+        return fresh.stem
 
     def _drop(self, packs: Iterable[Path]) -> None:
-        """Remove packs whose objects stand in a newer one; the newest is kept in any case."""
-        now = set((self._folder / "pack").glob("*.pack"))
-        newest = max(now, key=lambda pack: pack.stat().st_mtime_ns)
-        for pack in set(packs) - {newest}:
-            # The index last: a pack without its index is ignored, the reverse is an error.
+        """Remove packs whose objects stand in a newer one."""
+        for pack in packs:
+            # The index first: a pack without its index is ignored, the reverse is an error.
             pack.with_suffix(".idx").unlink(missing_ok=True)
             pack.unlink(missing_ok=True)
         self._repository.close()
@@ -104,7 +113,7 @@ class Packing:
                     continue
                 at = self._repository.ref(f"refs/{name}")
                 while at is not None and at not in found:
-                    found.update(objects.tree_objects(at))
+                    found.update(objects.of(at))
                     parents = objects.commit(at).parent_ids
                     at = str(parents[0]) if parents else None
         except (Damaged, RefDamaged):
@@ -122,9 +131,10 @@ class Packing:
         return sum(place.stat().st_size for place in self._folder.rglob("*") if place.is_file())
 
 
-def _is_sound(objects: Objects, oid: str) -> bool:
+def _synced(folder: Path) -> None:
+    """Wait until what was renamed into a folder is on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        objects.check(oid)
-    except Damaged:
-        return False
-    return True
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,24 +2,29 @@
 
 Only objects and refs are used: no work tree, no hooks, no filters, no remote. Whoever
 writes holds `blueprints.lock`, which stands beside the repository and ends with its
-process; so a `*.lock` of git itself that is there meanwhile was left by a killed one.
+process. So a `*.lock` of git itself that is there meanwhile was left by a killed one, or
+belongs to a plain git that is done within a second.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import pygit2
+from pygit2.enums import ConfigLevel
 
 from swarm.errors import Refused, SwarmError
+from swarm.stores.git.packs import Packs
 
-__all__ = ("DRAFTS", "HEADS", "TAGS", "RefDamaged", "Repository")
+__all__ = ("DRAFTS", "HEADS", "TAGS", "RefDamaged", "Repository", "unwritable")
 
 HEADS: Final = "refs/blueprints/"
 TAGS: Final = "refs/tags/"
@@ -32,9 +37,28 @@ _FOLDERS: Final = (
     "refs/heads",
     "refs/tags",
     "objects",
+    "objects/info",
+    "objects/pack",
 )
+# Each of them lets git read something else than what stands here.
+_ELSEWHERE: Final = {
+    "objects/info/alternates": "it borrows objects of another",
+    "commondir": "it is a part of another",
+    "info/grafts": "its commits have other parents than they say",
+    "shallow": "its histories are cut off",
+}
 _WAIT_S = 30.0
+# A plain git holds a lock for milliseconds.
+_LOCK_S = 1.0
 _STALE_S = 3600.0
+_SETTINGS = Lock()
+_LEVELS: Final = (
+    ConfigLevel.PROGRAMDATA,
+    ConfigLevel.SYSTEM,
+    ConfigLevel.XDG,
+    ConfigLevel.GLOBAL,
+)
+_LOGGER = logging.getLogger(__name__)
 _HEAD = b"ref: refs/heads/"
 
 
@@ -48,13 +72,13 @@ class Repository:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock_path = path.parent / "blueprints.lock"
+        self.packs = Packs(path / "objects/pack")
         self._opened: pygit2.Repository | None = None
-        self._swept = False
 
     @property
     def exists(self) -> bool:
         """Whether it was made, or begun."""
-        return (self.path / "objects").is_dir()
+        return self.path.is_dir()
 
     @property
     def git(self) -> pygit2.Repository:
@@ -64,8 +88,12 @@ class Repository:
         """
         if self._opened is None:
             self._check_ours()
+            self._check_objects()
+            self.packs.check()
             try:
-                self._opened = pygit2.Repository(str(self.path))
+                with _unconfigured():
+                    self._opened = pygit2.Repository(str(self.path))
+                    _ = self._opened.config
             except (pygit2.GitError, KeyError, ValueError) as error:
                 raise SwarmError(
                     "version.damaged", f"{self.path}: expected a git repository: {error}"
@@ -83,29 +111,51 @@ class Repository:
         for name in _FOLDERS:
             if (self.path / name).is_symlink():
                 raise _foreign(self.path, f"{name or 'the folder'} is a link")
-        if (self.path / "objects/info/alternates").exists():
-            raise _foreign(self.path, "it borrows objects of another (objects/info/alternates)")
+        for name, why in _ELSEWHERE.items():
+            if (self.path / name).exists():
+                raise _foreign(self.path, f"{why} ({name})")
+
+    def _check_objects(self) -> None:
+        """Refuse folders of objects that are links."""
+        try:
+            folders = list(os.scandir(self.path / "objects"))
+        except OSError:
+            return
+        for folder in folders:
+            if folder.is_symlink():
+                raise _foreign(self.path, f"objects/{folder.name} is a link")
 
     @contextmanager
-    def writing(self) -> Generator[pygit2.Repository]:
-        """Hold the lock of all writers, in whatever process.
+    def locked(self) -> Generator[None]:
+        """Hold the lock of all writers, in whatever process; nothing is opened for it.
 
-        Raises: Refused (version.busy), when that took too long; Refused (version.foreign).
+        Raises: Refused (version.busy), when that took too long; SwarmError
+        (version.unwritable).
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._lock_path, flags, 0o644)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            self._acquire(lock)
+            yield
+        finally:
+            os.close(lock)
+
+    def opened(self) -> pygit2.Repository:
+        """Return the repository, made if there is none; for whoever holds the lock.
+
+        Raises: Refused (version.foreign); SwarmError (version.damaged, version.unwritable).
         """
         # State of libgit2, of the whole process: a version that was acknowledged is on
         # the disk. Writing more durably than asked harms nobody else.
         pygit2.settings.enable_fsync_gitdir(True)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(
-            self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
-        )
-        try:
-            self._acquire(lock)
+        self._check_ours()
+        if not _is_head(self.path / "HEAD"):
             self._make()
-            self._sweep()
-            yield self.git
-        finally:
-            os.close(lock)
+        return self.git
 
     def _acquire(self, lock: int) -> None:
         give_up = time.monotonic() + _WAIT_S
@@ -125,36 +175,40 @@ class Repository:
 
     def _make(self) -> None:
         """Make the repository, or finish one whose making was cut short."""
-        self._check_ours()
-        if not _is_head(self.path / "HEAD"):
-            # libgit2 leaves what is there as it is, but wants a HEAD to know it by.
+        try:
             self.path.mkdir(mode=0o700, exist_ok=True)
+            # libgit2 leaves what is there as it is, but wants a HEAD to know it by.
             (self.path / "HEAD").unlink(missing_ok=True)
-            pygit2.init_repository(str(self.path), bare=True, initial_head="main")
+            with _unconfigured():
+                pygit2.init_repository(str(self.path), bare=True, initial_head="main")
             self._point_head()
-            self.close()
+        except (OSError, pygit2.GitError) as error:
+            raise unwritable(self.path, error) from error
+        self.close()
 
     def _point_head(self) -> None:
         """Let HEAD name a branch that exists, so that a clone has something to show."""
-        heads = self.path / "refs/heads"
-        names = sorted(one.name for one in heads.iterdir()) if heads.is_dir() else []
+        names = self.names("refs/heads/")
         if names:
-            (self.path / "HEAD").write_bytes(_HEAD + names[0].encode() + b"\n")
+            # In one step: without a HEAD nobody can read anything.
+            fresh = self.path / "HEAD.fresh"
+            fresh.write_bytes(_HEAD + names[0].encode() + b"\n")
+            fresh.replace(self.path / "HEAD")
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove what killed writers left: git's own locks, and temporary objects."""
-        if self._swept:
-            return
-        places = [self.path, *(p for p in (self.path / "refs").rglob("*") if p.is_dir())]
-        places.append(self.path / "refs")
-        for place in places:
-            for left in place.glob("*.lock"):
-                left.unlink(missing_ok=True)
         young = time.time() - _STALE_S
-        for left in (self.path / "objects").rglob("tmp_*"):
-            if left.stat().st_mtime < young:
-                left.unlink(missing_ok=True)
-        self._swept = True
+        for pattern in ("tmp_*", "pack/tmp_*", "pack/pack_git2_*", "??/tmp_*"):
+            for left in (self.path / "objects").glob(pattern):
+                if left.stat().st_mtime < young:
+                    left.unlink(missing_ok=True)
+        for left in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
+            _free(left)
+
+    def free(self, *names: str) -> None:
+        """Remove git's own locks of refs, where a killed writer left them."""
+        for name in names:
+            _free(self.path / f"{name}.lock")
 
     # -- refs --------------------------------------------------------------------------
 
@@ -163,6 +217,8 @@ class Repository:
 
         Raises: RefDamaged.
         """
+        if (self.path / name).is_symlink():
+            raise RefDamaged(name)
         try:
             # Not followed: a ref of ours that names another ref was not written by us.
             target = self.git.references[name].target
@@ -185,23 +241,36 @@ class Repository:
 
         Damaged refs among them: their files are there.
         """
-        if not self.exists:
-            return []
-        packed = (ref for ref in self.git.raw_listall_references())
-        found = {raw.decode("utf-8", "replace") for raw in packed}
+        found = self._packed(prefix)
         folder = self.path / prefix
-        if folder.is_dir():
-            for place in folder.rglob("*"):
-                if not place.is_dir() and not place.name.endswith(".lock"):
-                    found.add(prefix + place.relative_to(folder).as_posix())
-        return sorted(ref[len(prefix) :] for ref in found if ref.startswith(prefix))
+        for place in folder.rglob("*"):
+            if not place.name.endswith(".lock") and (place.is_symlink() or not place.is_dir()):
+                found.add(place.relative_to(folder).as_posix())
+        return sorted(found)
+
+    def _packed(self, prefix: str) -> set[str]:
+        """Return those that a plain git put into one file; libgit2 would list all refs."""
+        try:
+            text = (self.path / "packed-refs").read_text("utf-8", "replace")
+        except OSError:
+            return set()
+        refs = (line.partition(" ")[2] for line in text.splitlines() if line[:1] not in "#^")
+        return {ref[len(prefix) :] for ref in refs if ref.startswith(prefix)}
 
     def set_ref(self, name: str, commit: str) -> None:
         """Let a ref name a commit, whatever it named before. For whoever holds the lock."""
         path = self.path / name
+        self.free(name)
+        if path.parent.is_symlink():
+            raise _foreign(self.path, f"{path.parent.relative_to(self.path)} is a link")
         if self._is_broken(name) and (path.is_symlink() or self._is_unreadable(name)):
             path.unlink(missing_ok=True)
         self.git.references.create(name, commit, force=True)
+
+    def delete_ref(self, name: str) -> None:
+        """Remove a ref. For whoever holds the lock."""
+        self.free(name, "packed-refs")
+        self.git.references.delete(name)
 
     def _is_unreadable(self, name: str) -> bool:
         try:
@@ -222,11 +291,54 @@ class Repository:
             self._point_head()
 
 
+@contextmanager
+def _unconfigured() -> Generator[None]:
+    """Keep libgit2 from the settings of the user and the machine, which may even be shut.
+
+    What it is told belongs to the whole process, so it is told the old again.
+    """
+    paths = pygit2.settings.search_path
+    with _SETTINGS:
+        before = {level: paths[level] for level in _LEVELS}
+        try:
+            for level in _LEVELS:
+                paths[level] = ""
+            yield
+        finally:
+            for level, path in before.items():
+                paths[level] = path
+
+
 def _is_head(path: Path) -> bool:
     try:
         return not path.is_symlink() and path.read_bytes().startswith(_HEAD)
     except OSError:
         return False
+
+
+def _free(lock: Path) -> None:
+    """Remove a lock of git's that stays; wait for one that is young."""
+    give_up = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            age = time.time() - lock.lstat().st_mtime
+        except FileNotFoundError:
+            return
+        if age >= _LOCK_S or time.monotonic() >= give_up:
+            lock.unlink(missing_ok=True)
+            _LOGGER.warning("removed %s, which a killed process left", lock)
+            return
+        time.sleep(0.01)
+
+
+def unwritable(path: Path, error: Exception) -> SwarmError:
+    """Say that something cannot be written (version.unwritable)."""
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    return SwarmError(
+        "version.unwritable",
+        f"{path}: expected to write, got: {why.lower()}",
+        path=str(path),
+    )
 
 
 def _foreign(path: Path, why: str) -> Refused:

@@ -53,6 +53,11 @@ class Connection(Protocol):
         """Run a statement once for each set of values."""
         ...
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun and has not ended."""
+        ...
+
     def changes(self) -> int:
         """Return how many rows the last statement changed."""
         ...
