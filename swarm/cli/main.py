@@ -30,6 +30,7 @@ COMMANDS = {
     "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",
     "audit": "Read, verify and prove the log of what was done.",
+    "operator": "Join a host as an operator: at a terminal, or with a command.",
     "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",
 }
 

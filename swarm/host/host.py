@@ -54,6 +54,7 @@ from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
 from swarm.workers.human import HumanFactory
 from swarm.workers.lua import LuaFactory
+from swarm.workers.operator import OperatorFactory
 from swarm.workers.process.factory import ProcessFactory
 from swarm.workers.process.house import ProcessHouse
 from swarm.workers.process.settings import ProcessSettings
@@ -159,6 +160,7 @@ class Host:
             layers=self._layering,
         )
         self.registry.register(FlowFactory(self.registry))
+        self.registry.register(OperatorFactory(lambda: operators, self.worker_token))
 
     @classmethod
     def in_memory(
@@ -233,6 +235,8 @@ class Host:
         here = self._opened()
         parts, runs, tasks = here.parts, here.runs, here.tasks
         self._open = None
+        if parts.durable and self._around.operators is not None:
+            self._around.operators.rest()
         try:
             with anyio.move_on_after(self._shutdown_s, shield=True):
                 await runs.close()

@@ -35,7 +35,7 @@ async def consult(
     reply: Reply | None = None
     async with call.link.held():
         with host.clock.deadline(deadline_s):
-            reply = await host.operators.ask(seat, order)
+            reply = await host.operators.ask(seat, order, call.link)
     if reply is None or order.schema is None:
         return reply
     why = mismatch(order.schema, reply.value)

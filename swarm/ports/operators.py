@@ -8,14 +8,34 @@ the answer that was given meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ("Moment", "OperatorLink", "Order", "Reply")
+from swarm.ports.worker import StepLink, Usage
+
+__all__ = ("Absence", "Choice", "Moment", "OperatorLink", "Order", "Reply")
 
 # do: do the step. before, after: look at a step that begins, or has an answer.
 # advise: say what becomes of a step that went wrong.
 Moment: TypeAlias = Literal["do", "before", "after", "advise"]
+
+# Which of several operators that could take an order gets it. least_busy: who holds least.
+# round_robin: whose turn was longest ago. sticky: who had the run's last one.
+Choice: TypeAlias = Literal["least_busy", "round_robin", "sticky"]
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What becomes of an order that nobody works on: nobody came, or its holder went.
+
+    Shape: `then` is `wait` (as long as the step may take), `next` (another operator of the
+    seat), `escalate` (whoever sits in `to`) or `fail`. Units: after `after_s` seconds.
+    """
+
+    after_s: float | None = None
+    then: Literal["wait", "next", "escalate", "fail"] = "wait"
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +43,10 @@ class Order:
     """What an operator is asked for.
 
     Shape: `key` begins with the attempt's idempotency key (`run/step-key/attempt`); `body`
-    is JSON, what it is about; `schema` a JSON Schema that the reply must fit (None: any).
+    is JSON, what it is about; `schema` a JSON Schema that the reply must fit (None: any);
+    `told` what the blueprint says of the agent. `seats` would do as well as the one that is
+    asked; an operator needs all `tags`. `token` mints the order's own token.
+    Units: `deadline_s` in seconds from now (None: none).
     """
 
     key: str
@@ -32,25 +55,42 @@ class Order:
     prompt: str
     body: Any = None
     schema: Any = None
+    run: str | None = None
+    step: str | None = None
+    attempt: int | None = None
+    deadline_s: float | None = None
+    tags: tuple[str, ...] = ()
+    seats: tuple[str, ...] = ()
+    choice: Choice = "least_busy"
+    absence: Absence = field(default_factory=Absence)
+    told: Mapping[str, Any] | None = None
+    token: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an operator said, and who said it."""
+    """What an operator said, who said it, and what it took.
+
+    Shape: `halted` is why he ended early, where he did: the value is as far as he came.
+    """
 
     value: Any
     by: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    halted: str | None = None
 
 
 class OperatorLink(Protocol):
     """The way to the operators."""
 
-    async def ask(self, seat: str, order: Order) -> Reply:
+    async def ask(self, seat: str, order: Order, link: StepLink | None = None) -> Reply:
         """Give an order to who sits in *seat*, or will; return the reply.
 
-        Waits as long as it takes, over operators who go and come back. Cancelled, it takes
-        the order back, unless the host only rests.
-        Raises: flowir.WorkerFailure (operator.refused), where the operator does not do it.
+        Waits as long as it takes, over operators who go and come back; what they report
+        meanwhile goes to *link*. Cancelled, it takes the order back, unless the host only
+        rests.
+        Raises: flowir.WorkerFailure (operator.refused), where the operator does not do it;
+        with the operator's own code, where he failed.
         """
         ...
 
@@ -59,4 +99,8 @@ class OperatorLink(Protocol):
 
         It is held while an operator who has it is attached, and shows signs of life.
         """
+        ...
+
+    def rest(self) -> None:
+        """Note that the host ends and will come again: orders are not taken back from now on."""
         ...

@@ -10,6 +10,7 @@ import anyio
 
 from flowir.errors import WorkerFailure
 from swarm.ports.operators import Order, Reply
+from swarm.ports.worker import StepLink
 
 __all__ = ("FakeOperators",)
 
@@ -33,7 +34,7 @@ class FakeOperators:
         self._replies: dict[str, Reply | WorkerFailure] = {}
         self._news: dict[str, anyio.Event] = {}
 
-    async def ask(self, seat: str, order: Order) -> Reply:
+    async def ask(self, seat: str, order: Order, link: StepLink | None = None) -> Reply:
         """Give an order, once for its key; wait for the reply."""
         self.asked[order.key] += 1
         if order.key not in self._news:
@@ -51,6 +52,9 @@ class FakeOperators:
         """Return whether the order was given, and who has it is attached."""
         self.beats += 1
         return key in self._news and seat not in self._detached
+
+    def rest(self) -> None:
+        """Keep the orders: nothing here takes one back."""
 
     def reply(self, key: str, value: Any, by: str | None = None) -> None:
         """Answer an order; a second answer is not heard."""

@@ -1,0 +1,533 @@
+"""Operators on real lines: a host, uvicorn, and the client, in one process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from flowir.errors import WorkerFailure
+from swarm import BlueprintInvalid, Denied, Host, Refused, RunFailed
+from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect
+from swarm.operators.frames import OrderBody, Result
+from swarm.testing import FakeOperators
+from tests.swarm.operating import BOUNDS, House, free_port, house, step, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # uvicorn and the client of websockets know no other
+
+
+def answering(one: House, name: str = "ada", value: Any = "PASS", **settings: Any) -> Operator:
+    operator = one.operator(name, **settings)
+
+    @operator.handler
+    async def answer(task: Task) -> Any:
+        return value(task) if callable(value) else value
+
+    return operator
+
+
+async def test_an_operator_does_a_step_and_says_how_far_he_is() -> None:
+    async with house() as one:
+        operator = one.operator()
+
+        @operator.handler
+        async def review(task: Task) -> Any:
+            await task.progress("reading")
+            await task.part("notes", {"words": 3})
+            task.usage = task.usage.model_copy(update={"tokens": 7})
+            return {"verdict": "PASS", "said": task.input}
+
+        async with operator.running():
+            blueprint = await one.load({"verdict": ["PASS", "BLOCKED"]})
+            run = await one.host.start(blueprint, {"given": "draft"})
+            assert (await run.result())["out"] == {"verdict": "PASS", "said": "draft"}
+            events = [event async for event in run.events()]
+        assert [e["text"] for e in events if e["kind"] == "step.progress"] == ["reading"]
+        assert [e["name"] for e in events if e["kind"] == "step.part"] == ["notes"]
+
+
+async def test_an_order_says_what_is_to_be_done() -> None:
+    async with house() as one:
+        seen: list[Any] = []
+
+        def note(task: Task) -> str:
+            seen.append(task.order)
+            return "PASS"
+
+        operator = answering(one, value=note)
+        async with operator.running():
+            agent = {"verdict": ["PASS"], "prompt": "read it", "timeout_s": 60, "model": "large"}
+            await one.ask("draft", agent)
+        (order,) = seen
+        assert (order.prompt, order.input, order.agent) == ("read it", "draft", "reviewer")
+        assert order.key == f"{order.run}/{order.step}/{order.attempt}"
+        assert order.answer_schema == {"enum": ["PASS"]}
+        assert order.told["model"] == "large"
+        assert 50 < order.deadline_s <= 60
+        grant = one.host.tokens.guard.admit(order.token, {"worker"}).unwrap()
+        assert (grant.run, grant.step, grant.attempt) == (order.run, order.step, order.attempt)
+
+
+@pytest.mark.parametrize(
+    ("raises", "code"),
+    [
+        (WorkerFailure("paper.empty", "nothing on it", True), "paper.empty"),
+        (ValueError("what"), "worker.error"),
+    ],
+)
+async def test_a_handler_that_fails_fails_the_step(raises: Exception, code: str) -> None:
+    async with house() as one:
+        operator = one.operator()
+
+        @operator.handler
+        async def fail(task: Task) -> Any:
+            raise raises
+
+        async with operator.running():
+            with pytest.raises(RunFailed) as caught:
+                await one.ask()
+        assert caught.value.error["cause_code"] == code
+
+
+async def test_who_ends_early_gives_what_he_has() -> None:
+    async with house() as one:
+        operator = one.operator()
+
+        @operator.handler
+        async def half(task: Task) -> Any:
+            raise Halted({"half": True}, "enough")
+
+        async with operator.running():
+            run = await one.host.start(await one.load(), {"given": 1})
+            assert (await run.result())["out"] == {"half": True}
+            events = [event async for event in run.events()]
+        assert [(e["name"], e["value"]) for e in events if e["kind"] == "step.part"] == [
+            ("halted", "enough")
+        ]
+
+
+async def test_an_operator_asks_a_person_through_the_host() -> None:
+    async with house() as one:
+        operator = one.operator()
+
+        @operator.handler
+        async def ask(task: Task) -> Any:
+            return {"said": await task.ask("is this ours?", schema={"type": "boolean"})}
+
+        async with operator.running():
+            run = await one.host.start(await one.load(), {"given": 1})
+            async for event in run.events():
+                if event["kind"] == "question.asked":
+                    break
+            (question,) = await run.questions()
+            await run.answer(question.id, True)
+            assert (await run.result())["out"] == {"said": True}
+
+
+async def test_a_handler_that_is_not_async_and_one_of_a_seat() -> None:
+    async with house() as one:
+        operator = one.operator(seats=["reviewer", "chief"])
+
+        @operator.handler
+        def plain(task: Task) -> Any:
+            return "plain"
+
+        @operator.handler(seat="chief")
+        async def chief(task: Task) -> Any:
+            return "chief"
+
+        async with operator.running():
+            assert await one.ask() == "plain"
+            assert await one.ask(agent={"seat": "chief"}) == "chief"
+
+
+async def test_several_orders_go_on_at_a_time_and_no_more_than_the_capacity() -> None:
+    async with house() as one:
+        operator, now, most = one.operator(capacity=3), [0], [0]
+
+        @operator.handler
+        async def work(task: Task) -> Any:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            await anyio.sleep(0.05)
+            now[0] -= 1
+            return "done"
+
+        async with operator.running(), anyio.create_task_group() as tasks:
+            for _ in range(9):
+                tasks.start_soon(one.ask)
+        assert most[0] == 3
+
+
+async def test_a_cancelled_run_reaches_the_handler() -> None:
+    async with house() as one:
+        operator, states = one.operator(), list[str]()
+
+        @operator.handler
+        async def work(task: Task) -> Any:
+            states.append("begun")
+            try:
+                await anyio.sleep_forever()
+            finally:
+                states.append("stopped")
+
+        async with operator.running():
+            run = await one.host.start(await one.load(), {"given": 1})
+            await until(lambda: states == ["begun"])
+            await run.cancel("enough")
+            assert (await run.wait()).status == "cancelled"
+            await until(lambda: states == ["begun", "stopped"])
+            assert operator.hands.holding == {}
+
+
+async def test_a_timeout_takes_the_order_back() -> None:
+    async with house() as one:
+        operator, stopped = one.operator(), anyio.Event()
+
+        @operator.handler
+        async def work(task: Task) -> Any:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                stopped.set()
+
+        async with operator.running():
+            with pytest.raises(RunFailed, match="no answer within"):
+                await one.ask(agent={"timeout_s": 0.2})
+            with anyio.fail_after(10):
+                await stopped.wait()
+
+
+async def test_offers_are_taken_or_not() -> None:
+    async with house() as one:
+        picky, other = answering(one, "ada", "ada", takes="offer"), answering(one, "bob", "bob")
+
+        def easy(order: OrderBody) -> bool:
+            return order.input == "easy"
+
+        picky.accepts(easy)
+        async with picky.running():
+            await picky.welcomed()
+            assert await one.ask("easy") == "ada"
+            with pytest.raises(RunFailed, match="declined"):
+                await one.ask("hard")
+            async with other.running():
+                await other.welcomed()
+                assert await one.ask("hard") == "bob"
+
+
+# -- seats -------------------------------------------------------------------------------
+
+
+async def test_a_panel_asks_every_seat_and_the_gravest_verdict_counts() -> None:
+    async with house() as one:
+        agent = {"seat": ["law", "tax"], "of": "all", "verdict": ["PASS", "BLOCKED"]}
+        ada = answering(one, "ada", "BLOCKED", seats=["law"])
+        bob = answering(one, "bob", {"verdict": "PASS"}, seats=["tax"])
+        async with ada.running(), bob.running():
+            assert await one.ask(agent=agent) == {
+                "answers": [
+                    {"seat": "law", "by": "ada", "value": "BLOCKED"},
+                    {"seat": "tax", "by": "bob", "value": {"verdict": "PASS"}},
+                ],
+                "verdict": "BLOCKED",
+            }
+
+
+async def test_a_panel_fails_with_one_that_fails_and_tells_the_others() -> None:
+    async with house() as one:
+        agent = {"seat": ["law", "tax"], "of": "all"}
+        ada, stopped = one.operator("ada", seats=["law"]), anyio.Event()
+        bob = one.operator("bob", seats=["tax"])
+
+        @ada.handler
+        async def never(task: Task) -> Any:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                stopped.set()
+
+        @bob.handler
+        async def fails(task: Task) -> Any:
+            await until(lambda: bool(ada.hands.holding))
+            raise WorkerFailure("tax.wrong", "no")
+
+        async with ada.running(), bob.running():
+            with pytest.raises(RunFailed, match=r"no"):
+                await one.ask(agent=agent)
+            with anyio.fail_after(10):
+                await stopped.wait()
+
+
+async def test_the_first_answer_of_several_seats_counts() -> None:
+    async with house() as one:
+        agent = {"seat": ["law", "tax"], "of": "first"}
+        slow, fast = one.operator("ada", seats=["law"]), answering(one, "bob", "bob", seats=["tax"])
+
+        @slow.handler
+        async def never(task: Task) -> Any:
+            await anyio.sleep_forever()
+
+        async with slow.running(), fast.running():
+            assert await one.ask(agent=agent) == "bob"
+            await until(lambda: not slow.hands.holding)
+
+
+async def test_a_seat_that_is_handed_over_and_taken_moves_the_next_step() -> None:
+    async with house() as one:
+        ada, bob = answering(one, "ada", "ada"), answering(one, "bob", "bob", seats=["bob"])
+        async with ada.running(), bob.running():
+            await ada.welcomed()
+            await bob.welcomed()
+            assert await one.ask() == "ada"
+            await ada.handover("reviewer", "bob")
+            await until(lambda: "reviewer" in bob.seats)
+            assert await one.ask() == "bob"
+            await ada.takeover("reviewer")
+            await until(lambda: "reviewer" not in bob.seats)
+            assert await one.ask() == "ada"
+
+
+async def test_nobody_there_is_waited_for_and_not_for_ever() -> None:
+    async with house() as one:
+        agent = {"away_s": 0.1, "on_away": "escalate", "escalate_to": "chief"}
+        chief = answering(one, "chief", "chief", seats=["chief"])
+        async with chief.running():
+            await chief.welcomed()
+            assert await one.ask(agent=agent) == "chief"
+        with pytest.raises(RunFailed, match="nobody in seat 'reviewer' worked on it for"):
+            await one.ask(agent={"away_s": 0.1})
+
+
+async def test_a_run_waits_while_its_order_does_and_goes_on_when_somebody_comes() -> None:
+    async with house() as one:
+        run = await one.host.start(await one.load(), {"given": 1})
+        await until(lambda: run.status == "waiting")
+        async with answering(one).running():
+            assert (await run.result())["out"] == "PASS"
+
+
+async def test_only_those_sit_in_a_seat_whom_the_host_names() -> None:
+    operators = Operators(BOUNDS, seats={"reviewer": ["ada"]})
+    async with house(operators=operators) as one:
+        async with answering(one, "ada").running():
+            assert await one.ask() == "PASS"
+        with pytest.raises(Denied, match="may not sit in 'reviewer'"):
+            await one.operator("bob").run()
+
+
+# -- tokens ------------------------------------------------------------------------------
+
+
+async def test_a_token_that_does_not_hold_lets_nobody_in() -> None:
+    async with house() as one:
+        for token, code in (
+            ("nonsense", "capability.unauthenticated"),
+            (one.token("eve", "observer"), "capability.denied"),
+        ):
+            with pytest.raises(Denied) as caught:
+                await one.operator(token=token).run()
+            assert caught.value.code == code
+
+
+async def test_a_token_for_one_run_gets_the_orders_of_that_run_alone() -> None:
+    async with house() as one:
+        blueprint = await one.load()
+        first = await one.host.start(blueprint, {"given": 1}, run_id="first")
+        second = await one.host.start(blueprint, {"given": 2}, run_id="second")
+        operator = answering(one, token=one.token("ada", run="second"))
+        guard = one.host.tokens.guard
+        assert not guard.look(one.token("ada", run="second"), "operator.connect")
+        with pytest.raises(Denied):
+            await operator.run()
+        async with answering(one).running():
+            assert (await first.result())["out"] == (await second.result())["out"]
+
+
+async def test_a_revoked_token_ends_the_line_within_a_second() -> None:
+    async with house() as one:
+        operator, ended = answering(one), list[Denied]()
+
+        async def run() -> None:
+            try:
+                await operator.run()
+            except Denied as denied:
+                ended.append(denied)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            await operator.welcomed()
+            await one.host.tokens.revoke(subject="ada")
+            await until(lambda: one.endpoint.lines == 0 and bool(ended), 2)
+        assert ended[0].code == "capability.unauthenticated"
+
+
+async def test_a_token_that_is_fetched_anew_comes_back() -> None:
+    async with house() as one:
+        operator = answering(one, token=lambda: one.token("ada"))
+        async with operator.running():
+            await operator.welcomed()
+            await one.host.tokens.revoke(subject="ada")
+            await until(lambda: operator.lines == 2)
+            assert await one.ask() == "PASS"
+
+
+# -- hosts that end and begin ------------------------------------------------------------
+
+
+async def test_a_host_that_begins_anew_gets_the_answer_that_was_given_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """The operator finishes while no host is there; a rival is asked first by the next one."""
+    begun, hold, port = list[str](), anyio.Event(), free_port()
+    async with anyio.create_task_group() as tasks:
+        async with house(tmp_path, port=port) as one:
+            operator = one.operator()
+
+            @operator.handler
+            async def work(task: Task) -> Any:
+                begun.append(task.key)
+                await hold.wait()
+                return "meanwhile"
+
+            tasks.start_soon(operator.run)
+            await one.host.start(await one.load(), {"given": 1}, run_id="kept")
+            await until(lambda: bool(begun))
+        hold.set()
+        await until(lambda: bool(operator.hands.answers))
+        async with house(tmp_path, port=port) as again:
+            run = await again.host.run("kept")
+            assert (await run.result())["out"] == "meanwhile"
+            await until(lambda: next(iter(operator.hands.answers.values()))[1])
+        tasks.cancel_scope.cancel()
+    assert begun == ["kept/$/1"]
+
+
+async def test_his_answer_counts_though_the_next_host_has_asked_another(tmp_path: Path) -> None:
+    begun, hold, port = list[str](), anyio.Event(), free_port()
+    async with anyio.create_task_group() as tasks:
+        async with house(tmp_path, port=port) as one:
+            ada, bob = one.operator("ada"), one.operator("bob")
+
+            @ada.handler
+            async def first(task: Task) -> Any:
+                begun.append("ada")
+                await hold.wait()
+                return "ada"
+
+            @bob.handler
+            async def second(task: Task) -> Any:
+                begun.append("bob")
+                await anyio.sleep_forever()
+
+            async with ada.running():
+                await one.host.start(await one.load(), {"given": 1}, run_id="kept")
+                await until(lambda: begun == ["ada"])
+                kept = ada.hands
+        # The same hands under another line: nobody has told him that the host was gone.
+        async with house(tmp_path, port=port) as again:
+            tasks.start_soon(bob.run)
+            await until(lambda: begun == ["ada", "bob"])
+            hold.set()
+            ada.hands = kept
+            tasks.start_soon(ada.run)
+            await ada.welcomed()
+            ada.hands.answer(Result(key="kept/$/1", value="ada"), time.monotonic())
+            run = await again.host.run("kept")
+            assert (await run.result())["out"] == "ada"
+            await until(lambda: not bob.hands.holding)
+        tasks.cancel_scope.cancel()
+
+
+async def test_without_operators_it_is_a_question() -> None:
+    async with Host.in_memory(scripts="inline") as host:
+        made = step({"verdict": ["PASS"], "seat": "ada", "prompt": "look"})
+        run = await host.start(await host.load(made), {"given": 1})
+        await until(lambda: run.status == "waiting")
+        (question,) = await run.questions()
+        assert (question.to, question.ask.prompt) == ("ada", "look")
+        await run.answer(question.id, "PASS")
+        assert (await run.result())["out"] == "PASS"
+
+
+async def test_the_kind_asks_over_any_link() -> None:
+    operators = FakeOperators({"reviewer": lambda order: order.body})
+    async with Host.in_memory(operators=operators, scripts="inline") as host:
+        run = await host.start(await host.load(step()), {"given": 5})
+        assert (await run.result())["out"] == 5
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ({"of": "al"}, "did you mean 'all'"),
+        ({"seat": 3}, "seat"),
+        ({"seat": []}, "seat"),
+        ({"away_s": 0}, "away_s"),
+        ({"on_away": "next"}, "expected seconds, for on_away 'next'"),
+        ({"on_away": "escalate", "away_s": 5}, "expected 'escalate_to'"),
+        ({"escalate_to": "chief"}, "together with on_away 'escalate'"),
+        ({"needs": "law"}, "needs"),
+        ({"seats": ["a"]}, "did you mean 'seat'"),
+    ],
+)
+async def test_a_wrong_setting_is_told(agent: dict[str, Any], said: str) -> None:
+    async with Host.in_memory(scripts="inline") as host:
+        with pytest.raises(BlueprintInvalid) as caught:
+            await host.load(step(agent))
+        (problem,) = caught.value.problems
+        assert said in str(problem)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:7777", "ftp://x", "ws://"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(Refused, match="expected an address such as"):
+        connect(url, name="ada", token="t")  # noqa: S106 - none
+
+
+async def test_an_input_that_is_larger_than_a_message_fails_the_step() -> None:
+    bounds = Bounds(message_bytes=5000, tick_s=0.05)
+    async with house(bounds=bounds) as one, answering(one).running():
+        with pytest.raises(RunFailed, match="too large for a message"):
+            await one.ask("x" * 6000)
+        assert await one.ask("x" * 1000) == "PASS"
+
+
+async def test_an_answer_that_is_larger_than_a_message_fails_the_step() -> None:
+    async with house(bounds=Bounds(message_bytes=5000, tick_s=0.05)) as one:
+        async with answering(one, value="y" * 6000).running():
+            with pytest.raises(RunFailed, match="too large for a message"):
+                await one.ask()
+        async with answering(one, value="y" * 1000).running():
+            assert len(await one.ask()) == 1000
+
+
+async def test_who_leaves_finishes_first_and_takes_nothing_new() -> None:
+    async with house() as one:
+        operator, hold = one.operator(), anyio.Event()
+
+        @operator.handler
+        async def work(task: Task) -> Any:
+            await hold.wait()
+            return "done"
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(operator.run)
+            run = await one.host.start(await one.load(), {"given": 1})
+            await until(lambda: bool(operator.hands.holding))
+            await operator.leave()
+            other = await one.host.start(await one.load(), {"given": 2})
+            hold.set()
+            assert (await run.result())["out"] == "done"
+            await until(lambda: not one.operators.sessions)
+            assert other.status in ("running", "waiting")
+            await other.cancel()
+            tasks.cancel_scope.cancel()

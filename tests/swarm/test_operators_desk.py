@@ -1,0 +1,465 @@
+"""Who is given which order, and what becomes of it: the desk, without lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flowir.errors import WorkerFailure
+from swarm.errors import Bug
+from swarm.operators.desk import Desk, Member, Tell
+from swarm.operators.faults import PeerFault
+from swarm.operators.frames import (
+    Accept,
+    Assign,
+    Cancel,
+    Decline,
+    Fail,
+    Halt,
+    Handover,
+    Numbered,
+    Offer,
+    Progress,
+    Result,
+    Seats,
+    Settled,
+    Takeover,
+)
+from swarm.operators.limits import Bounds
+from swarm.operators.states import ORDER, SESSION
+from swarm.ports.operators import Absence, Order, Reply
+
+BOUNDS = Bounds(offer_s=30, resume_s=600)
+
+
+def anything(about: Any) -> bool:
+    return True
+
+
+def nothing(about: Any) -> bool:
+    return False
+
+
+def not_secret(order: Order) -> bool:
+    return order.run != "secret"
+
+
+class Room:
+    """A desk with people at it; what they are told stands in `told`, as (name, frame)."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(BOUNDS)
+        self.told: list[tuple[str, Numbered]] = []
+        self.now_s = 0.0
+
+    def sit(self, name: str, *seats: str, **more: Any) -> Member:
+        settings: dict[str, Any] = {
+            "tags": frozenset(),
+            "capacity": 10,
+            "offers": False,
+            "may": anything,
+            "may_sit": anything,
+            **more,
+        }
+        member = Member(f"s-{name}", name, name, list(seats or ("reviewer",)), **settings)
+        self.desk.join(member, self.now_s)
+        return member
+
+    def ask(self, key: str = "r/s/1", seat: str = "reviewer", **more: Any) -> Any:
+        order = Order(key, "do", "agent", "prompt", run=key.split("/")[0], **more)
+        return self.desk.ask(seat, order, self.now_s)
+
+    def hear(self, member: Member, frame: Numbered, *, proven: bool = False) -> None:
+        self.desk.heard(member, frame, proven, self.now_s)
+
+    def read(self) -> list[tuple[str, str, str]]:
+        """Return what was told since: who, what, about which key."""
+        acts, self.desk.acts = self.desk.acts, []
+        said: list[tuple[str, str, str]] = []
+        for act in acts:
+            if isinstance(act, Tell):
+                order = getattr(act.frame, "order", None)
+                about = order.key if order is not None else getattr(act.frame, "key", "")
+                self.told.append((act.member, act.frame))
+                said.append((act.member.removeprefix("s-"), act.frame.kind, about))
+        return said
+
+    def pass_s(self, case: Any, seconds: float) -> None:
+        self.now_s += seconds
+        due_s = self.desk.due_s(case)
+        if due_s is not None and self.now_s >= due_s:
+            self.desk.tick(case, self.now_s)
+
+
+def done(key: str = "r/s/1", value: Any = "done") -> Result:
+    return Result(key=key, value=value)
+
+
+def test_an_order_goes_to_who_sits_there_and_its_answer_comes_back() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask()
+    assert room.read() == [("ada", "assign", "r/s/1")]
+    room.hear(ada, done())
+    assert room.desk.collect("r/s/1", 0) == Reply("done", "ada")
+    assert room.read() == [("ada", "settled", "r/s/1")]
+    assert case.state == "over"
+    assert ada.orders == {}
+
+
+def test_without_anybody_it_waits_for_who_comes() -> None:
+    room = Room()
+    room.ask()
+    room.sit("bob", "writer")
+    assert room.read() == []
+    room.sit("ada")
+    assert room.read() == [("ada", "assign", "r/s/1")]
+
+
+def test_the_same_key_is_given_once_however_often_it_is_asked() -> None:
+    room = Room()
+    room.sit("ada")
+    assert room.ask() is room.ask()
+    assert len(room.read()) == 1
+
+
+def test_an_answer_that_comes_again_is_a_duplicate_and_one_of_others_is_stale() -> None:
+    room = Room()
+    ada, bob = room.sit("ada"), room.sit("bob")
+    room.ask()
+    room.hear(bob, done(value="mine"))
+    room.hear(ada, done())
+    room.hear(ada, done(value="changed"))
+    assert room.desk.collect("r/s/1", 0) == Reply("done", "ada")
+    room.hear(ada, done())
+    room.hear(bob, done())
+    room.read()
+    settled = [(who, f.outcome) for who, f in room.told if isinstance(f, Settled)]
+    assert settled == [
+        ("s-bob", "stale"),
+        ("s-ada", "taken"),
+        ("s-ada", "duplicate"),
+        ("s-ada", "duplicate"),
+        ("s-bob", "stale"),
+    ]
+
+
+def test_progress_of_somebody_elses_order_is_refused() -> None:
+    room = Room()
+    room.sit("ada")
+    bob = room.sit("bob", "writer")
+    room.ask()
+    with pytest.raises(PeerFault, match="expected one that is yours") as caught:
+        room.hear(bob, Progress(key="r/s/1", text="mine"))
+    assert caught.value.code == "operator.stale"
+
+
+def test_a_failure_and_an_early_end_are_told_as_they_are() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.ask("r/a/1")
+    room.hear(ada, Fail(key="r/a/1", code="paper.empty", message="nothing", permanent=True))
+    failure = room.desk.collect("r/a/1", 0)
+    assert isinstance(failure, WorkerFailure)
+    assert (failure.code, failure.permanent) == ("paper.empty", True)
+    room.ask("r/b/1")
+    room.hear(ada, Halt(key="r/b/1", value="half", reason="enough"))
+    assert room.desk.collect("r/b/1", 0) == Reply("half", "ada", halted="enough")
+
+
+# -- choosing ----------------------------------------------------------------------------
+
+
+def test_the_least_busy_is_chosen_and_nobody_gets_more_than_his_capacity() -> None:
+    room = Room()
+    room.sit("ada", capacity=2)
+    room.sit("bob", capacity=1)
+    for n in range(5):
+        room.ask(f"r/{n}/1")
+    assert [who for who, _, _ in room.read()] == ["ada", "bob", "ada"]
+    bob = room.desk.members["s-bob"]
+    room.hear(bob, done("r/1/1"))
+    assert ("bob", "assign", "r/3/1") in room.read()
+
+
+def test_turns_go_round_and_a_run_sticks_to_who_had_it() -> None:
+    room = Room()
+    for name in ("ada", "bob", "cyd"):
+        room.sit(name)
+    for n in range(6):
+        room.ask(f"r/{n}/1", choice="round_robin")
+    assert [who for who, _, _ in room.read()] == ["ada", "bob", "cyd"] * 2
+    for run in ("r1", "r2", "r1", "r2", "r1"):
+        room.ask(f"{run}/{room.now_s}/1", choice="sticky")
+        room.now_s += 1
+    told = [(key[:2], who) for who, _, key in room.read()]
+    assert len({who for run, who in told if run == "r1"}) == 1
+    assert len({who for run, who in told if run == "r2"}) == 1
+
+
+def test_whoever_lacks_a_tag_or_a_right_is_passed_over() -> None:
+    room = Room()
+    room.sit("ada", tags=frozenset({"law"}))
+    room.sit("bob", tags=frozenset({"law", "tax"}), may=not_secret)
+    room.ask("r/1/1", tags=("law", "tax"))
+    room.ask("secret/1/1", tags=("law", "tax"))
+    assert room.read() == [("bob", "assign", "r/1/1")]
+
+
+def test_the_first_seat_with_somebody_free_gets_it() -> None:
+    room = Room()
+    room.sit("bob", "editor")
+    room.ask(seats=("editor",))
+    assert room.read() == [("bob", "assign", "r/s/1")]
+
+
+# -- offers ------------------------------------------------------------------------------
+
+
+def test_an_offer_that_is_declined_goes_on_and_declined_by_all_it_is_refused() -> None:
+    room = Room()
+    ada, bob = room.sit("ada", offers=True), room.sit("bob", offers=True)
+    case = room.ask()
+    assert room.read() == [("ada", "offer", "r/s/1")]
+    room.hear(ada, Decline(key="r/s/1", reason="busy"))
+    assert room.read() == [("bob", "offer", "r/s/1")]
+    room.hear(bob, Accept(key="r/s/1"))
+    assert case.state == "held"
+    room.hear(bob, Decline(key="r/s/1", reason="too hard"))
+    failure = room.desk.collect("r/s/1", 0)
+    assert isinstance(failure, WorkerFailure)
+    assert (failure.code, "too hard" in failure.message) == ("operator.refused", True)
+
+
+def test_an_offer_that_nobody_looks_at_lapses() -> None:
+    room = Room()
+    room.sit("ada", offers=True)
+    room.sit("bob", offers=True)
+    case = room.ask()
+    room.pass_s(case, 29)
+    assert len(room.read()) == 1
+    room.pass_s(case, 1)
+    assert room.read() == [("ada", "cancel", "r/s/1"), ("bob", "offer", "r/s/1")]
+    room.pass_s(case, 30)
+    assert ("ada", "offer", "r/s/1") in room.read() or case.state == "waiting"
+
+
+def test_an_order_that_was_only_offered_cannot_be_reported_on() -> None:
+    room = Room()
+    ada = room.sit("ada", offers=True)
+    room.ask()
+    with pytest.raises(PeerFault):
+        room.hear(ada, Progress(key="r/s/1", text="begun"))
+
+
+# -- absence -----------------------------------------------------------------------------
+
+
+def test_what_somebody_holds_stays_his_while_he_is_away_and_is_anothers_when_he_is_gone() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask()
+    room.sit("bob")
+    room.desk.detach(ada, 0)
+    room.read()
+    room.pass_s(case, 599)
+    assert case.holder is ada
+    room.pass_s(case, 1)
+    assert room.read() == [("bob", "assign", "r/s/1")]
+    room.hear(ada, done(value="late"))
+    assert case.ending is None
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_nobody_there_fails_the_order_where_the_blueprint_says_so(held: bool) -> None:
+    room = Room()
+    ada = room.sit("ada") if held else None
+    case = room.ask(absence=Absence(60, "fail"))
+    if ada is not None:
+        room.desk.detach(ada, 0)
+    room.pass_s(case, 59)
+    assert case.ending is None
+    room.pass_s(case, 1)
+    assert isinstance(case.ending, WorkerFailure)
+    assert case.ending.code == "operator.away"
+
+
+def test_nobody_there_passes_it_on_or_up() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.sit("bob")
+    chief = room.sit("chief", "chief")
+    passed = room.ask("r/1/1", absence=Absence(60, "next"))
+    bob_s = room.ask("r/2/1")
+    raised = room.ask("r/3/1", absence=Absence(60, "escalate", "chief"))
+    assert (passed.holder, raised.holder) == (ada, ada)
+    room.desk.detach(ada, 0)
+    room.now_s = 60
+    for case in (passed, raised):
+        room.desk.tick(case, 60)
+    assert passed.holder is bob_s.holder
+    assert raised.holder is chief
+    room.hear(ada, done("r/1/1"))
+    assert passed.ending is None
+
+
+def test_who_comes_back_in_time_goes_on() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask(absence=Absence(60, "fail"))
+    room.desk.detach(ada, 0)
+    room.now_s = 59
+    room.desk.attach(ada, 59)
+    assert room.desk.due_s(case) is None
+    room.hear(ada, done())
+    assert case.ending == Reply("done", "ada")
+
+
+def test_who_leaves_for_good_gives_everything_back_at_once() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.ask()
+    room.sit("bob")
+    room.read()
+    room.desk.leave(ada, 0)
+    assert room.read() == [("bob", "assign", "r/s/1")]
+
+
+# -- after the host was away -------------------------------------------------------------
+
+
+def test_an_answer_with_the_orders_token_counts_though_another_has_it_now() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    bob = room.sit("bob", capacity=1)
+    case = room.ask("r/1/1")
+    other = bob if case.holder is ada else ada
+    room.hear(other, done("r/1/1"), proven=True)
+    assert ("ada" if other is bob else "bob", "cancel", "r/1/1") in room.read()
+    assert isinstance(room.desk.collect("r/1/1", 0), Reply)
+
+
+def test_an_answer_that_comes_before_its_order_waits_for_it() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.hear(ada, done(value="unproven"))
+    room.hear(ada, done(), proven=True)
+    room.ask()
+    assert room.desk.collect("r/s/1", 0) == Reply("done", "ada")
+    assert [f.outcome for _, f in _settled(room)] == ["stale", "taken"]
+    room.hear(ada, done(), proven=True)
+    assert [f.outcome for _, f in _settled(room)][-1] == "duplicate"
+
+
+def _settled(room: Room) -> list[tuple[str, Settled]]:
+    room.read()
+    return [(who, frame) for who, frame in room.told if isinstance(frame, Settled)]
+
+
+def test_who_says_that_he_has_it_is_given_it_first_and_is_not_asked() -> None:
+    room = Room()
+    room.sit("ada")
+    room.sit("bob", offers=True, claims=frozenset({"r/s/1"}))
+    room.ask()
+    assert room.read() == [("bob", "assign", "r/s/1")]
+
+
+# -- cancel, seats, drain ----------------------------------------------------------------
+
+
+def test_an_order_that_is_taken_back_is_cancelled_and_frees_a_hand() -> None:
+    room = Room()
+    ada = room.sit("ada", capacity=1)
+    room.ask("r/1/1")
+    room.ask("r/2/1")
+    room.read()
+    room.desk.withdraw("r/1/1", "enough", 0)
+    assert room.read() == [("ada", "cancel", "r/1/1"), ("ada", "assign", "r/2/1")]
+    room.hear(ada, done("r/1/1"))
+    assert [f.outcome for _, f in _settled(room)] == ["stale"]
+
+
+def test_a_seat_that_is_handed_over_moves_the_next_order() -> None:
+    room = Room()
+    ada, bob = room.sit("ada"), room.sit("bob", "bob")
+    first = room.ask("r/1/1")
+    room.hear(ada, Handover(seat="reviewer", to="bob"))
+    second = room.ask("r/2/1")
+    assert (first.holder, second.holder) == (ada, bob)
+    seats = {who: f.seats for who, f in _told(room) if isinstance(f, Seats)}
+    assert seats == {"s-bob": ["bob", "reviewer"], "s-ada": []}
+
+
+def _told(room: Room) -> list[tuple[str, Numbered]]:
+    room.read()
+    return room.told
+
+
+def test_a_seat_is_handed_over_with_its_orders_or_not_at_all() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask()
+    with pytest.raises(PeerFault, match="expected somebody who is here"):
+        room.hear(ada, Handover(seat="reviewer", to="bob"))
+    with pytest.raises(PeerFault, match="expected a seat of yours"):
+        room.hear(ada, Handover(seat="writer"))
+    bob = room.sit("bob", "bob")
+    room.hear(ada, Handover(seat="reviewer", to="bob", orders=True))
+    assert case.holder is bob
+    assert any(isinstance(f, Cancel) and who == "s-ada" for who, f in _told(room))
+
+
+def test_a_seat_is_taken_over_by_who_may_sit_there() -> None:
+    room = Room()
+    room.sit("ada")
+    case = room.ask()
+    eve = room.sit("eve", "eve", may_sit=nothing)
+    with pytest.raises(PeerFault, match="may not sit"):
+        room.hear(eve, Takeover(seat="reviewer"))
+    bob = room.sit("bob", "bob")
+    room.hear(bob, Takeover(seat="reviewer", orders=True))
+    assert case.holder is bob
+    assert room.ask("r/2/1").holder is bob
+
+
+def test_who_drains_is_given_nothing_new_and_may_finish() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask("r/1/1")
+    room.desk.drain(ada)
+    assert room.ask("r/2/1").state == "waiting"
+    room.hear(ada, done("r/1/1"))
+    assert case.ending == Reply("done", "ada")
+
+
+# -- the tables --------------------------------------------------------------------------
+
+
+def test_every_state_can_be_reached_and_only_over_is_an_end() -> None:
+    tables: list[tuple[dict[Any, Any], str]] = [(dict(ORDER), "waiting"), (dict(SESSION), "fresh")]
+    for table, first in tables:
+        states = {state for state, _ in table} | set(table.values())
+        reached = {first} | set(table.values())
+        assert states == reached
+        assert {state for state in states if not any(s == state for s, _ in table)} == {"over"}
+
+
+def test_an_event_without_a_row_is_a_bug_and_not_a_move() -> None:
+    room = Room()
+    room.sit("ada")
+    room.ask()
+    room.desk.cases["r/s/1"].ending = Reply("x")
+    with pytest.raises(Bug, match="collect from held"):
+        room.desk.collect("r/s/1", 0)
+
+
+def test_what_is_offered_says_all_that_is_needed() -> None:
+    room = Room()
+    room.sit("ada", offers=True)
+    room.ask(deadline_s=100.0, told={"name": "agent"}, token=lambda: "t")
+    room.read()
+    ((_, frame),) = room.told
+    assert isinstance(frame, Offer)
+    assert (frame.order.deadline_s, frame.order.token, frame.stands_s) == (100.0, "t", 30)
+    assert not isinstance(frame, Assign)
