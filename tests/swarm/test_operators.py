@@ -109,9 +109,7 @@ async def test_who_ends_early_gives_what_he_has() -> None:
             run = await one.host.start(await one.load(), {"given": 1})
             assert (await run.result())["out"] == {"half": True}
             events = [event async for event in run.events()]
-        assert [(e["name"], e["value"]) for e in events if e["kind"] == "step.part"] == [
-            ("halted", "enough")
-        ]
+        assert [e["name"] for e in events if e["kind"] == "step.part"] == ["halted"]
 
 
 async def test_an_operator_asks_a_person_through_the_host() -> None:
