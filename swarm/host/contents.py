@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -95,32 +96,64 @@ def with_lines(contents: Contents, built: CompiledBlueprint, folder: Path) -> Co
 
 
 def laid_out(files: Mapping[str, File], folder: Path) -> Path:
-    """Lay files out in *folder*, read-only, all or none; return it.
+    """Lay files out in *folder*, read-only; return it.
 
-    What is there already is compared, and laid out anew where somebody changed it.
+    What is there already is compared: what somebody changed is written again, and what
+    somebody added is removed. Files are replaced one by one, so that a process that works
+    there meanwhile keeps its folder.
     """
-    if not _is_as_written(files, folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
-        try:
-            fresh.chmod(0o755)
-            _write(files, fresh, plain=0o444, executable=0o555)
-            if folder.exists():
-                shutil.rmtree(folder)
-            fresh.rename(folder)
-        except OSError:
-            # Another process was faster with the same.
-            shutil.rmtree(fresh, ignore_errors=True)
-            if not _is_as_written(files, folder):
-                raise
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        _lay_out(files, folder)
+    _mend(files, folder)
     return folder
 
 
-def _is_as_written(files: Mapping[str, File], folder: Path) -> bool:
+def _lay_out(files: Mapping[str, File], folder: Path) -> None:
+    """Lay files out where nothing is yet, all or none."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
     try:
-        return all((folder / path).read_bytes() == file.body for path, file in files.items())
+        fresh.chmod(0o755)
+        _write(files, fresh, plain=0o444, executable=0o555)
+        fresh.rename(folder)
+    except OSError:
+        # Another process was faster with the same.
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not folder.is_dir():
+            raise
+
+
+def _mend(files: Mapping[str, File], folder: Path) -> None:
+    folders = {parent for path in files for parent in (folder / path).parents}
+    for place in [*folder.rglob("*")]:
+        if place.is_symlink() or not place.is_dir():
+            if place.is_symlink() or place.relative_to(folder).as_posix() not in files:
+                place.unlink(missing_ok=True)
+        elif place not in folders:
+            shutil.rmtree(place, ignore_errors=True)
+    for path, file in files.items():
+        mode = 0o555 if file.executable else 0o444
+        if not _is_as_written(folder / path, file, mode):
+            _replace(folder / path, file, mode, beside=folder.parent)
+
+
+def _is_as_written(place: Path, file: File, mode: int) -> bool:
+    try:
+        return place.stat().st_mode & 0o777 == mode and place.read_bytes() == file.body
     except OSError:
         return False
+
+
+def _replace(place: Path, file: File, mode: int, *, beside: Path) -> None:
+    handle, fresh = tempfile.mkstemp(prefix="new-", dir=beside)
+    with os.fdopen(handle, "wb") as out:
+        out.write(file.body)
+    os.chmod(fresh, mode)
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(fresh, place)
 
 
 def written_out(files: Mapping[str, File], folder: Path) -> None:

@@ -254,6 +254,94 @@ async def test_what_is_laid_out_is_read_only_and_mended(tmp_path: Path) -> None:
     assert file.read_text() == WORDS
 
 
+CHECKED = """
+local flow = require "flow"
+local check = flow.process "check" {
+  argv = { "python3", "tools/check.py" }, input = "json", output = "json" }
+local echo = flow.process "echo" { argv = { "tools/echo.sh" }, input = "json", output = "json" }
+return flow.blueprint { id = "checked", agents = { check, echo }, files = { "tools/*" },
+  flow = function(ctx) ctx.said = check(1); ctx.echoed = echo(2) end }
+"""
+CHECK = "import sys; sys.dont_write_bytecode = True\nimport word; print(repr(word.WORD)[1:-1])\n"
+
+
+def checked(folder: Path) -> str:
+    """Write a blueprint whose processes need files, one of them a program."""
+    (folder / "tools").mkdir(parents=True)
+    (folder / "checked.lua").write_text(CHECKED)
+    (folder / "tools/check.py").write_text(CHECK)
+    (folder / "tools/word.py").write_text("WORD = '\"good\"'\n")
+    (folder / "tools/echo.sh").write_text("#!/bin/sh\ncat\n")
+    (folder / "tools/echo.sh").chmod(0o755)
+    return str(folder / "checked.lua")
+
+
+def harm(folder: Path, how: str) -> None:
+    tools = folder / "tools"
+    match how:
+        case "changed":
+            (tools / "word.py").chmod(0o644)
+            (tools / "word.py").write_text("WORD = '\"evil\"'\n")
+        case "shadowed":
+            (tools / "word").mkdir()
+            (tools / "word/__init__.py").write_text("WORD = '\"evil\"'\n")
+        case "no program":
+            (tools / "echo.sh").chmod(0o444)
+        case "linked":
+            (tools / "word.py").unlink()
+            (tools / "word.py").symlink_to(folder / "evil.py")
+        case "gone":
+            shutil.rmtree(tools)
+        case "a file":
+            shutil.rmtree(folder)
+            folder.write_text("")
+        case _:
+            pass
+
+
+HARMS = ("changed", "shadowed", "no program", "linked", "gone", "a file", "nothing")
+
+
+async def test_the_files_of_processes_are_those_of_the_version(tmp_path: Path) -> None:
+    source = checked(tmp_path / "written")
+    async with Host(tmp_path / "state", scripts="inline") as host:
+        await host.blueprints.register(source, author="ada")
+        shutil.rmtree(tmp_path / "written")
+        folder = (await host.load("checked")).folder
+        assert folder is not None
+        for how in HARMS:
+            harm(folder, how)
+            run = await host.start("checked", {})
+            ctx = await run.result()
+            assert (how, ctx["said"], ctx["echoed"]) == (how, "good", 2)
+
+
+async def test_mending_keeps_the_folder_that_a_process_works_in(tmp_path: Path) -> None:
+    host = Host(tmp_path / "state", scripts="inline")
+    await host.blueprints.register(checked(tmp_path / "written"), author="ada")
+    folder = (await host.load("checked")).folder
+    assert folder is not None
+    before = folder.stat().st_ino
+    harm(folder, "changed")
+    await host.load("checked")
+    assert (folder / "tools/word.py").read_text() == "WORD = '\"good\"'\n"
+    assert folder.stat().st_ino == before
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
+
+
+async def test_programs_stay_programs_when_they_go_out_and_in(tmp_path: Path) -> None:
+    host = Host(tmp_path / "state", scripts="inline")
+    first = await host.blueprints.register(checked(tmp_path / "written"), author="ada")
+    out = await host.blueprints.export("checked", tmp_path / "out")
+    assert (tmp_path / "out/tools/echo.sh").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "out/tools/check.py").stat().st_mode & 0o777 == 0o644
+    again = await host.blueprints.register(str(out), author="bob")
+    assert (again.is_new, again.entry) == (False, first.entry)
+    (tmp_path / "out/tools/check.py").chmod(0o755)
+    third = await host.blueprints.register(str(out), author="bob")
+    assert (third.is_new, third.entry.digest) == (True, first.entry.digest)
+
+
 async def test_a_document_can_be_registered_without_a_file() -> None:
     host = Host.in_memory(scripts="inline")
     document = {
