@@ -18,6 +18,7 @@ from flowir.errors import FlowError
 from swarm.core.acts import land
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, RunStatus, next_status
+from swarm.core.watching import Wanted
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.clock import Clock
@@ -215,9 +216,10 @@ class EventStream:
     watcher may stop anywhere without having to close it.
     """
 
-    def __init__(self, log: RunLog, since: int = 0) -> None:
+    def __init__(self, log: RunLog, since: int = 0, wanted: Wanted | None = None) -> None:
         self._log = log
         self._since = since
+        self._wanted = wanted
         self._ahead: deque[Event] = deque()
         self._over = False
 
@@ -225,6 +227,14 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
+        event = await self._next()
+        while self._wanted is not None and not self._wanted.takes(event):
+            event = await self._next()
+        return event
+
+    async def _next(self) -> Event:
+        if self._wanted is not None and self._wanted.needs_flow:
+            self._wanted.learn((await self._log.read(0))[0])
         if self._over:
             raise StopAsyncIteration
         if not self._ahead:

@@ -250,9 +250,15 @@ class GuestRun:
         async with self._act("run.read"):
             return self._run.status
 
-    def events(self, since: int = 0) -> GuestEvents:
+    def events(
+        self,
+        since: int = 0,
+        *,
+        kinds: Collection[str] | None = None,
+        at: str | None = None,
+    ) -> GuestEvents:
         """Watch the run; the token is looked at before each event."""
-        return GuestEvents(self, self._run.events(since))
+        return GuestEvents(self, self._run.events(since, kinds=kinds, at=at))
 
     async def wait(self) -> RunOutcome:
         """Return how the run ended, once it has."""

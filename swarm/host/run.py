@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from swarm.core.meter import Meter
 from swarm.core.outputs import read
 from swarm.core.questions import Question, QuestionBook
 from swarm.core.run import ENDED, RunOutcome, RunStatus
+from swarm.core.watching import Wanted
 from swarm.errors import Refused
 from swarm.host.outputs import Output, found
 from swarm.ports.journal import RunRow
@@ -100,14 +101,23 @@ class Run:
         """Whether this host carries the run on."""
         return self._driver is not None
 
-    def events(self, since: int = 0) -> EventStream:
+    def events(
+        self,
+        since: int = 0,
+        *,
+        kinds: Collection[str] | None = None,
+        at: str | None = None,
+    ) -> EventStream:
         """Watch the run: `async for event in run.events()`.
 
         Shape: every event with `seq` above *since*, those of the past first, then each
         as it happens, without a gap; ends with the run, or where it rests. A slow watcher
-        delays nobody.
+        delays nobody, and misses nothing. *kinds* chooses, exactly or by family (`step.*`);
+        *at* those of a place: a node's id, its place, or a step's key, and all below it.
+        Raises: Refused (events.kind), and from the iteration Refused (events.at).
         """
-        return EventStream(self._log, since)
+        wanted = None if kinds is None and at is None else Wanted(kinds, at)
+        return EventStream(self._log, since, wanted)
 
     async def wait(self) -> RunOutcome:
         """Return how the run ended, once it has, and all that it started is gone.
