@@ -10,14 +10,14 @@ import click
 
 import flowir
 from flowir.door import parse_json
-from swarm.cli.asking import questions_of, told
+from swarm.cli.asking import told
 from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.letters import done_or_written
+from swarm.cli.runs_view import opened_view
 from swarm.cli.stores import checked_store, opened_store, store_option
 from swarm.core.questions import Question
 
 __all__ = ("answer", "questions")
-
-_OPEN = ("running", "waiting", "paused", "interrupted")
 
 
 @click.command("questions")
@@ -25,14 +25,11 @@ _OPEN = ("running", "waiting", "paused", "interrupted")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 def questions(run: str | None, store: str | None, as_json: bool) -> int:
-    """Print what RUN waits to be told, or what all runs do."""
+    """Print what RUN waits to be told, or what all runs do; any process may look."""
 
     async def main() -> list[Question]:
-        async with opened_store(checked_store(store)) as host:
-            if run is not None:
-                return await questions_of(host, await host.run(run))
-            runs = await host.runs(_OPEN)
-            return [question for found in runs for question in await found.questions()]
+        async with opened_view(checked_store(store)) as view:
+            return await view.questions(run)
 
     for question in anyio.run(main):
         wire = json.dumps(question.to_wire(), ensure_ascii=False)
@@ -48,7 +45,8 @@ def questions(run: str | None, store: str | None, as_json: bool) -> int:
 def answer(question: str, value: str, by: str | None, store: str | None) -> int:
     """Answer QUESTION (RUN:NUMBER, as `swarm runs questions` prints it) with JSON.
 
-    Its run finds the answer when it goes on.
+    Its run finds the answer when it goes on. Where another process has the store open,
+    that process takes the answer in.
     """
     run_id, _, _ = question.rpartition(":")
     if not run_id:
@@ -57,13 +55,17 @@ def answer(question: str, value: str, by: str | None, store: str | None) -> int:
         )
     given = _parsed(value)
 
-    async def main() -> None:
-        async with opened_store(checked_store(store)) as host:
+    folder = checked_store(store)
+    letter = {"act": "answer", "run": run_id, "question": question, "value": given, "by": by}
+
+    async def act() -> None:
+        async with opened_store(folder) as host:
             run = await host.run(run_id)
             await run.answer(question, given, by=by)
-            say(f"answered {question} — swarm runs resume {run.id}")
 
-    anyio.run(main)
+    receipt = anyio.run(done_or_written, folder, letter, act)
+    later = f" — swarm runs resume {run_id}" if receipt is None else ""
+    say(f"answered {question}{later}")
     return Exit.OK
 
 

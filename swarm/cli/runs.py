@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from swarm.cli.collecting import gc
 from swarm.cli.exits import Exit, print_result, say
 from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import edits
+from swarm.cli.letters import done_or_written
 from swarm.cli.outputs import output, outputs
 from swarm.cli.progress import describe
 from swarm.cli.project import find_project, import_functions
@@ -28,6 +29,7 @@ from swarm.cli.runs_view import View, opened_view
 from swarm.cli.stores import checked_store, opened_store, store_option
 from swarm.core.events import RUN_ENDS, Event
 from swarm.core.run import ENDED, TRANSITIONS, next_status
+from swarm.core.watching import Wanted
 from swarm.host.host import Host
 from swarm.host.lists import MOST
 from swarm.host.run import Run
@@ -112,24 +114,31 @@ def show(run: str, store: str | None, as_json: bool) -> int:
 @click.argument("run")
 @store_option
 @click.option("--since", default=0, show_default=True, help="Only those behind this number.")
+@click.option("--kind", "kinds", multiple=True, help="Only those: step.failed, or step.*.")
+@click.option("--at", help="Only those of a node's id, its place, or a step's key, and below.")
 @click.option("--follow", "following", is_flag=True, help="Wait for more, until the run ends.")
 @json_option
-def events(run: str, store: str | None, since: int, following: bool, as_json: bool) -> int:
+def events(run: str, store: str | None, since: int, as_json: bool, **given: Any) -> int:
     """Print the events of RUN: JSON lines, or a line for each that has something to say."""
+    wanted = Wanted(given["kinds"] or None, given["at"])
 
     async def main() -> None:
         async with opened_view(checked_store(store)) as view:
-            await _print_events(view, run, since, following, as_json)
+            if wanted.needs_flow:
+                wanted.learn((await view.events(run))[0])
+            async for event in _watched(view, run, since, following=given["following"]):
+                if wanted.takes(event):
+                    _print_event(event, as_json)
 
     anyio.run(main)
     return Exit.OK
 
 
-async def _print_events(view: View, run: str, since: int, following: bool, as_json: bool) -> None:
+async def _watched(view: View, run: str, since: int, *, following: bool) -> AsyncIterator[Event]:
     while True:
         for event in await view.events(run, since):
             since = event["seq"]
-            _print_event(event, as_json)
+            yield event
             if event["kind"] in RUN_ENDS:
                 return
         if not following:
@@ -176,7 +185,16 @@ def cancel(
         await found.cancel(reason)
         return found
 
-    _acted(_Act(run, store, functions, cancelled), as_json)
+    act = _Act(run, store, functions, cancelled)
+    ended: list[Ended] = []
+
+    async def here() -> None:
+        ended.append(await act())
+
+    letter = {"act": "cancel", "run": run, "reason": reason}
+    _told(run, anyio.run(done_or_written, checked_store(store), letter, here))
+    if ended:
+        report(ended[0], as_json)
     return Exit.OK
 
 
@@ -186,14 +204,21 @@ def cancel(
 def pause(run: str, store: str | None) -> int:
     """Let RUN rest until somebody resumes it."""
 
-    async def main() -> None:
+    async def here() -> None:
         async with _opened(store) as host:
             found = await host.run(run)
             await found.pause()
             say(f"run {found.id}: {found.status}")
 
-    anyio.run(main)
+    letter = {"act": "pause", "run": run}
+    _told(run, anyio.run(done_or_written, checked_store(store), letter, here))
     return Exit.OK
+
+
+def _told(run: str, receipt: Mapping[str, Any] | None) -> None:
+    """Say what the process that has the store did."""
+    if receipt is not None:
+        say(f"run {run}: {receipt['status']}, by the process that has the store")
 
 
 @command.command("rerun")

@@ -16,9 +16,14 @@ from typing import cast
 from anyio import to_thread
 
 from swarm.core.events import Event
+from swarm.core.log import RunLog
+from swarm.core.questions import Question, QuestionBook
+from swarm.core.run import RunStatus
 from swarm.errors import Refused
+from swarm.host.parts import SystemClock
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
+from swarm.stores.memory import MemoryJournal
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.owner import is_owned
 from swarm.stores.sqlite.reader import Reader
@@ -27,6 +32,7 @@ from swarm.stores.sqlite.store import FILE
 __all__ = ("View", "opened_view")
 
 _PAGE = 1000
+_OPEN = ("running", "waiting", "paused", "interrupted")
 
 
 class View:
@@ -66,12 +72,38 @@ class View:
             raise Refused("run.unknown", f"expected the id of a run, got {run_id!r}", run_id=run_id)
         return found
 
+    async def questions(self, run_id: str | None = None) -> list[Question]:
+        """Return what a run, and the runs within it, wait to be told; else what all do.
+
+        Raises: Refused (run.unknown).
+        """
+        if run_id is not None:
+            await self.events(run_id)
+        family = None if run_id is None else {run_id}
+        found: list[Question] = []
+        # A child began after its parent, so one pass from the oldest finds them all.
+        for row in reversed(await self.runs(_OPEN)):
+            events = await self.events(row.run_id)
+            if family is not None and row.run_id not in family:
+                if _parent(events[0]) not in family:
+                    continue
+                family.add(row.run_id)
+            status = cast("RunStatus", row.status)
+            log = RunLog.of_past(row.run_id, MemoryJournal(), SystemClock(), status)
+            found += QuestionBook.of_past(log, SystemClock(), events).open()
+        return sorted(found, key=lambda question: question.asked_at)
+
     async def blob(self, digest: str) -> bytes:
         """Return bytes that the store keeps.
 
         Raises: Refused (blob.unknown); SwarmError (blob.damaged).
         """
         return await to_thread.run_sync(self._reader.blob, digest)
+
+
+def _parent(first: Event) -> str | None:
+    parent = first["parent"] if first["kind"] == "run.started" else None
+    return None if parent is None else parent["run"]
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ for the one to come; nobody is asked twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, cast
 
@@ -25,6 +25,7 @@ from flowir.values import same
 from swarm.blueprint.fitting import mismatch
 from swarm.blueprint.schemas import schema_fault
 from swarm.core.log import RunLog
+from swarm.core.run import ENDED
 from swarm.core.timers import remaining_s
 from swarm.errors import Refused
 from swarm.ports.clock import Clock
@@ -116,6 +117,21 @@ class QuestionBook:
         self._awaited: dict[tuple[str, int], int] = {}
 
     # -- what is known -----------------------------------------------------------------
+
+    @classmethod
+    def of_past(cls, log: RunLog, clock: Clock, past: Iterable[Mapping[str, Any]]) -> QuestionBook:
+        """Read the questions of a run that nobody carries on, from its rows."""
+        book = cls(log, clock)
+        ended: set[tuple[str, int]] = set()
+        for row in past:
+            if row["kind"].startswith("question."):
+                book.recall(row)
+            elif row["kind"] in ("step.finished", "step.failed", "step.cancelled"):
+                ended.add((row["key"], row["attempt"]))
+        for question in book.open():
+            if (question.key, question.attempt) in ended or log.status in ENDED:
+                book.withdraw(question.key, question.attempt)
+        return book
 
     def open(self) -> tuple[Question, ...]:
         """Return the questions that wait for an answer, in the order in which they came."""

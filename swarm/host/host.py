@@ -35,6 +35,7 @@ from swarm.core.run import RunStatus
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.collection import Collected, Retention
+from swarm.host.desk import Desk
 from swarm.host.lists import counted, one_of_statuses, page
 from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
@@ -49,6 +50,7 @@ from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
 from swarm.ports.versions import VersionStore
 from swarm.ports.worker import Call, Toolbox
+from swarm.stores.inbox import Inbox
 from swarm.stores.sqlite import Durability
 from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
@@ -221,6 +223,9 @@ class Host:
         self._open = _Open(parts, runs, tasks, keys, recorder)
         try:
             await runs.open(tasks, resume=self._resume)
+            if self._folder is not None and parts.durable:
+                desk = Desk(Inbox(self._folder), parts.clock, self.run)
+                tasks.start_soon(desk.serve)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise

@@ -443,17 +443,7 @@ class Runs:
         past = await read_all(self._parts.journal, RunId(run.id))
         run.log.go_on(past[-1]["seq"], run.status)
         run.log.rest()
-        book = QuestionBook(run.log, self._parts.clock)
-        ended: set[tuple[str, int]] = set()
-        for row in past:
-            if row["kind"].startswith("question."):
-                book.recall(row)
-            elif row["kind"] in ("step.finished", "step.failed", "step.cancelled"):
-                ended.add((row["key"], row["attempt"]))
-        for question in book.open():
-            if (question.key, question.attempt) in ended or run.status in ENDED:
-                book.withdraw(question.key, question.attempt)
-        return book
+        return QuestionBook.of_past(run.log, self._parts.clock, past)
 
     async def outputs(self, run: Run) -> tuple[Output, ...]:
         """Read what the run's steps handed over as data."""

@@ -179,6 +179,22 @@ def test_rerun_starts_from_a_step_with_another_value(swarm: Callable[..., Said])
     assert "did you mean 'more'" in err
 
 
+def test_events_are_chosen_by_kind_and_place(swarm: Callable[..., Said]) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+
+    def told(*options: str) -> list[str]:
+        lines = swarm("runs", "events", "one", "--json", *options)[1].splitlines()
+        return [json.loads(line)["kind"] for line in lines]
+
+    assert told("--kind", "step.finished") == ["step.finished"] * 3
+    assert told("--at", "more") == ["step.started", "step.finished"] * 2
+    assert told("--at", "first", "--kind", "step.*") == ["step.started", "step.finished"]
+    for wrong in (("--kind", "nope"), ("--at", "nope")):
+        code, out, err = swarm("runs", "events", "one", *wrong)
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 1
+
+
 def test_events_are_lines_or_json(swarm: Callable[..., Said]) -> None:
     swarm("run", "sums.json", "--run-id", "one")
     plain = swarm("runs", "events", "one", "--follow")[1].splitlines()

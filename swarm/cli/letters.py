@@ -1,0 +1,55 @@
+"""Steering a run whose store another process has open: by a letter to that process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from swarm.errors import Refused
+from swarm.stores.inbox import Inbox
+
+__all__ = ("done_or_written",)
+
+_PATIENCE_S: Final = 10.0
+_LOOK_S: Final = 0.05
+
+
+async def done_or_written(
+    store: str, letter: Mapping[str, Any], act: Callable[[], Awaitable[None]]
+) -> Mapping[str, Any] | None:
+    """Do it here; where another process has the store, let that one do it.
+
+    Return the receipt of the other one; None: it was done here.
+    Raises: Refused, with the code and sentence of whoever did it; Refused (store.silent),
+    where the other one did not act in time.
+    """
+    try:
+        await act()
+    except Refused as error:
+        if error.code != "store.locked":
+            raise
+    else:
+        return None
+    inbox = Inbox(Path(store))
+    name = inbox.put(letter)
+    receipt = None
+    with anyio.move_on_after(_PATIENCE_S):
+        while (receipt := inbox.receipt(name)) is None:  # noqa: ASYNC110 - another process
+            await anyio.sleep(_LOOK_S)
+    if receipt is None:
+        raise _silent(store, claimed=not inbox.withdraw(name))
+    if not receipt["ok"]:
+        raise Refused(receipt["code"], receipt["message"])
+    return receipt
+
+
+def _silent(store: str, *, claimed: bool) -> Refused:
+    now = "it was taken, and may still be done" if claimed else "nothing was done"
+    return Refused(
+        "store.silent",
+        f"{store}: expected the process that holds it to act within {_PATIENCE_S:g} s, got no "
+        f"answer: {now} — swarm runs show",
+    )
