@@ -63,6 +63,7 @@ class Agenda:
         self.terms = TermsBook(blueprint, gates)
         self._machine = machine
         self._log = log
+        self._now = clock.monotonic
         self._clock = clock
         self._waits = waits
         self._gates = gates
@@ -130,20 +131,20 @@ class Agenda:
 
     def resolve(self, attempt: Attempt, answer: Answer) -> list[Attempt]:
         """Write an answer down and tell the machine; return the attempts it stopped."""
-        dispatch = attempt.dispatch
-        attempt.drop()
-        self._waits.over(attempt)
+        dispatch, log = attempt.dispatch, self._log
+        attempt.wanted = attempt.open = False
+        if self._waits.used:
+            self._waits.over(attempt)
         self._settle(attempt, answer.usage)
         del self._asked[dispatch.key]
         for body in answer.bodies:
             self._log.put(body)
         # Appended before the machine is told: should that fail, the answer is not lost.
-        told = [rows.part(attempt, name, value) for name, value in answer.parts.items()]
-        told.append(rows.ended(attempt, answer, self.since(attempt.began_s)))
-        self._log.append(told)
-        return self._take(
-            self._machine.resolve(dispatch.key, answer.outcome, dispatch.attempt), ahead=True
-        )
+        if answer.parts:
+            log.append([rows.part(attempt, name, value) for name, value in answer.parts.items()])
+        log.step(rows.ended(attempt, answer, round(self._now() - attempt.began_s, 6)))
+        effects = self._machine.resolve(dispatch.key, answer.outcome, dispatch.attempt)
+        return self._take(effects, ahead=True) if effects else []
 
     def _take(self, effects: Iterable[Effect], *, ahead: bool = False) -> list[Attempt]:
         """Note what the machine wants; return the attempts that it wants no more.
@@ -159,7 +160,8 @@ class Agenda:
             else:
                 new.append(self._ask(effect))
         if ahead:
-            self._waiting.extendleft(reversed(new))
+            new.reverse()
+            self._waiting.extendleft(new)
         else:
             self._waiting.extend(new)
         return stopped
@@ -176,9 +178,10 @@ class Agenda:
     def _ask(self, dispatch: Dispatch) -> Attempt:
         if dispatch.attempt > 1:
             self._log.append([rows.retrying(dispatch)])
-        terms = self.terms.of(dispatch.ref)
-        attempt = Attempt(dispatch, terms, self._clock.monotonic(), dispatch.delay_s)
-        self._account(attempt)
+        terms, delay_s = self.terms.of(dispatch.ref), dispatch.delay_s
+        # When it is due is asked only where it is not due at once.
+        attempt = Attempt(dispatch, terms, self._now() if delay_s > 0 else 0.0, delay_s)
+        attempt.accounts = self.meter.accounts(dispatch.ref, dispatch.key)
         self._asked[dispatch.key] = attempt
         return attempt
 
@@ -191,7 +194,7 @@ class Agenda:
         """
         admitted: list[Attempt] = []
         waiting = self._waiting
-        if self.pausing:
+        if not waiting or self.pausing:
             return admitted
         while waiting and (own or self._busy < self._max_tasks):
             if self._log.full and not self._machine.cancelling:
@@ -199,7 +202,7 @@ class Agenda:
             attempt = waiting.popleft()
             if not attempt.wanted:
                 continue
-            if attempt.delay_s <= 0 and self._enter(attempt):
+            if attempt.delay_s <= 0 and (not attempt.terms.needs or self._enter(attempt)):
                 self.begin(attempt)
             admitted.append(attempt)
             if own:
@@ -223,12 +226,14 @@ class Agenda:
     def begin(self, attempt: Attempt) -> None:
         """Write down that *attempt* starts, and count it."""
         # Appended first: a start that was refused needs no end.
-        self._log.append([rows.started(attempt)])
+        self._log.step(rows.started(attempt))
         attempt.started = attempt.open = True
-        attempt.began_s = self._clock.monotonic()
-        number, most = attempt.dispatch.attempt, attempt.terms.most
-        attempt.refused = self.meter.reserve(attempt.accounts, number, most, self.used_s())
-        self._warn()
+        attempt.began_s = self._now()
+        number, most, limited = attempt.dispatch.attempt, attempt.terms.most, self.meter.limited
+        used_s = self.used_s() if limited else 0.0
+        attempt.refused = self.meter.reserve(attempt.accounts, number, most, used_s)
+        if limited:
+            self._warn()
 
     def take_slot(self) -> None:
         """Take a task slot, even if that is one too many for a moment."""
@@ -249,13 +254,13 @@ class Agenda:
         """Count what an attempt used."""
         if attempt.refused is None:
             self.meter.settle(attempt.accounts, attempt.terms.most, used)
-            self._warn()
+            if self.meter.limited:
+                self._warn()
 
     def _warn(self) -> None:
-        if self.meter.limited:
-            due = self.meter.warnings(self.used_s(), self._machine.fuel_left)
-            if due:
-                self._log.append(due)
+        due = self.meter.warnings(self.used_s(), self._machine.fuel_left)
+        if due:
+            self._log.append(due)
 
     def used_s(self) -> float:
         """Return how long the run has gone on, where its budget asks for that; else 0."""
@@ -263,7 +268,7 @@ class Agenda:
 
     def since(self, began_s: float) -> float:
         """Return how long something has taken that began at *began_s* of the clock."""
-        return round(self._clock.monotonic() - began_s, 6)
+        return round(self._now() - began_s, 6)
 
     # -- rest --------------------------------------------------------------------------
 
@@ -308,7 +313,7 @@ class Agenda:
 
     def close(self) -> None:
         """Write the end of the run down, once the machine is done."""
-        if not self._machine.done or self.outcome is not None or self.parked:
+        if not self._machine.ended or self.outcome is not None or self.parked:
             return
         error = self._machine.error
         if error is not None and error.code == "run.cancelled" and self._ending is not None:

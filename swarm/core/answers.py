@@ -62,11 +62,18 @@ async def ask(
 
     *apart*: its value is data, which is kept apart and answered as a reference.
     """
-    breach = None if contract is None else await _held(contract.input, call.input)
-    if breach is not None:
-        return Answer(_broken(breach))
+    if contract is not None:
+        breach = await _held(contract.input, call.input)
+        if breach is not None:
+            return Answer(_broken(breach))
     try:
-        outcome = await kept(await worker(call, link), call.agent, limits, contract)
+        outcome = await worker(call, link)
+        # What was kept already is not looked at again; without a contract nobody has to wait.
+        if type(outcome) is not KeptOutcome:
+            if contract is None:
+                outcome = _admitted(outcome, call.agent, limits, Outcome)
+            else:
+                outcome = await kept(outcome, call.agent, limits, contract)
         return _answer(outcome, call.agent, limits, apart=apart)
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)

@@ -283,12 +283,19 @@ class Driver:
         stopped: list[Attempt] = []
         if attempt.wanted and answer is not None:
             stopped = agenda.resolve(attempt, answer)
-        stopped += agenda.end_if_long()
+        if self._log.full:
+            stopped += agenda.end_if_long()
         admitted = agenda.admit(own=True)
-        self._waits.note()
+        if self._waits.used:
+            self._waits.note()
         agenda.close()
-        stopped += agenda.pause_if_waiting()
-        await self._commit()
+        if agenda.pausing:
+            stopped += agenda.pause_if_waiting()
+        if self._log.unsaved:
+            await self._log.commit()
+        self._turn += 1
+        if self._turn % _TURN == 0:
+            await cancel_shielded_checkpoint()
         for other in stopped:
             other.stop()
         if not admitted:
@@ -297,20 +304,14 @@ class Driver:
         if self._tasks is None and len(admitted) > 1:
             await self._go(admitted)
             return None
-        self._spawn(admitted[1:])
+        if len(admitted) > 1:
+            self._spawn(admitted[1:])
         return admitted[0]
 
     def _spawn(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
             assert self._tasks is not None  # noqa: S101 - they are of its lanes
             self._tasks.start_soon(self._follow, attempt)
-
-    async def _commit(self) -> None:
-        if self._log.unsaved:
-            await self._log.commit()
-        self._turn += 1
-        if self._turn % _TURN == 0:
-            await cancel_shielded_checkpoint()
 
     # -- waiting without working -------------------------------------------------------
 

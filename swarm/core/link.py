@@ -24,7 +24,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Holding
 
-__all__ = ("Called", "Delegate", "Link")
+__all__ = ("Called", "Delegate", "Link", "Tools")
 
 
 class Called(NamedTuple):
@@ -37,41 +37,36 @@ class Called(NamedTuple):
 Delegate: TypeAlias = Callable[[Attempt, str, Any, int], Awaitable[Called]]
 
 
+class Tools(NamedTuple):
+    """What the links of one run have in common.
+
+    What a worker does passes the rules that tokens pass: those of `table`.
+    """
+
+    log: RunLog
+    delegate: Delegate
+    waits: Waits
+    children: Children
+    table: Table = TABLE
+
+
 class Link:
     """The StepLink of an attempt; `depth` counts the calls between agents above it.
 
-    What a worker does here passes the rules that tokens pass (*table*), under a grant for
-    this attempt alone; that is made when the worker first does something.
+    The grant for this attempt alone is made when the worker first does something.
     """
 
     __slots__ = (
         "_attempt",
-        "_children",
-        "_delegate",
         "_depth",
         "_grant",
-        "_log",
-        "_table",
-        "_waits",
+        "_tools",
     )
 
-    def __init__(
-        self,
-        attempt: Attempt,
-        log: RunLog,
-        delegate: Delegate,
-        waits: Waits,
-        children: Children,
-        depth: int = 0,
-        table: Table = TABLE,
-    ) -> None:
+    def __init__(self, attempt: Attempt, tools: Tools, depth: int = 0) -> None:
         self._attempt = attempt
-        self._log = log
-        self._delegate = delegate
-        self._waits = waits
-        self._children = children
+        self._tools = tools
         self._depth = depth
-        self._table = table
         self._grant: Grant | None = None
 
     @property
@@ -101,7 +96,7 @@ class Link:
         self._admit("output.read")
         try:
             key = self._attempt.dispatch.key
-            return await read(self._log.blob, reference, self._log.run_id, key)
+            return await read(self._tools.log.blob, reference, self._tools.log.run_id, key)
         except SwarmError as error:
             if not error.code.startswith("output."):
                 raise
@@ -111,7 +106,7 @@ class Link:
         """Let another agent of this blueprint do something, and return its answer."""
         self._check_room()
         self._admit("step.call", depth=1)
-        called = await self._delegate(self._attempt, agent, admit(input), self._depth + 1)
+        called = await self._tools.delegate(self._attempt, agent, admit(input), self._depth + 1)
         answer = called.answer
         parts = [rows.part(self._attempt, name, value) for name, value in answer.parts.items()]
         done = rows.called(self._attempt, agent, *called)
@@ -124,38 +119,39 @@ class Link:
         """Ask a person, and return the answer; the question outlives the host."""
         self._check_room()
         self._admit("step.ask")
-        return await self._waits.ask(self._attempt, ask)
+        return await self._tools.waits.ask(self._attempt, ask)
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* pass; when they are over is written down, and outlives the host."""
         self._check_room()
-        await self._waits.sleep(self._attempt, seconds)
+        await self._tools.waits.sleep(self._attempt, seconds)
 
     def held(self) -> Holding:
         """Wait for people who are asked elsewhere, without holding a place."""
         self._check_open()
-        return self._waits.held(self._attempt)
+        return self._tools.waits.held(self._attempt)
 
     async def run(self, blueprint: CompiledBlueprint, input: Any) -> Any:
         """Run another blueprint as a child of this run, and return its final context."""
         self._check_room()
         self._admit("step.spawn")
-        return await self._children.run(self._attempt, blueprint, input)
+        return await self._tools.children.run(self._attempt, blueprint, input)
 
     async def _record(
         self, verb: str, *events: dict[str, Any], bodies: Iterable[bytes] = ()
     ) -> None:
         self._admit(verb)
+        log = self._tools.log
         for body in bodies:
-            self._log.put(body)
-        self._log.append(list(events))
-        await self._log.commit()
+            log.put(body)
+        log.append(list(events))
+        await log.commit()
 
     def _check_room(self) -> None:
         """Refuse what would make the log of the run longer than it may be."""
         self._check_open()
-        if self._log.full:
-            error = self._log.too_long()
+        if self._tools.log.full:
+            error = self._tools.log.too_long()
             raise WorkerFailure(error.code, error.message, True)
 
     def _admit(self, verb: str, depth: int = 0) -> None:
@@ -164,13 +160,13 @@ class Link:
         Raises: Refused (step.over); WorkerFailure (capability.denied, call.depth).
         """
         self._check_open()
-        dispatch, run_id = self._attempt.dispatch, self._log.run_id
+        dispatch, run_id = self._attempt.dispatch, self._tools.log.run_id
         at = (run_id, dispatch.key, dispatch.attempt)
         if self._grant is None:
             self._grant = worker_grant(dispatch.ref, *at, MAX_DEPTH - self._depth)
         run, step, attempt = at
         decision = covers(
-            self._grant, verb, self._table, run=run, step=step, attempt=attempt, depth=depth
+            self._grant, verb, self._tools.table, run=run, step=step, attempt=attempt, depth=depth
         )
         if decision.allowed:
             return
@@ -185,7 +181,7 @@ class Link:
             dispatch = self._attempt.dispatch
             raise Refused(
                 "step.over",
-                f"run {self._log.run_id} step {dispatch.key} attempt {dispatch.attempt}: "
+                f"run {self._tools.log.run_id} step {dispatch.key} attempt {dispatch.attempt}: "
                 "expected an attempt that somebody waits for, got one that was given up",
                 key=dispatch.key,
                 attempt=dispatch.attempt,

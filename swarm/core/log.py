@@ -50,6 +50,7 @@ class RunLog:
         self.forgotten = False
         self._journal = journal
         self._clock = clock
+        self._wall = clock.wall
         self._seq = 0
         self._ahead: RunStatus = "pending"
         self._shown = 0
@@ -85,7 +86,7 @@ class RunLog:
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Number *rows*; the next commit puts them into the journal, and shows them."""
-        now, seq, ahead, run_id = self._clock.wall(), self._seq, self._ahead, self.run_id
+        now, seq, ahead, run_id = self._wall(), self._seq, self._ahead, self.run_id
         for row in rows:
             seq += 1
             row["seq"] = seq
@@ -97,6 +98,19 @@ class RunLog:
         self._seq, self._ahead = seq, ahead
         land(self.run_id)
         if seq >= self._warn_at and ahead in ("running", "waiting"):
+            self._warn()
+
+    def step(self, row: dict[str, Any]) -> None:
+        """Append the row of an attempt that begins or ends: what `append` does, for one.
+
+        It changes no state, and it is not the first row of an act: that begins, or goes on
+        with, a run.
+        """
+        self._seq = row["seq"] = seq = self._seq + 1
+        row["run"] = self.run_id
+        row["time_s"] = self._wall()
+        self._rows.append(row)
+        if seq >= self._warn_at and self._ahead in ("running", "waiting"):
             self._warn()
 
     def _warn(self) -> None:
@@ -177,7 +191,8 @@ class RunLog:
         on meanwhile, and nothing is lost.
         Raises: SwarmError (journal.failed, journal.fenced), and as `flush`.
         """
-        self.flush()
+        if self._rows:
+            self.flush()
         seq, status = self._seq, self._ahead
         while True:
             try:
@@ -189,7 +204,8 @@ class RunLog:
                 await self._clock.sleep(_AGAIN_S)
         if seq > self._shown:
             self._shown, self.status = seq, status
-            self._wake()
+            if self._news is not None:
+                self._wake()
 
     def _wake(self) -> None:
         if self._news is not None:

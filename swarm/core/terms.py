@@ -1,6 +1,7 @@
 """What a blueprint says of an agent's attempts, read once for a run and not for each.
 
-An agent that the blueprint does not have, has no terms but the limits of all.
+An agent that the blueprint does not have, has no terms but the limits of all, and a worker
+that says so.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from flowir.errors import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.contract import Contract
 from swarm.core.gates import Gates, Needs, needs_of
-from swarm.ports.worker import Usage, Worker
+from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
 
 __all__ = ("Terms", "TermsBook", "most_of")
 
@@ -28,7 +30,8 @@ class Terms(NamedTuple):
     Units: `timeout_s` in seconds, where the step itself does not say.
     """
 
-    worker: Worker | None
+    agent: str
+    worker: Worker
     most: Usage
     timeout_s: float | None
     needs: Needs
@@ -56,8 +59,10 @@ class TermsBook:
         blueprint = self._blueprint
         spec = blueprint.agents.get(agent)
         settings = {} if spec is None else spec.settings
+        worker = cast("Worker | None", blueprint.workers.get(agent))
         return Terms(
-            cast("Worker | None", blueprint.workers.get(agent)),
+            agent,
+            _Unknown(blueprint.id) if worker is None else worker,
             most_of(settings),
             settings.get("timeout_s"),
             needs_of(blueprint, agent, self._gates),
@@ -65,6 +70,17 @@ class TermsBook:
             blueprint.contracts.get(agent),
             settings.get("output") == "ref",
         )
+
+
+class _Unknown:
+    """Stands for a worker that is not there."""
+
+    def __init__(self, blueprint: str) -> None:
+        self._blueprint = blueprint
+
+    async def __call__(self, call: Call, link: StepLink) -> Outcome:
+        said = f"expected an agent of blueprint {self._blueprint!r}, got {call.agent!r}"
+        raise WorkerFailure("agent.unknown", said, True)
 
 
 def most_of(settings: Mapping[str, Any]) -> Usage:

@@ -42,7 +42,7 @@ class Shift(Protocol):
 
 
 class Waits:
-    """What the attempts of one run wait for."""
+    """What the attempts of one run wait for; `used` tells whether one of them ever has."""
 
     def __init__(self, log: RunLog, clock: Clock, shift: Shift) -> None:
         self.questions = QuestionBook(log, clock, changed=self.note)
@@ -52,11 +52,11 @@ class Waits:
         self._shift = shift
         self._elsewhere: set[tuple[str, int]] = set()
         # Most runs never wait: what is asked of each step is asked of this first.
-        self._used = False
+        self.used = False
 
     def recall(self, row: Mapping[str, Any]) -> None:
         """Take in a row of the run's past; most are not about waiting."""
-        self._used = True
+        self.used = True
         kind: str = row["kind"]
         if kind == "timer.set":
             self._timers.recall(row)
@@ -70,14 +70,14 @@ class Waits:
 
         Raises: WorkerFailure (question.malformed, question.expired).
         """
-        self._used = True
+        self.used = True
         question = self.questions.ask(attempt.dispatch, ask)
         async with self._resting(attempt):
             return await self.questions.wait(question)
 
     async def sleep(self, attempt: Attempt, seconds: float) -> None:
         """Let *seconds* pass, over restarts too, and never less."""
-        self._used = True
+        self.used = True
         left_s = self._timers.set(attempt.dispatch, seconds)
         async with self._resting(attempt):
             await self._clock.sleep(left_s)
@@ -94,7 +94,7 @@ class Waits:
 
     def elsewhere(self, attempt: Attempt, begins: bool) -> None:
         """Note that the run which does an attempt begins, or ceases, to wait for people."""
-        self._used = True
+        self.used = True
         at = (attempt.dispatch.key, attempt.dispatch.attempt)
         if begins and attempt.wanted:
             self._elsewhere.add(at)
@@ -104,12 +104,12 @@ class Waits:
 
     def over(self, attempt: Attempt) -> None:
         """Let go of what an attempt waited for: it has its answer, or needs none."""
-        if self._used:
+        if self.used:
             self._over(attempt.dispatch.key, attempt.dispatch.attempt)
 
     def note(self) -> None:
         """Write down that the run begins or ceases to wait for people, where it does."""
-        if not self._used:
+        if not self.used:
             return
         status, askers = self._log.ahead, self.questions.askers()
         if self._elsewhere:

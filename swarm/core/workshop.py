@@ -7,11 +7,11 @@ from an answer.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from anyio import CancelScope
 
-from flowir.effects import Failure
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer, ask, timed_out
@@ -19,8 +19,9 @@ from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Children
 from swarm.core.gates import Gates, Ticket, kind_needs
-from swarm.core.link import Called, Link
+from swarm.core.link import Called, Link, Tools
 from swarm.core.log import RunLog
+from swarm.core.terms import Terms
 from swarm.core.waits import Waits
 from swarm.ports.clock import Clock
 from swarm.ports.worker import Call, Usage
@@ -45,51 +46,53 @@ class Workshop:
         children: Children,
         table: Table = TABLE,
     ) -> None:
-        self._blueprint = blueprint
         self._agenda = agenda
         self._log = log
         self._clock = clock
         self._gates = gates
-        self._waits = waits
-        self._children = children
-        self._table = table
+        self._limits = blueprint.flow.limits
+        self._tools = Tools(log, self._delegate, waits, children, table)
 
     def link(self, attempt: Attempt, depth: int = 0) -> Link:
         """Make what the worker of an attempt may use, *depth* calls below it."""
-        return Link(
-            attempt, self._log, self._delegate, self._waits, self._children, depth, self._table
-        )
+        return Link(attempt, self._tools, depth)
 
     async def attempt(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
         """Make one attempt, and give its places back; None: nobody wants an answer now."""
         try:
-            return await self._tried(attempt, scope)
+            if attempt.wanted and not attempt.started:
+                await self._wait(attempt)
+            if not attempt.wanted or not attempt.started:
+                return None
+            if attempt.refused is not None:
+                return Answer(attempt.refused)
+            attempt.scope = scope
+            dispatch, terms = attempt.dispatch, attempt.terms
+            timeout_s = dispatch.timeout_s
+            if timeout_s is None:
+                timeout_s = terms.timeout_s
+            link = Link(attempt, self._tools)
+            if timeout_s is not None or self._agenda.meter.limited:
+                return await self._in_time(attempt, link, timeout_s)
+            return await self._asked_of(terms, dispatch.input, attempt, link, None)
         finally:
             attempt.scope = None
             attempt.open = False
             if attempt.ticket is not None:
                 self._gates.leave(attempt.ticket)
 
-    async def _tried(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
-        if attempt.wanted and not attempt.started:
-            await self._wait(attempt)
-        if not attempt.wanted or not attempt.started:
-            return None
-        if attempt.refused is not None:
-            return Answer(attempt.refused)
-        dispatch, agenda = attempt.dispatch, self._agenda
-        timeout_s = dispatch.timeout_s
-        if timeout_s is None:
-            timeout_s = attempt.terms.timeout_s
+    async def _in_time(
+        self, attempt: Attempt, link: Link, timeout_s: float | None
+    ) -> Answer | None:
+        """Ask for an answer within the time that the step and the run's budget have."""
+        dispatch, terms, agenda = attempt.dispatch, attempt.terms, self._agenda
         left_s = agenda.meter.wall_left_s(agenda.used_s())
         limit_s = _sooner(timeout_s, left_s)
-        link = self.link(attempt)
-        attempt.scope = scope
         if limit_s is None:
-            return await self._asked_of(dispatch.ref, dispatch.input, attempt, link, None)
+            return await self._asked_of(terms, dispatch.input, attempt, link, None)
         answer: Answer | None = None
         with self._clock.deadline(limit_s):
-            answer = await self._asked_of(dispatch.ref, dispatch.input, attempt, link, timeout_s)
+            answer = await self._asked_of(terms, dispatch.input, attempt, link, timeout_s)
         if answer is not None or not attempt.wanted:
             return answer
         if limit_s == left_s:
@@ -116,26 +119,21 @@ class Workshop:
             for other in stopped:
                 other.stop()
 
-    async def _asked_of(
-        self, agent: str, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
-    ) -> Answer:
-        terms = self._agenda.terms.of(agent)
-        if terms.worker is None:
-            said = f"expected an agent of blueprint {self._blueprint.id!r}, got {agent!r}"
-            return Answer(Failure("agent.unknown", said, True))
+    def _asked_of(
+        self, terms: Terms, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
+    ) -> Coroutine[Any, Any, Answer]:
         dispatch = attempt.dispatch
         call = Call(
             self._log.run_id,
             dispatch.key,
-            agent,
+            terms.agent,
             input,
             dispatch.attempt,
             dispatch.node_id,
             timeout_s,
             terms.spec,
         )
-        limits = self._blueprint.flow.limits
-        return await ask(terms.worker, call, link, limits, terms.contract, apart=terms.apart)
+        return ask(terms.worker, call, link, self._limits, terms.contract, apart=terms.apart)
 
     async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt.
@@ -162,10 +160,11 @@ class Workshop:
         if refused is not None:
             return Called(Answer(refused), 0.0)
         answer = timed_out(agent, timeout_s or 0.0)
+        terms = agenda.terms.of(agent)
         used = _NOTHING
         try:
             with self._clock.deadline(timeout_s):
-                answer = await self._asked_of(agent, input, attempt, link, timeout_s)
+                answer = await self._asked_of(terms, input, attempt, link, timeout_s)
                 used = answer.usage
         finally:
             agenda.meter.settle(accounts, most, used)

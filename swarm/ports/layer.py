@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from operator import attrgetter
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
@@ -38,31 +37,28 @@ _P = TypeVar("_P", bound=BaseModel)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
 class LayerCall(Call):
     """One attempt on its way to the worker, and what may be used meanwhile.
 
     Shape: `input` is JSON; change it by handing `with_input(…)` to `next`, not in place.
     """
 
-    link: StepLink = field(kw_only=True, repr=False, compare=False)
+    link: StepLink
 
     @classmethod
     def of(cls, call: Call, link: StepLink) -> LayerCall:
         """Return *call* with its link."""
-        return cls(*_all(call), link=link)
+        made = cls._make(call)
+        made.link = link
+        return made
 
     def with_input(self, input: Any) -> LayerCall:
         """Return the same attempt with another input."""
-        return replace(self, input=input)
+        return LayerCall.of(self._replace(input=input), self.link)
 
     def with_link(self, link: StepLink) -> LayerCall:
         """Return the same attempt with another link."""
-        return LayerCall(*_all(self), link=link)
-
-
-# Copying by name, as `replace` does, costs as much as a whole layer.
-_all: Final = attrgetter(*(one.name for one in fields(Call)))
+        return LayerCall.of(self, link)
 
 
 # What is left of the way: an Outcome, or a flowir.WorkerFailure and nothing else.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from flowir.errors import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
@@ -29,8 +30,9 @@ __all__ = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+# Named tuples, where frozen dataclasses would read the same: there is one for each step, at
+# a sixth of the cost.
+class Call(NamedTuple):
     """One attempt of one step, as a worker sees it.
 
     Shape: `input` is a private copy; `spec` is the agent as its blueprint has it.
@@ -64,8 +66,11 @@ class Usage:
         return Usage(self.tokens + other.tokens, self.cost + other.cost)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+_NO_PARTS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
+_NO_USAGE: Final = Usage()
+
+
+class Outcome(NamedTuple):
     """A worker's answer: the value, named artifacts beside it, and what it used.
 
     Shape: JSON; parts, and the value of an agent that declares `output = "ref"`, may be
@@ -73,8 +78,8 @@ class Outcome:
     """
 
     value: Any
-    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    usage: Usage = Usage()
+    parts: Mapping[str, Any] = _NO_PARTS
+    usage: Usage = _NO_USAGE
 
 
 class KeptOutcome(Outcome):
