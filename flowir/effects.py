@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ("Cancel", "Dispatch", "Effect", "Failure", "Outcome", "Success")
+__all__ = ("Admitted", "Cancel", "Dispatch", "Effect", "Failure", "Outcome", "Success")
 
 
 class Dispatch(NamedTuple):
@@ -40,6 +40,18 @@ class Success(NamedTuple):
     value: Any
 
 
+class Admitted(NamedTuple):
+    """A success whose value came through the strict door already, with the flow's limits.
+
+    Only who admitted it says so, and hands over what nobody else changes: it is neither
+    checked nor copied again. `size` and `depth` are what the door measured.
+    """
+
+    value: Any
+    size: int
+    depth: int
+
+
 class Failure(NamedTuple):
     """The step was not done; a permanent failure is not asked for again."""
 
@@ -50,4 +62,4 @@ class Failure(NamedTuple):
 
 
 Effect: TypeAlias = Dispatch | Cancel
-Outcome: TypeAlias = Success | Failure
+Outcome: TypeAlias = Success | Admitted | Failure

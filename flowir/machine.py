@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from flowir.door import admit_measured
-from flowir.effects import Cancel, Dispatch, Effect, Failure, Outcome, Success
+from flowir.effects import Admitted, Cancel, Dispatch, Effect, Failure, Outcome, Success
 from flowir.errors import FlowError, ProtocolError, shorten
 from flowir.externs import registry
 from flowir.joins import Fan
@@ -338,8 +338,11 @@ class Machine:
         return woken
 
 
+_OUTCOMES: Final = frozenset({Success, Admitted, Failure})
+
+
 def _check_outcome(outcome: Any) -> None:
-    if type(outcome) is not Success and type(outcome) is not Failure:
+    if type(outcome) not in _OUTCOMES:
         raise ProtocolError(f"resolve: expected Success or Failure, got {shorten(outcome)}")
     if type(outcome) is Failure and not (
         type(outcome.code) is str and type(outcome.message) is str

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, assert_never, cast
 
 from flowir import ops
-from flowir.effects import Dispatch, Failure, Success
+from flowir.effects import Admitted, Dispatch, Failure, Success
 from flowir.errors import FlowError
-from flowir.exprs import SCALAR, UNKNOWN, Batch, Compiled, Reach, cost_of, reach_of
+from flowir.exprs import SCALAR, UNKNOWN, Batch, Bounds, Compiled, Reach, cost_of, reach_of
 from flowir.externs import STANDARD_EXTERNS
 from flowir.failures import admits, asks_again, delay_of, error_of
 from flowir.joins import Fan
@@ -349,8 +349,11 @@ class _Body:
 
         def answer(lane: Lane) -> Op | None:
             outcome, lane.inbox = lane.inbox, None
-            if type(outcome) is Success:
-                answered, bounds = lane.admit(outcome.value, ref)
+            if type(outcome) is Success or type(outcome) is Admitted:
+                if type(outcome) is Admitted:
+                    answered, bounds = outcome.value, Bounds(outcome.size, outcome.depth)
+                else:
+                    answered, bounds = lane.admit(outcome.value, ref)
                 if store is not None:
                     store(lane, answered, bounds)
                 return nxt

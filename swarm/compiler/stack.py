@@ -17,7 +17,7 @@ from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
 from swarm.core.answers import kept, worker_error
 from swarm.ports.layer import Layer, LayerCall, Next
-from swarm.ports.worker import Call, KeptOutcome, Outcome, StepLink, Worker
+from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
 __all__ = ("Stack",)
 
@@ -41,7 +41,7 @@ class Stack:
         *,
         own: bool = False,
     ) -> None:
-        way = _bottom(worker, limits, contract, KeptOutcome if own else Outcome)
+        way = _bottom(worker, limits, contract, own=own)
         for key, layer in reversed(list(layers)):
             way = _within(layer, way) if own else _around(key, layer, way)
         self._outermost = way
@@ -51,7 +51,7 @@ class Stack:
         return await self._outermost(LayerCall.of(call, link))
 
 
-def _bottom(worker: Worker, limits: Limits, contract: Contract | None, made: type[Outcome]) -> Next:
+def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: bool) -> Next:
     async def bottom(call: LayerCall) -> Outcome:
         try:
             outcome = await worker(call, call.link)
@@ -59,7 +59,9 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, made: typ
             raise
         except Exception as error:
             raise worker_error(error) from error
-        return await kept(outcome, call.agent, limits, contract, made)
+        found = await kept(outcome, call.agent, limits, contract)
+        # Layers of somebody's may keep it, and change it: what they pass on is no more kept.
+        return found if own else Outcome(*found)
 
     return bottom
 

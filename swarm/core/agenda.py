@@ -226,7 +226,9 @@ class Agenda:
     def begin(self, attempt: Attempt) -> None:
         """Write down that *attempt* starts, and count it."""
         # Appended first: a start that was refused needs no end.
-        self._log.step(rows.started(attempt))
+        row = rows.started(attempt)
+        self._log.step(row)
+        attempt.digest = row["input"]
         attempt.started = attempt.open = True
         attempt.began_s = self._now()
         number, most, limited = attempt.dispatch.attempt, attempt.terms.most, self.meter.limited

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from anyio import to_thread
 
-from flowir.door import admit
-from flowir.effects import Failure, Success
+from flowir.door import admit, admit_measured
+from flowir.effects import Admitted, Failure, Success
 from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
 from flowir.values import measure
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     the store with the rows that mention them.
     """
 
-    outcome: Success | Failure
+    outcome: Success | Admitted | Failure
     parts: Mapping[str, Any] = {}
     usage: Usage = Usage()
     bodies: tuple[bytes, ...] = ()
@@ -67,11 +67,11 @@ async def ask(
         if breach is not None:
             return Answer(_broken(breach))
     try:
-        outcome = await worker(call, link)
+        outcome: Any = await worker(call, link)
         # What was kept already is not looked at again; without a contract nobody has to wait.
         if type(outcome) is not KeptOutcome:
             if contract is None:
-                outcome = _admitted(outcome, call.agent, limits, Outcome)
+                outcome = _admitted(outcome, call.agent, limits)
             else:
                 outcome = await kept(outcome, call.agent, limits, contract)
         return _answer(outcome, call.agent, limits, apart=apart)
@@ -91,8 +91,7 @@ async def kept(
     agent: str,
     limits: Limits,
     contract: Contract | None,
-    made: type[Outcome] = Outcome,
-) -> Outcome:
+) -> KeptOutcome:
     """Take what a worker returned through the door, and hold it against the contract.
 
     What was kept already is not looked at again.
@@ -101,7 +100,7 @@ async def kept(
     """
     if type(outcome) is KeptOutcome:
         return outcome
-    outcome = _admitted(outcome, agent, limits, made)
+    outcome = _admitted(outcome, agent, limits)
     breach = None if contract is None else await _held(contract.answer, outcome.value)
     if breach is not None:
         raise CostlyFailure(*_broken(breach), usage=outcome.usage)
@@ -119,14 +118,14 @@ def _broken(breach: Breach) -> Failure:
     return Failure(breach.code, _line(breach.message), breach.permanent, {"at": breach.at})
 
 
-def _answer(outcome: Outcome, agent: str, limits: Limits, *, apart: bool) -> Answer:
+def _answer(outcome: KeptOutcome, agent: str, limits: Limits, *, apart: bool) -> Answer:
     """Put references where data is declared: for the parts, and for the value if it is.
 
     Raises: WorkerFailure (permanent), for bytes that nobody declared.
     """
     value: Any = outcome.value
     if not (apart or outcome.parts or isinstance(value, bytes)):
-        return Answer(Success(value), outcome.parts, outcome.usage)
+        return Answer(Admitted(value, outcome.size, outcome.depth), outcome.parts, outcome.usage)
     try:
         parts = {name: keep(part, limits) for name, part in outcome.parts.items()}
         bodies = [part.body for part in parts.values()]
@@ -171,26 +170,28 @@ def worker_error(error: Exception) -> WorkerFailure:
     return WorkerFailure("worker.error", _line(f"{type(error).__name__}: {error}"))
 
 
-def _admitted(outcome: Any, agent: str, limits: Limits, made: type[Outcome]) -> Outcome:
+def _admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)
     try:
-        value = _data_or_json(outcome.value, limits, "")
+        value, size, depth = _measured(outcome.value, limits, "")
         parts: Mapping[str, Any] = outcome.parts
         if parts:
             names: dict[str, None] = admit(dict.fromkeys(parts), limits=limits, at="parts")
-            parts = {n: _data_or_json(parts[n], limits, f"parts.{n}") for n in names}
+            parts = {n: _measured(parts[n], limits, f"parts.{n}")[0] for n in names}
     except FlowError as refused:
         raise _not_admitted(refused, agent) from refused
-    return made(value, parts, outcome.usage)
+    made = KeptOutcome(value, parts, outcome.usage)
+    made.size, made.depth = size, depth
+    return made
 
 
-def _data_or_json(value: Any, limits: Limits, at: str) -> Any:
+def _measured(value: Any, limits: Limits, at: str) -> tuple[Any, int, int]:
     """Take a value through the door, which bytes need not: whether they may be is seen later."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    return admit(value, limits=limits, at=at)
+        return bytes(value), 0, 0
+    return admit_measured(value, limits=limits, at=at)
 
 
 def _not_admitted(refused: FlowError, agent: str) -> WorkerFailure:

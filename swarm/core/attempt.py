@@ -20,7 +20,7 @@ class Attempt:
     while something is awaited for it; `resting` counts its waits for people and the clock;
     `refused` is how it fails at once, where the run's budget has nothing left for it;
     `accounts` is what it counts for; `children` counts the runs that it has begun; `ticket`
-    is what it needs of the gates.
+    is what it needs of the gates; `digest` that of its input, once it has started.
     Units: `due_s` and `began_s` in seconds of the Clock port, `delay_s` what is left to wait
     before it starts.
     """
@@ -30,6 +30,7 @@ class Attempt:
         "began_s",
         "children",
         "delay_s",
+        "digest",
         "dispatch",
         "due_s",
         "open",
@@ -53,6 +54,7 @@ class Attempt:
         self.open = False
         self.accounts: Accounts = ()
         self.refused: Failure | None = None
+        self.digest: str | None = None
         self.resting = 0
         self.children = 0
         self.scope: CancelScope | None = None

@@ -132,6 +132,7 @@ class Workshop:
             dispatch.node_id,
             timeout_s,
             terms.spec,
+            attempt.digest if input is dispatch.input else None,
         )
         return ask(terms.worker, call, link, self._limits, terms.contract, apart=terms.apart)
 

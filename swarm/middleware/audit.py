@@ -45,7 +45,7 @@ class AuditLayer:
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
-        given = digest_of(call.input)
+        given = call.digest or digest_of(call.input)
         try:
             entry = self._entry(call, "begun", given)
             # It is there before the worker is asked; what comes behind lasts with the answer.
@@ -86,9 +86,18 @@ class AuditLayer:
         gave: str | None = None,
         detail: Mapping[str, Any] = _NOTHING,
     ) -> AuditEntry:
-        at = (call.run_id, call.key, call.attempt)
-        now_s = self._host.clock.wall()
-        return AuditEntry(now_s, self._actor, _VERB, decision, *at, given, gave, detail)
+        return AuditEntry(
+            self._host.clock.wall(),
+            self._actor,
+            _VERB,
+            decision,
+            call.run_id,
+            call.key,
+            call.attempt,
+            given,
+            gave,
+            detail,
+        )
 
     def _log(self) -> AuditLog:
         if self._host.audit is None:

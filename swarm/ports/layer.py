@@ -54,7 +54,7 @@ class LayerCall(Call):
 
     def with_input(self, input: Any) -> LayerCall:
         """Return the same attempt with another input."""
-        return LayerCall.of(self._replace(input=input), self.link)
+        return LayerCall.of(super().with_input(input), self.link)
 
     def with_link(self, link: StepLink) -> LayerCall:
         """Return the same attempt with another link."""

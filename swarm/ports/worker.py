@@ -35,7 +35,8 @@ __all__ = (
 class Call(NamedTuple):
     """One attempt of one step, as a worker sees it.
 
-    Shape: `input` is a private copy; `spec` is the agent as its blueprint has it.
+    Shape: `input` is a private copy; `spec` is the agent as its blueprint has it; `digest`
+    is that of the input, where it is known (`swarm.blueprint.canonical.digest_of`).
     Units: `attempt` counts from 1, `timeout_s` in seconds of the Clock port (None: no limit).
     """
 
@@ -47,6 +48,11 @@ class Call(NamedTuple):
     node_id: str | None = None
     timeout_s: float | None = None
     spec: AgentSpec | None = None
+    digest: str | None = None
+
+    def with_input(self, input: Any) -> Call:
+        """Return the same attempt with another input."""
+        return self._replace(input=input, digest=None)
 
     @property
     def idempotency_key(self) -> str:
@@ -86,9 +92,11 @@ class KeptOutcome(Outcome):
     """An outcome that passed the door and kept its agent's promises, and is held by nobody else.
 
     Made by whoever checked it; what is done to it makes another Outcome, to be checked anew.
+    Shape: `size` and `depth` are what the door measured, where the value is JSON.
     """
 
-    __slots__ = ()
+    size: int
+    depth: int
 
 
 Holding: TypeAlias = AbstractAsyncContextManager[None]

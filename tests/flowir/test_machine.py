@@ -13,6 +13,8 @@ import pytest
 
 import flowir
 from flowir import Cancel, Dispatch, Failure, Machine, ProtocolError, Success
+from flowir.door import admit_measured
+from flowir.effects import Admitted
 from tests.flowir.random_flows import RandomFlow
 from tests.flowir.written import (
     LANE,
@@ -813,3 +815,13 @@ def test_an_extern_of_the_hosts_cannot_bring_in_what_is_no_json() -> None:
     call = {"op": "call_extern", "ref": "tax.of", "args": []}
     machine, _ = begin(guarded(assign("$.a", call), error_at="$.e"), externs={"tax.of": fail})
     assert machine.result["e"]["code"] == "extern.failed"
+
+
+def test_what_was_admitted_is_neither_checked_nor_copied_again() -> None:
+    flow = {"kind": "step", "ref": "r", "in": lit(1), "out": "$.x"}
+    machine = Machine(flow, {})
+    machine.start()
+    value = {"a": [1]}
+    machine.resolve("$", Admitted(value, *admit_measured(value)[1:]))
+    assert machine.result == {"x": {"a": [1]}}
+    assert machine.result["x"] is value

@@ -19,6 +19,9 @@ GENESIS: Final = sha256(b"audit.v1").digest()
 _MOST_BYTES = 16 * 1024
 
 
+_MEMBERS: Final = AuditEntry._fields
+
+
 class Kept(NamedTuple):
     """One entry as it is kept.
 
@@ -65,10 +68,13 @@ def body_of(entry: AuditEntry) -> bytes:
 
     Raises: SwarmError (audit.malformed), for what is no JSON, or no entry but a document.
     """
-    said = {name: value for name, value in entry._asdict().items() if value is not None}
-    said["detail"] = dict(entry.detail)
-    if not said["detail"]:
-        del said["detail"]
+    said = {
+        name: value
+        for name, value in zip(_MEMBERS, entry, strict=True)
+        if value is not None and name != "detail"
+    }
+    if entry.detail:
+        said["detail"] = dict(entry.detail)
     try:
         body = canonical_bytes(said)
     except (TypeError, ValueError) as e:

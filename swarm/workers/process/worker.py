@@ -9,7 +9,6 @@ answer   the result, its parts and what it used; or one failure
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ class ProcessWorker:
             program = self._program
             is_text = program.input == "text"
             async with handed(call.input, link, program.refs, is_text=is_text) as given:
-                asked = call if given is call.input else replace(call, input=given)
+                asked = call if given is call.input else call.with_input(given)
                 return await self._within(workdir, asked, link)
         except WorkerFailure as failure:
             if self._house.settings.keep_workdir:
