@@ -300,8 +300,8 @@ class _Body:
             store(lane, count, SCALAR)
             return test(lane)
 
-        self.add(again, place, "again", handler)
-        body = self.node(node.body, place + ".body", again, handler, 0)
+        turn = self.add(again, place, "again", handler)
+        body = self.node(node.body, place + ".body", turn, handler, 0)
         self.loops = outer
 
         def test(lane: Lane) -> Op | None:
@@ -483,14 +483,14 @@ class _Body:
                 error_at(lane, error.to_json(), UNKNOWN)
             return catch
 
-        self.add(caught, place, "caught", inner_handler)
+        thrown = self.add(caught, place, "caught", inner_handler)
 
         def leave(lane: Lane) -> Op | None:
             lane.regs[r] = None  # let go of the old context
             return inner_nxt
 
-        self.add(leave, place, "leave", inner_handler)
-        body = self.node(node.body, place + ".body", leave, caught, 0)
+        left = self.add(leave, place, "leave", inner_handler)
+        body = self.node(node.body, place + ".body", left, thrown, 0)
 
         def enter(lane: Lane) -> Op | None:
             ops.spend(lane.m, toll)
