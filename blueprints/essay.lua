@@ -23,6 +23,7 @@ return flow.blueprint {
         break
       elseif review.verdict == "PLAINER" then
         ctx.draft = writer { topic = ctx.topic, draft = ctx.draft, word = review.word }
+      -- allow: case.untaken (the critic has no fourth word)
       elseif review.verdict == "LONGER" then
         ctx.draft = writer { topic = ctx.topic, draft = ctx.draft }
       end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,16 @@ from swarm.cli.exits import Exit, say
 from swarm.cli.project import Project, find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store
 from swarm.compiler.source import SUFFIXES, is_file_name
-from swarm.errors import BlueprintInvalid, Bug, Problem, Refused
+from swarm.errors import BlueprintInvalid, Problem, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.host import Host
 from swarm.host.parts import SystemClock, git_versions
 from swarm.lua.pool import PooledScripts
 from swarm.ports.worker import Toolbox
 from swarm.stores.memory_versions import MemoryVersions
+from swarm.workers.any_function import AnyFunction
 
 __all__ = (
-    "AnyFunction",
     "InvalidBlueprint",
     "function_option",
     "load",
@@ -71,27 +71,6 @@ async def opened_host(
         host.function(name)(function)
     async with host:
         yield host
-
-
-class AnyFunction(Mapping[str, Callable[..., Any]]):
-    """Every function there could be: who looks at a blueprint does not run its project.
-
-    Which functions there are is known to the program that will run the blueprint; to look
-    at a stranger's must not import their Python.
-    """
-
-    def __getitem__(self, name: str) -> Callable[..., Any]:
-        return _not_imported
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-def _not_imported(input: Any) -> Any:
-    raise Bug(f"a blueprint that was only looked at was asked to run, with {input!r}")
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ from swarm.errors import Problem
 
 __all__ = ("command",)
 
+TESTS = "_test.lua"
+
 
 @click.command("check")
 @click.argument("blueprints", metavar="BLUEPRINT…", nargs=-1, required=True)
@@ -22,7 +24,8 @@ __all__ = ("command",)
 def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
     """Print every problem of each BLUEPRINT, one a line: `path:line: code: sentence`.
 
-    Exits with 2 if there is any.
+    A test script (`*_test.lua`) is checked against its blueprint. Exits with 2 if there is
+    any problem.
     """
     looked = [anyio.run(_looked, name) for name in blueprints]
     found = [problem for problems, _ in looked for problem in problems]
@@ -36,6 +39,11 @@ def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
 
 
 async def _looked(name: str) -> tuple[tuple[Problem, ...], CompiledBlueprint | None]:
+    if name.endswith(TESTS):
+        # Who checks blueprints alone does not load what runs tests.
+        from swarm.cli.testing_check import mistakes_of
+
+        return await mistakes_of(name), None
     try:
         return (), await look_at(name)
     except InvalidBlueprint as e:

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Print every problem of a blueprint, one a line.",
     "build": "Print a blueprint as its canonical JSON document.",
     "graph": "Print a blueprint's flow as a picture.",
+    "test": "Run the tests beside blueprints, with scripted agents and no clock.",
     "doctor": "Say what this machine gives to scripts, and how a store is.",
     "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",

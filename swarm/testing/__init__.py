@@ -6,10 +6,12 @@ from swarm.host.parts import Parts
 from swarm.stores.audit import MemoryAudit
 from swarm.stores.memory import MemoryJournal
 from swarm.testing.agents import ScriptedWorker, scripted_blueprint
+from swarm.testing.cast import Real, Scripted
 from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds
 from swarm.testing.layers import RecordedLink, built_layer, call_through
 from swarm.testing.operators import FakeOperators
+from swarm.testing.rehearsal import Rehearsal, Rehearsed
 
 __all__ = (
     "CountedIds",
@@ -18,7 +20,11 @@ __all__ = (
     "MemoryAudit",
     "MemoryJournal",
     "Parts",
+    "Real",
     "RecordedLink",
+    "Rehearsal",
+    "Rehearsed",
+    "Scripted",
     "ScriptedWorker",
     "built_layer",
     "call_through",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from itertools import count
 
 import anyio
@@ -22,13 +23,16 @@ class FakeClock:
 
     With `jumps`, a sleep moves the clock to the next thing that is due once nobody else
     has anything to do: retries and long sleeps then need no help from the test. That
-    knows of tasks only: where a thread or a process works, move the clock by `advance`.
+    knows of tasks only: what a thread or a process does stands inside `working`, or the
+    test moves the clock by `advance`.
     """
 
     def __init__(self, *, start_s: float = 1_000_000.0, jumps: bool = False) -> None:
         self._now = start_s
         self._jumps = jumps
         self._moves = 0
+        self._workers = 0
+        self._idle: anyio.Event | None = None
         self._numbers = count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -58,6 +62,24 @@ class FakeClock:
             self._at(seconds, scope.cancel)
         return scope
 
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """While inside, somebody works whom the loop does not see: the clock jumps nowhere."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    @contextmanager
+    def resting(self) -> Generator[None]:
+        """While inside, who works waits for tasks that the loop does see."""
+        self._count(-1)
+        try:
+            yield
+        finally:
+            self._count(1)
+
     async def advance(self, seconds: float) -> None:
         """Move the clock; what is due on the way happens in order, each with its effects."""
         until = self._now + seconds
@@ -72,6 +94,12 @@ class FakeClock:
         for _ in range(_TURNS):
             await checkpoint()
 
+    def _count(self, more: int) -> None:
+        self._workers += more
+        if self._workers == 0 and self._idle is not None:
+            self._idle.set()
+            self._idle = None
+
     def _at(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self._now + seconds, next(self._numbers), act))
 
@@ -79,6 +107,10 @@ class FakeClock:
         """Fire what is next, unless somebody else did while this one waited."""
         moves = self._moves
         await self.settle()
+        if self._workers:
+            self._idle = self._idle or anyio.Event()
+            await self._idle.wait()
+            return
         if moves == self._moves and self._due:
             self._fire()
 

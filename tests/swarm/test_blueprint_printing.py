@@ -19,7 +19,9 @@ from tests.flowir.strategies import documents
 
 ROOT = Path(__file__).parents[2]
 BLUEPRINTS = sorted(
-    path for path in ROOT.glob("blueprints/*") if path.suffix in (".lua", ".json", ".yaml")
+    path
+    for path in ROOT.glob("blueprints/*")
+    if path.suffix in (".lua", ".json", ".yaml") and not path.stem.endswith("_test")
 )
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
 VALUES = st.recursive(
