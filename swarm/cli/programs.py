@@ -27,7 +27,7 @@ from swarm.host.host import Host
 from swarm.workers.process.limits import Limits
 from swarm.workers.process.settings import ProcessSettings
 
-__all__ = ("ProgramSettings", "equip")
+__all__ = ("ProgramSettings", "equip", "secret_values")
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
 
@@ -60,13 +60,20 @@ def equip(host: Host, folder: Path, secrets: Mapping[str, str], said: ProgramSet
         given["limits"] = Limits().changed(given["limits"])
     if given:
         host.run_programs(replace(ProcessSettings(), **given))
-    for name, source in secrets.items():
-        value = _value(folder, name, source)
+    for name, value in secret_values(folder, secrets).items():
         try:
-            if value is not None:
-                host.secret(name, value)
+            host.secret(name, value)
         except Refused as refused:
             raise WrongUse(f"{folder}/swarm.toml: secrets.{name}: {refused.message}") from None
+
+
+def secret_values(folder: Path, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets that are there, by name.
+
+    Raises: WrongUse.
+    """
+    values = {name: _value(folder, name, source) for name, source in secrets.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _value(folder: Path, name: str, source: str) -> str | None:

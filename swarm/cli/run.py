@@ -9,11 +9,14 @@ from typing import Any
 import anyio
 import click
 
+from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option, load, opened_host
+from swarm.cli.exits import Exit, say
 from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import first_context
 from swarm.cli.stores import chosen_store, store_option
+from swarm.host.run import Run
 
 __all__ = ("command",)
 
@@ -28,6 +31,7 @@ class _Order:
     run_id: str | None
     store: str
     patience: Patience
+    record: Path | None
 
 
 @click.command("run")
@@ -44,6 +48,7 @@ class _Order:
 @click.option("--run-id", metavar="ID", help="The run's id, instead of a new one.")
 @function_option
 @wait_option
+@click.option("--record", metavar="FILE", help="Keep every answer, without secrets.")
 @click.option("--json", "as_json", is_flag=True, help="Print run_id, status, ctx and error.")
 def command(
     blueprint: str,
@@ -53,6 +58,7 @@ def command(
     run_id: str | None,
     functions: tuple[str, ...],
     wait: bool,
+    record: str | None,
     as_json: bool,
 ) -> int:
     """Run BLUEPRINT to its end and print the final context.
@@ -64,14 +70,37 @@ def command(
     """
     context = first_context(source, settings)
     folder = chosen_store(store, Path(blueprint))
-    order = _Order(blueprint, context, functions, run_id, folder, patience_of(wait))
-    return report(anyio.run(_run, order), as_json)
+    file = None if record is None else _recording_file(record)
+    order = _Order(blueprint, context, functions, run_id, folder, patience_of(wait), file)
+    ended, trouble = anyio.run(_run, order)
+    code = report(ended, as_json)
+    if trouble is not None:
+        say(trouble)
+    return code if trouble is None or code is not Exit.OK else Exit.FAILED
 
 
-async def _run(order: _Order) -> Ended:
+async def _run(order: _Order) -> tuple[Ended, str | None]:
     # Listening begins before anything is started that would outlive a signal.
     with signals() as received:
         async with opened_host(order.blueprint, order.functions, order.store) as host:
             blueprint = await load(host, order.blueprint)
             run = await host.start(blueprint, order.context, run_id=order.run_id)
-            return await follow(host, run, received, blueprint, patience=order.patience)
+            ended = await follow(host, run, received, blueprint, patience=order.patience)
+            if order.record is None:
+                return ended, None
+            return ended, await _keep(run, blueprint, order.blueprint, order.record)
+
+
+# What records leans on all that tests do: a run that is not recorded does not load it.
+
+
+def _recording_file(name: str) -> Path:
+    from swarm.cli.recording import checked_file
+
+    return checked_file(name)
+
+
+async def _keep(run: Run, blueprint: CompiledBlueprint, name: str, file: Path) -> str | None:
+    from swarm.cli.recording import keep
+
+    return await keep(run, blueprint, name, file)

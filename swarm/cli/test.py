@@ -12,6 +12,7 @@ import click
 
 from swarm.cli.exits import Exit, WrongUse, print_result, say
 from swarm.cli.project import find_project
+from swarm.cli.testing_replay import replay
 from swarm.cli.testing_report import as_json, as_lines, covered
 from swarm.cli.testing_watch import changes
 from swarm.lua.choice import ChosenScripts
@@ -42,6 +43,7 @@ class _Order:
 )
 @click.option("--update", is_flag=True, help="Write the golden logs that differ.")
 @click.option("--watch", is_flag=True, help="Run again whenever a file changes, until Ctrl-C.")
+@click.option("--replay", "recording", metavar="FILE", help="Hold PATH against a recorded run.")
 @click.option(
     "--fail-under",
     metavar="PERCENT",
@@ -54,6 +56,7 @@ def command(
     filters: tuple[str, ...],
     update: bool,
     watch: bool,
+    recording: str | None,
     fail_under: float | None,
     json_: bool,
 ) -> int:
@@ -62,7 +65,14 @@ def command(
     Without PATH, all below the working directory. Prints what did not pass, and which
     nodes and ways of the blueprints were never taken. Exits with 0, 1 where a case did not
     pass, 2 where a test has mistakes.
+
+    With --replay, PATH is a blueprint, which is given the answers of a recorded run; the
+    first departure from it is told, and exits with 1.
     """
+    if recording is not None:
+        if len(paths) > 1 or filters or update or watch or fail_under is not None:
+            raise WrongUse("--replay: expected at most one blueprint, and no other option")
+        return anyio.run(replay, recording, paths[0] if paths else None, json_)
     order = _Order(paths or (".",), filters, update, json_, fail_under)
     if watch:
         return anyio.run(_again_and_again, order)
