@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -114,6 +115,8 @@ def forked(order: dict[str, Any]) -> int:
         try:
             live(order)
             code = 0
+        except BaseException:  # noqa: BLE001 - the parent sees the code, people the reason
+            traceback.print_exc()
         finally:
             os._exit(code)
     return child

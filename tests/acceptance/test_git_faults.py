@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from anyio import from_thread
 
 from tests.acceptance.git_lives import STAGES
 from tests.acceptance.git_rows import ROWS
@@ -233,3 +234,30 @@ async def test_writers_in_processes_lose_nothing_and_stay_in_line(
     assert set(said.values()) == {1}
     world.check_whole()
     world.close()
+
+
+async def test_an_entry_that_comes_between_two_looks_is_no_other_history(folder: Path) -> None:
+    world, other = World(folder), World(folder)
+    await world.filled("a")
+    came: list[str] = []
+
+    def between(where: Any, name: str) -> None:
+        act = getattr(where, name)
+
+        def looked(*arguments: Any) -> Any:
+            found = act(*arguments)
+            if name not in came:
+                came.append(name)
+                from_thread.run(other.add, name)
+            return found
+
+        setattr(where, name, looked)
+
+    between(world.store._index, "newest")  # pyright: ignore[reportPrivateUsage]
+    between(world.store._repository, "ref")  # pyright: ignore[reportPrivateUsage]
+    assert await world.store.head("review")
+    assert (await world.find("review")).number == 3
+    assert sorted(came) == ["newest", "ref"]
+    assert len(await world.check_linear()) == 3
+    world.close()
+    other.close()

@@ -199,13 +199,15 @@ class GitVersions:
         """Return the newest entry, with the index brought up to it."""
         if not self._repository.exists:
             return None
+        # In this order: writers move the ref first, so that what it names now is never
+        # older than what the index knew a moment ago.
+        known = self._index.newest(blueprint)
         try:
             tip = self._repository.ref(f"{HEADS}{blueprint}")
         except RefDamaged:
             raise damaged(blueprint, "?", "its ref names no commit") from None
         if tip is None:
             return None
-        known = self._index.newest(blueprint)
         if known is None or known.commit != tip:
             known = self._take_over(blueprint, tip, known)
         return known
