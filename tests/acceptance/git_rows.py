@@ -900,6 +900,8 @@ async def twenty_thousand_versions(world: World) -> None:
         assert index.newest("review") == entries[-1]
     assert len(asked) >= 7
     assert all(plan.startswith("SEARCH entry") for plan in asked), asked
+    # All but the newest are looked for by more than the id.
+    assert sum(" AND " in plan for plan in asked) == len(asked) - 1, asked
     index.close()
     (world.folder / "blueprints.index").unlink()
     with patched(packing, "_SAMPLE_FULL", 1):

@@ -168,28 +168,32 @@ class Index:
 
     def newest(self, blueprint: str) -> Entry | None:
         """Return the newest entry that is known."""
-        return self._one("id = ? order by number desc", blueprint)
+        return self._one("where id = ? order by number desc", blueprint)
 
     def by_commit(self, blueprint: str, commit: str) -> Entry | None:
         """Return the entry of a commit."""
-        return self._one("id = ? and git_commit = ?", blueprint, commit)
+        where = "where id = ? and git_commit = ?"
+        return self._one(f"indexed by entry_commit {where}", blueprint, commit)
 
     def by_label(self, blueprint: str, label: Label) -> Entry | None:
         """Return the entry of a label."""
-        return self._one("id = ? and major = ? and minor = ? and patch = ?", blueprint, *label)
+        where = "where id = ? and major = ? and minor = ? and patch = ?"
+        return self._one(f"indexed by entry_label {where}", blueprint, *label)
 
     def by_moment(self, blueprint: str, moment_s: float) -> Entry | None:
         """Return the entry that was the newest at a moment."""
         order = "order by reached_s desc, number desc"
-        return self._one(f"id = ? and reached_s <= ? {order}", blueprint, moment_s)
+        where = f"where id = ? and reached_s <= ? {order}"
+        return self._one(f"indexed by entry_time {where}", blueprint, moment_s)
 
     def by_range(self, blueprint: str, intervals: Iterable[Interval]) -> Entry | None:
         """Return the entry with the highest label in one of the intervals."""
         found: list[Entry] = []
         for low, high in intervals:
             entry = self._one(
-                "id = ? and (major, minor, patch) >= (?, ?, ?) and (major, minor, patch) <"
-                " (?, ?, ?) order by major desc, minor desc, patch desc",
+                "indexed by entry_label where id = ? and (major, minor, patch) >= (?, ?, ?)"
+                " and (major, minor, patch) < (?, ?, ?)"
+                " order by major desc, minor desc, patch desc",
                 blueprint,
                 *low,
                 *(high or _LAST),
@@ -229,7 +233,8 @@ class Index:
         return [row[0] for row in self._rows("select distinct id from entry order by id", ())]
 
     def _one(self, where: str, *values: Any) -> Entry | None:
-        sql = f"select {_FIELDS} from entry where {where} limit 1"  # noqa: S608 - words of ours
+        # The index is named: left to itself SQLite reads a whole history by its first key.
+        sql = f"select {_FIELDS} from entry {where} limit 1"  # noqa: S608 - words of ours
         rows = self._rows(sql, values)
         return _entry(rows[0]) if rows else None
 
