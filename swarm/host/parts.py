@@ -135,8 +135,8 @@ class Parts:
         """
         durable = durability != "memory"
         keys = _keys_in(Path(folder)) if durable else _keys_in_memory
-        store = open_store(folder, durability)
         clock, ids = SystemClock(), TimedIds()
+        store = open_store(folder, durability, monotonic=clock.monotonic)
         sinks = (FileSink(Path(folder) / CHECKPOINTS),) if durable else ()
         return cls(
             store.journal,

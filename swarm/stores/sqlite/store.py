@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -34,28 +35,33 @@ def open_store(
     *,
     limits: StoreLimits = DEFAULT_STORE_LIMITS,
     vfs: str | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Store:
     """Open the store in *folder*, and make it if it is not there.
 
     Shape: *durability* `memory` gives a store that begins empty and lives as long as the
     process; the folder is neither read nor written. *vfs* names another way to the disk.
+    Units: *monotonic* gives the seconds of whoever opens it.
     Raises: Refused (store.locked, store.foreign, store.newer, store.unavailable).
     """
     if durability == "memory":
         return MemoryStore(limits)
-    return SqliteStore(Path(folder), Source(str(Path(folder) / FILE), durability, vfs), limits)
+    source = Source(str(Path(folder) / FILE), durability, vfs)
+    return SqliteStore(Path(folder), source, limits, monotonic)
 
 
 class SqliteStore:
     """A store in one folder: `journal.db` and `LOCK`."""
 
-    def __init__(self, folder: Path, source: Source, limits: StoreLimits) -> None:
+    def __init__(
+        self, folder: Path, source: Source, limits: StoreLimits, monotonic: Callable[[], float]
+    ) -> None:
         self.folder = folder
         with ExitStack() as undo, _said(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._owner = Owner(folder)
             undo.callback(self._owner.release)
-            self._writer = Writer(source)
+            self._writer = Writer(source, monotonic)
             undo.callback(self._writer.drop)
             self._reader = Reader(source)
             undo.callback(self._reader.close)

@@ -10,6 +10,7 @@ are written once more. Only when that fails too is the batch given back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import starmap
 from time import perf_counter
@@ -22,6 +23,7 @@ from swarm.ids import RunId
 from swarm.ports.journal import Health, RunRow
 from swarm.stores.sqlite.binding import Connection
 from swarm.stores.sqlite.connection import Source, connect_writer
+from swarm.stores.sqlite.identity import Identity
 
 __all__ = ("Batch", "Writer")
 
@@ -95,14 +97,16 @@ class Batch:
 class Writer:
     """The one connection that writes; used by one thread at a time.
 
+    *monotonic* tells when it is time to see whether the file is still where it was.
     `health` is what the last attempt has shown, `seconds` what its opening commit took,
     `epoch` the number of this opening.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.health: Health = "ok"
         self._source = source
         self._connection: Connection | None = connect_writer(source)
+        self._identity = Identity(source.path, monotonic)
         before = perf_counter()
         try:
             self.epoch = self._begin_epoch(self._connection)
@@ -136,8 +140,10 @@ class Writer:
     def attempt(self, act: Callable[[], _T]) -> _T:
         """Do something with the connection; afterwards `health` says how writing stands.
 
-        Raises: SwarmError (journal.degraded, journal.failed) for what the library says.
+        Raises: SwarmError (journal.degraded, journal.failed) for what the library says,
+        and for a file that is not where it was.
         """
+        self._stay()
         try:
             result = act()
         except _PASSING as error:
@@ -234,8 +240,26 @@ class Writer:
 
     # -- the connection ----------------------------------------------------------------
 
+    def _stay(self, *, now: bool = False) -> None:
+        """Fail for good where the path does not lead to the file that was opened.
+
+        Raises: SwarmError (journal.failed).
+        """
+        got = self._identity.lost(now=now)
+        if got is None:
+            return
+        self.health = "failed"
+        if self._connection is not None:
+            # On leaving, SQLite folds and removes the log of that name: another's by now.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self.drop()
+        said = f"expected the file that was opened, got {got} in its place — open the store anew"
+        path = self._source.path
+        raise SwarmError("journal.failed", f"{path}: {said}", path=path)
+
     def _open(self) -> Connection:
         if self._connection is None:
+            self._stay(now=True)
             self._connection = connect_writer(self._source)
         return self._connection
 
