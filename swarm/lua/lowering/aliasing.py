@@ -24,6 +24,7 @@ from swarm.lua.lowering.access import (
     shown,
     variable,
 )
+from swarm.lua.lowering.effort import Effort, TooMuch
 from swarm.lua.lowering.liveness import Lives
 from swarm.lua.lowering.origins import Origins, Ref
 from swarm.lua.lowering.refusal import Refused
@@ -36,19 +37,29 @@ _Pair: TypeAlias = tuple[Access, Access]
 # How far down in what it was given a helper's answer is looked for.
 _HANDED = 5
 _CONTEXT = variable(WHOLE)
+# Pairs that are passed over take about as long as one that is compared.
+_AT_ONCE = 8
 
 
 def shared_writes(
-    nodes: list[Drafted], looped: Mapping[str, int], scripts: Mapping[int, Access]
+    nodes: list[Drafted],
+    looped: Mapping[str, int],
+    scripts: Mapping[int, Access],
+    effort: Effort | None = None,
 ) -> list[tuple[Place, Refused]]:
     """Find the writes that Lua would show under another name as well.
 
     Shape: *looped* are the places of tables that loops go over, with the loops' lines;
-    *scripts* are the tables of the script, by identity, with what they are called.
+    *scripts* are the tables of the script, by identity, with what they are called;
+    *effort* bounds the search (None: as usual).
     """
     tables = {access_of(place): line for place, line in looped.items()}
-    search = _Search(tables, Lives(nodes), Origins(scripts))
-    search.nodes(nodes, _State())
+    effort = effort or Effort()
+    search = _Search(tables, Lives(nodes), Origins(scripts, effort))
+    try:
+        search.nodes(nodes, _State(effort))
+    except TooMuch:
+        search.give_up()
     return list(search.found.values())
 
 
@@ -59,7 +70,8 @@ class _State:
     and costs as much as it changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
         self._pairs: dict[str, set[_Pair]] = {}
         self._log: list[tuple[bool, _Pair]] = []
 
@@ -67,12 +79,21 @@ class _State:
         """Return the pairs whose first path may be this one, above it, or below it."""
         name = variable(access)
         if name in (_CONTEXT, ANY_FIELD):
+            self.effort.spend(len(self._pairs) // _AT_ONCE)
             names = [one for one in self._pairs if one.startswith(_CONTEXT)]
         elif name.startswith(_CONTEXT):
             names = [name, ANY_FIELD, _CONTEXT]
         else:
             names = [name]
-        return [pair for one in names for pair in self._pairs.get(one, ())]
+        found = [pair for one in names for pair in self._pairs.get(one, ())]
+        self.effort.spend(1 + len(found) // _AT_ONCE)
+        return found
+
+    def reaching(self, access: Access) -> list[_Pair]:
+        """Return the same pairs, to be compared one by one."""
+        found = self.of(access)
+        self.effort.spend(len(found))
+        return found
 
     def add(self, a: Access, b: Access) -> None:
         """Note that two paths may reach the same table."""
@@ -90,6 +111,7 @@ class _State:
 
     def put(self, pair: _Pair) -> None:
         """Add one pair, in one direction."""
+        self.effort.spend()
         pairs = self._pairs.setdefault(variable(pair[0]), set())
         if pair not in pairs:
             pairs.add(pair)
@@ -107,6 +129,7 @@ class _State:
 
     def since(self, mark: int) -> tuple[set[_Pair], set[_Pair]]:
         """Return the pairs that are new since a point, and those that are gone."""
+        self.effort.spend(len(self._log) - mark)
         new: set[_Pair] = set()
         gone: set[_Pair] = set()
         for added, pair in self._log[mark:]:
@@ -133,6 +156,7 @@ class _Search:
         self._looped = looped
         self._lives = lives
         self._origins = origins
+        self._at: Drafted | None = None
         self._thrown: list[Ref] = []
         self.found: dict[tuple[Place, str], tuple[Place, Refused]] = {}
 
@@ -142,6 +166,7 @@ class _Search:
 
     def node(self, node: Drafted, state: _State) -> None:
         """Follow one node; *state* is what holds behind it afterwards."""
+        self._at = node
         fields = node.fields
         match node.kind:
             case "seq":
@@ -264,13 +289,20 @@ class _Search:
 
     # ---- what is refused
 
+    def give_up(self) -> None:
+        """Refuse the flow where the search has become too much."""
+        assert self._at is not None  # noqa: S101 - without a node there is nothing to search
+        why = "up to here too many tables may be one and the same to tell what a change reaches"
+        hint = "write copy(…) where a table is put into another or gets a second name"
+        self.refuse(self._at, why, hint)
+
     def refuse_inside_itself(self, node: Drafted, edited: Access, sources: list[Access]) -> None:
         inside = [source for source in sources if begins(source, edited)]
         if any(source[1:2] != (ANY,) for source in inside):  # ctx[key] may be another field
             self.refuse(node, "this puts a table inside itself", "put a copy(…) there")
 
     def refuse_shared(self, node: Drafted, edited: Access, state: _State) -> None:
-        found = (pair for pair in state.of(edited) if begins(pair[0], edited))
+        found = (pair for pair in state.reaching(edited) if begins(pair[0], edited))
         shared = [pair for pair in found if self.matters(node, edited, pair[1])]
         for pair in shared:
             looped = [one for one in pair if one in self._looped]
@@ -320,7 +352,7 @@ def _expanded(target: Access, ref: Ref, state: _State) -> Iterator[tuple[Access,
     inside, source = ref
     here = target + inside
     yield here, source
-    for mine, other in state.of(source):
+    for mine, other in state.reaching(source):
         if begins(mine, source):
             yield here, other + source[len(mine) :]
         elif begins(source, mine):

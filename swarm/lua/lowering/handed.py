@@ -2,7 +2,9 @@
 
 A helper runs as a step of Lua on copies; the table that it returns may be, or hold, one of
 its arguments, which Lua would share. Where the answer is made anew nothing is shared. The
-order of statements is not looked at: a local may be all that is ever assigned to it.
+order of statements is not looked at: a local may be all that is ever assigned to it. Helpers
+that call helpers are read within each other, up to a bound; beyond it anything may be
+handed back.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from flowir.syntax import (
 )
 from swarm.lua.lowering import known
 from swarm.lua.lowering.access import ANY
+from swarm.lua.lowering.effort import Effort, TooMuch
 from swarm.lua.lowering.free import free_names
 from swarm.lua.lowering.names import Callee
 from swarm.lua.lowering.work import Share
@@ -40,6 +43,8 @@ _Parts: TypeAlias = frozenset[_Part]
 
 _NONE: _Parts = frozenset()
 _DEEPEST = 3
+# Pieces of text that are read for one call, those of the functions called in it included.
+_MOST = 20_000
 # What gives back a table that it was given, or one of those in it.
 _SAME = frozenset({"assert", "array", "table.sort", "setmetatable", "select", "next"})
 _ITEMS = frozenset({"table.remove", "table.unpack", "next", "select", "rawget"})
@@ -48,7 +53,11 @@ _PACKED = frozenset({"table.pack", "table.move"})
 
 def handed_back(callee: Callee) -> list[tuple[Share, ...]]:
     """Return, for each result of a function, what it shares with what was given."""
-    return [_shares(parts) for parts in _results(callee, frozenset())]
+    try:
+        found = _results(callee, frozenset(), Effort(_MOST))
+    except TooMuch:
+        found = [_everything(callee)]
+    return [_shares(parts) for parts in found]
 
 
 def _shares(parts: _Parts) -> tuple[Share, ...]:
@@ -56,11 +65,12 @@ def _shares(parts: _Parts) -> tuple[Share, ...]:
     return tuple(Share((ANY,) * depth, source, below) for depth, source, below in found)
 
 
-def _results(callee: Callee, calling: frozenset[int]) -> list[_Parts]:
+def _results(callee: Callee, calling: frozenset[int], effort: Effort) -> list[_Parts]:
+    effort.spend()
     function = callee.function
     if id(function) in calling or _has_closures(function):
         return [_everything(callee)]
-    return _Reader(callee, calling | {id(function)}).results()
+    return _Reader(callee, calling | {id(function)}, effort).results()
 
 
 def _has_closures(function: Function) -> bool:
@@ -98,7 +108,8 @@ def _pieces(piece: Syntax) -> Iterator[Syntax]:
 class _Reader:
     """Reads one function: what each local may be, until nothing new is found."""
 
-    def __init__(self, callee: Callee, calling: frozenset[int]) -> None:
+    def __init__(self, callee: Callee, calling: frozenset[int], effort: Effort) -> None:
+        self._effort = effort
         self._callee = callee
         self._calling = calling
         self._pieces = [piece for one in callee.function.body for piece in _pieces(one)]
@@ -114,6 +125,7 @@ class _Reader:
         before = None
         while before != self._locals:
             before = dict(self._locals)
+            self._effort.spend(len(self._pieces))
             for piece in self._pieces:
                 self._read(piece)
             self._lift()
@@ -225,7 +237,9 @@ class _Reader:
         name = _called(e.function)
         bound = self._callee.scope.find(name) if "." not in name else None
         if isinstance(bound, Callee):
-            return [_replaced(parts, given) for parts in _results(bound, self._calling)]
+            return [
+                _replaced(parts, given) for parts in _results(bound, self._calling, self._effort)
+            ]
         every = frozenset(part for parts in given for part in parts)
         found = _NONE
         if name in _SAME:

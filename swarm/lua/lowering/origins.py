@@ -15,6 +15,7 @@ from swarm.lua.lowering.access import (
     begins,
     variable,
 )
+from swarm.lua.lowering.effort import Effort
 from swarm.lua.lowering.ops import Op
 
 __all__ = ("Origins", "Ref")
@@ -30,11 +31,17 @@ _OF_ALL = frozenset({"list.concat", "object.merge"})
 class Origins:
     """Reads expressions; *scripts* are the script's own tables, by identity."""
 
-    def __init__(self, scripts: Mapping[int, Access]) -> None:
+    def __init__(self, scripts: Mapping[int, Access], effort: Effort) -> None:
         self._scripts = scripts
+        self._effort = effort
 
     def of(self, e: Op) -> list[Ref]:
         """Return the tables that a value shares with places, each with where it is in it."""
+        found = self._of(e)
+        self._effort.spend(1 + len(found))
+        return found
+
+    def _of(self, e: Op) -> list[Ref]:
         match e["op"]:
             case "path":
                 at: str = e["at"]
@@ -68,7 +75,9 @@ class Origins:
         for part in _built(e):
             refs = self.of(part)
             for ref in refs:
-                yield from _both(ref, _near(ref, before))
+                near = _near(ref, before)
+                self._effort.spend(1 + len(near))
+                yield from _both(ref, near)
             for ref in refs:
                 before.setdefault(variable(ref[1]), []).append(ref)
 
@@ -78,6 +87,7 @@ class Origins:
         Lua hands a table that is raised over as it is; one that is raised again is the
         same table still.
         """
+        self._effort.spend()
         if e["op"] == "fail" and "data" in e:
             yield from ((("data", *inside), source) for inside, source in self.of(e["data"]))
             for again in _raised_again(e["data"]):
