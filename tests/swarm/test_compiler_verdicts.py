@@ -359,6 +359,23 @@ UNHEARD = (
 )
 
 
+ELSE = """
+local flow = require "flow"
+local judge = flow.lua "judge" { source = "return input", verdict = { "YES", "NO", "LATER" } }
+return flow.blueprint { id = "e", agents = { judge }, flow = function(ctx)
+  ctx.v = judge(ctx.x)
+  if ctx.v == "YES" then ctx.ok = true
+  elseif ctx.v == "NO" then ctx.ok = false
+  else end
+end }
+"""
+
+
+def test_an_empty_else_says_that_the_other_words_are_meant(tmp_path: Path) -> None:
+    assert load_file(tmp_path, ELSE).id == "e"
+    assert told(tmp_path, ELSE.replace("  else end", "  end")) == ["6: verdict.unhandled"]
+
+
 def test_a_comment_allows_what_it_names_on_its_line_or_below(tmp_path: Path) -> None:
     assert told(tmp_path, UNHEARD) == ["11: verdict.unhandled"]
     allow = "allow: agent.unused, verdict.unhandled"

@@ -197,7 +197,9 @@ class _Block:
         with self._work.aside() as otherwise:
             other = self._arm(statement, scope, i + 1, moved)
         fields: dict[str, Any] = {"cond": cond, "then": self._work.body(then, arm.line)}
-        if otherwise:
+        # An empty `else` says that nothing is to be done: who reads the flow may know it.
+        says_nothing = statement.otherwise is not None and i + 1 == len(statement.arms)
+        if otherwise or says_nothing:
             fields["else"] = self._work.body(otherwise, arm.line)
         self._work.emit("branch", arm.line, **fields)
         return _Outcome(one.exits | other.exits, one.falls or other.falls)
