@@ -37,6 +37,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from swarm.workers.process.execute import execute
 from swarm.workers.process.tree import (
     children_by_parent,
     descendants,
@@ -261,8 +262,7 @@ class _Keeper:
                 os.dup2(fd, number)
             self._limit()
             self._free_signals()
-            argv = self._request["argv"]
-            os.execvpe(argv[0], argv, self._request["env"])  # noqa: S606 - there is no shell
+            execute(self._request["argv"], self._request["env"])
         except OSError as error:
             os.write(failures, f"{at} {error.errno or 0}".encode())
         except BaseException:  # noqa: BLE001 - what cannot be told must not run on either
