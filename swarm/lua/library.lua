@@ -15,7 +15,7 @@ local raw_setmetatable, raw_tostring, raw_tonumber = setmetatable, tostring, ton
 local type, next, error, select, assert, ipairs = type, next, error, select, assert, ipairs
 local rawget, rawset, rawlen, rawequal = rawget, rawset, rawlen, rawequal
 local string, table, math, utf8, coroutine = string, table, math, utf8, coroutine
-local find, sort, concat = string.find, table.sort, table.concat
+local find, gsub, sort, concat = string.find, string.gsub, table.sort, table.concat
 local pack, unpack = table.pack, table.unpack
 local mtype, tointeger, floor = math.type, math.tointeger, math.floor
 
@@ -25,6 +25,7 @@ local MAX_REPEATED = 8 * 1024 * 1024
 local MAX_UNPACKED = 8000
 -- Bytes that C handles in the time of about one instruction.
 local BYTES = 64
+local NAN = string.unpack("<d", "\0\0\0\0\0\0\xf8\x7f")
 
 local function wrong(position, name, expected, value)
   local got = value == nil and "no value" or rawequal(value, null) and "null" or type(value)
@@ -182,6 +183,15 @@ local function matching(f, name)
   end
 end
 
+local function replaced(f)
+  local gsub = matching(f, "gsub")
+  local function pay(result, ...)
+    charge(#result // BYTES)
+    return result, ...
+  end
+  return function(...) return pay(gsub(...)) end
+end
+
 local function rep(s, times, separator)
   if type(s) == "number" then s = raw_tostring(s) end
   if type(s) ~= "string" then wrong(1, "rep", "string", s) end
@@ -203,13 +213,17 @@ local function format(pattern, ...)
   if #pattern > MAX_SUBJECT then
     blame("format: a format of more than " .. MAX_SUBJECT .. " bytes")
   end
-  if find(pattern, "%%[-+ #0-9.]*p") then blame("format: '%p' is not available") end
+  -- Two percent signs are one: what follows them is text.
+  if find(gsub(pattern, "%%%%", ""), "%%[-+ #0-9.]*p") then blame("format: '%p' is not available") end
   local args = pack(...)
   local size = #pattern
   for i = 1, args.n do
     local kind = type(args[i])
     if kind == "string" then
       size = size + #args[i]
+    elseif kind == "number" then
+      -- Its sign is the machine's.
+      if args[i] ~= args[i] then args[i] = NAN end
     elseif not SHOWN_AS_THEY_ARE[kind] then
       args[i] = tostring(args[i])
     end
@@ -225,14 +239,14 @@ local function packed(...)
   return result
 end
 
-local strings = copy(string, "char len packsize")
-for name in string.gmatch("byte lower reverse sub unpack upper", "%S+") do
+local strings = copy(string, "char len")
+for name in string.gmatch("byte lower packsize reverse sub unpack upper", "%S+") do
   strings[name] = paid(string[name])
 end
-for name in string.gmatch("find gmatch gsub match", "%S+") do
+for name in string.gmatch("find gmatch match", "%S+") do
   strings[name] = matching(string[name], name)
 end
-strings.rep, strings.format, strings.pack = rep, format, packed
+strings.gsub, strings.rep, strings.format, strings.pack = replaced(gsub), rep, format, packed
 
 local codes = copy(utf8, "char charpattern")
 for name in string.gmatch("codepoint codes len offset", "%S+") do

@@ -6,6 +6,12 @@
 -- of the script gets anywhere.  Hooks belong to one thread, so each coroutine made here
 -- carries its own.
 --
+-- One instruction can be dear: a string of 16 MB joined, compared, or hashed as a key takes
+-- milliseconds, and no function is called that could charge for it.  Where EVERY instructions
+-- took longer than SLOW_S the thread is looked at every few instructions from then on, so
+-- that the deadline is kept; paid is still once in EVERY, at the same instructions: the count
+-- must not depend on how fast a machine is.
+--
 -- In author mode the hook also follows the author's lines: a builder reached by a tail
 -- call has no author frame below it any more, yet its node must know its line.
 
@@ -14,12 +20,17 @@ local sethook, getinfo = debug.sethook, debug.getinfo
 local create, resume = coroutine.create, coroutine.resume
 local yield, running = coroutine.yield, coroutine.running
 local pcall, error, type, rawequal, select = pcall, error, type, rawequal, select
-local find, sub = string.find, string.sub
+local find, sub, setmetatable = string.find, string.sub, setmetatable
 local clock = os.clock
 
 -- Instructions between two looks.  The price of a hook is having one; down to this interval
 -- it does not grow.
-local EVERY = 250
+local EVERY = 249
+-- Instructions of the hook itself are counted too: so many where nothing is dear, and so many
+-- where it looks closely.  A test tells when these are not the right numbers any more.
+local OWN, OWN_CLOSE = 33, 36
+local CLOSE = 6 -- divides EVERY - OWN - OWN_CLOSE
+local SLOW_S = 0.02
 -- What following one line of an author costs, in instructions.
 local FOLLOW = 20
 -- A charge worth a look at the clock.
@@ -55,25 +66,56 @@ local function follow_return()
   end
 end
 
+-- What is paid when a thread that is looked at closely has come so far.  A table, since the
+-- way through the hook must be of the same length each time.
+local PERIOD = EVERY - OWN
+local PAID = {}
+for counted = 0, PERIOD - 1 do PAID[counted] = counted == 0 and EVERY or 0 end
+
+-- Look closely at this thread from now on.  Its hook is set once, not at every look: that
+-- walks the stack, and a stack may be deep.
+local function watch_closely(s)
+  s.counted[running()] = OWN_CLOSE
+  sethook(hook, "", OWN_CLOSE + CLOSE)
+end
+
+local function count(s, now)
+  local thread = running()
+  local counted = s.counted[thread]
+  if counted then
+    counted = (counted + CLOSE) % PERIOD
+    s.counted[thread] = counted
+    s.used = s.used + PAID[counted]
+    return false
+  end
+  s.used = s.used + EVERY
+  return now - s.looked > SLOW_S and not s.follows
+end
+
 function hook(event, line)
   local s = script
-  if event == "count" then
-    s.used = s.used + EVERY
-  else
+  if event ~= "count" then
     s.used = s.used + FOLLOW
     if not s.stopped then
       if event == "line" then follow_line(line) else follow_return() end
     end
+    if s.stopped or s.used > s.instructions then stop("instructions") end
+    return
   end
+  local now = clock()
+  local dear = count(s, now)
+  s.looked = now
   if s.stopped or s.used > s.instructions then stop("instructions") end
-  if event == "count" and clock() > s.deadline then stop("seconds") end
+  if now > s.deadline then stop("seconds") end
+  if dear then return watch_closely(s) end
 end
 
 local function arm(co)
-  if script.stopped then
+  local s = script
+  if s.stopped then
     sethook(co, hook, "", 1)
   else
-    sethook(co, hook, script.follows and "lr" or "", EVERY)
+    sethook(co, hook, s.follows and "lr" or "", EVERY)
   end
 end
 
@@ -189,6 +231,8 @@ function meter.resume(co, ...)
   if type(co) ~= "thread" then
     meter.blame("bad argument #1 to 'resume' (coroutine expected, got " .. type(co) .. ")")
   end
+  -- Many coroutines of few, dear instructions each: none gets as far as its own hook.
+  if clock() > script.deadline then stop("seconds") end
   return continued(co, resume(co, ...))
 end
 
@@ -211,6 +255,7 @@ end
 function meter.enter(fresh, body)
   script = fresh
   fresh.used, fresh.coroutines, fresh.spent = 0, 0, 0.0
+  fresh.counted = setmetatable({}, { __mode = "k" })
   fresh.co = create(body)
   arm(fresh.co)
 end
@@ -227,6 +272,7 @@ end
 function meter.go(...)
   local s = script
   s.began = clock()
+  s.looked = s.began
   s.deadline = s.began + s.seconds - s.spent
   return turn(resume(s.co, ...))
 end

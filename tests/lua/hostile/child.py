@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import anyio
@@ -20,7 +22,8 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script, ScriptLimits, ScriptRunner
 
 INPUT = {"list": [1, 2], "empty": [], "nothing": None}
-LIMITS = ScriptLimits(memory_bytes=64 * 1024 * 1024, seconds=1.0)
+MEMORY = 64 * 1024 * 1024
+PLENTY = ScriptLimits(memory_bytes=MEMORY, seconds=30.0)
 # What the next script of the same runner must find, whatever the one before it did.
 PROBE = """
 local all = {}
@@ -41,10 +44,12 @@ async def broken() -> Any:
     raise RuntimeError("no luck")
 
 
-async def outcome(scripts: ScriptRunner, source: str) -> dict[str, Any]:
+async def outcome(
+    scripts: ScriptRunner, source: str, limits: ScriptLimits = PLENTY
+) -> dict[str, Any]:
     host = {"echo": echo, "broken": broken}
     try:
-        value = await scripts.run(Script("a.lua", source), INPUT, host=host, limits=LIMITS)
+        value = await scripts.run(Script("a.lua", source), INPUT, host=host, limits=limits)
     except (SwarmError, FlowError) as e:
         return {"code": e.code, "message": str(e)}
     return {"value": value}
@@ -54,7 +59,11 @@ async def main(place: str) -> None:
     scripts = InlineScripts() if place == "inline" else PooledScripts()
     expected = await outcome(scripts, PROBE)
     for line in sys.stdin:
-        told = await outcome(scripts, json.loads(line))
+        case = json.loads(line)
+        began = process_time()
+        limits = replace(PLENTY, **case["limits"])
+        told = await outcome(scripts, case["source"], limits)
+        told["spent_s"] = process_time() - began
         told["clean"] = await outcome(scripts, PROBE) == expected and "value" in expected
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
