@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from flowir.errors import FlowError, Malformed, Problem, a_python, shorten
@@ -48,14 +49,48 @@ def parse_json(
     if len(text) > (max_bytes or limits.value_size):
         raise _too_large(at, max_bytes or limits.value_size)
     try:
-        return admit(_loads(text, at), limits=limits, at=at)
+        return _judged(_loads(text, limits, at), limits, at)
     except RecursionError:  # the text is hostile, or the caller has used up the stack
         _refuse(at, "expected JSON, got one nested too deep")
 
 
-def _loads(text: str | bytes, at: str) -> Any:
+def _judged(value: Any, limits: Limits, at: str) -> Any:
+    """Hold what was just parsed against the limits: nobody else has it, and it is a tree."""
+    try:
+        size = _weigh(value, 0, limits.value_depth)
+    except _RefusedError as e:
+        _refuse(at + _inside(e.steps), e.why, e.hint)
+    if size > limits.value_size:
+        raise _too_large(at, limits.value_size)
+    return value
+
+
+def _weigh(value: Any, level: int, deepest: int) -> int:
+    """Return the size of a tree, or refuse it; one frame a level."""
+    is_object = type(value) is dict
+    if not is_object and type(value) is not list:
+        return _scalar(value)
+    if level >= deepest:
+        raise _too_deep(deepest)
+    size = 2 + (4 if is_object else 1) * len(value)
+    for name, item in value.items() if is_object else enumerate(value):
+        if is_object:
+            size += _key_size(name)
+        try:
+            kind = type(item)
+            nested = kind is dict or kind is list
+            size += _weigh(item, level + 1, deepest) if nested else _scalar(item)
+        except _RefusedError as e:
+            e.steps.append(name)
+            raise
+    return size
+
+
+def _loads(text: str | bytes, limits: Limits, at: str) -> Any:
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        if (crowd := _crowd(decoded, limits)) and (crowd := _crowd(_bare(decoded), limits)):
+            _refuse(at, f"expected at most {crowd}, got more")
         return json.loads(
             decoded,
             object_pairs_hook=_object,
@@ -72,6 +107,27 @@ def _loads(text: str | bytes, at: str) -> Any:
         )
     except _RefusedError as e:
         _refuse(at, e.why, e.hint)
+
+
+# A string, also one that the text ends in: a match never fails, so nothing is tried twice.
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
+
+
+def _bare(text: str) -> str:
+    return _STRINGS.sub("", text)
+
+
+def _crowd(text: str, limits: Limits) -> str | None:
+    """Say what there is too much of, strings looked into too; nothing is made of it yet.
+
+    An empty list of three bytes takes sixty of memory, an object two hundred.
+    """
+    containers = text.count("[") + text.count("{")
+    if containers > limits.containers:
+        return f"{limits.containers} arrays and objects"
+    if containers + text.count(",") > limits.values:
+        return f"{limits.values} values"
+    return None
 
 
 def _refuse(at: str, why: str, hint: str | None = None) -> NoReturn:
@@ -198,17 +254,18 @@ class _Door:
                     out.append(copy)
             found = self.entered[key] = (out, size, depth + 1)
         if level + found[2] > self.deepest:
-            raise self._too_deep()
+            raise _too_deep(self.deepest)
         return found
 
     def _admit_level(self, value: Any, level: int) -> None:
         if level >= self.deepest:
             if _returns_to(value, self.entered):
                 raise _RefusedError("expected a tree, got a cycle")
-            raise self._too_deep()
+            raise _too_deep(self.deepest)
 
-    def _too_deep(self) -> _RefusedError:
-        return _RefusedError(f"expected at most {self.deepest} levels, got more")
+
+def _too_deep(deepest: int) -> _RefusedError:
+    return _RefusedError(f"expected at most {deepest} levels, got more")
 
 
 _NEW: Any = object()

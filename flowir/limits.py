@@ -15,12 +15,16 @@ class Limits:
     """How large a document, a value and a run may be.
 
     Units: bytes for `value_size` (of the value written as JSON, near enough: see
-    `flowir.values.measure`) and `document_bytes`; counts for the rest.
+    `flowir.values.measure`) and `document_bytes`; counts for the rest. `values`, `containers`
+    and `document_containers` are those of one JSON text, refused before they take memory.
     """
 
     value_size: int = 16 * 1024 * 1024
     value_depth: int = 128
+    values: int = 2_000_000
+    containers: int = 1_000_000
     document_bytes: int = 4 * 1024 * 1024
+    document_containers: int = 300_000
     node_depth: int = 128
     nodes: int = 100_000
     expr_depth: int = 64

@@ -70,7 +70,10 @@ def parse_document(document: Document, *, limits: Limits = DEFAULT_LIMITS) -> An
         raise Malformed([Problem("malformed", "$", message)])
     deepest = (limits.node_depth + limits.expr_depth) * _LEVELS_EACH + limits.value_depth
     roomy = replace(
-        limits, value_depth=deepest, value_size=limits.document_bytes * MEASURE_PER_BYTE
+        limits,
+        value_depth=deepest,
+        value_size=limits.document_bytes * MEASURE_PER_BYTE,
+        containers=limits.document_containers,
     )
     return parse_json(document, limits=roomy, max_bytes=limits.document_bytes)
 

@@ -22,7 +22,10 @@ __all__ = ("DOCUMENT_LIMITS", "YAML_BYTES", "Written", "admit_document", "read_j
 # rest is for expressions. The door takes two Python frames a level, of a thousand.
 # Size is measured as the door does, which counts up to five for a byte of text.
 DOCUMENT_LIMITS = replace(
-    DEFAULT_LIMITS, value_depth=320, value_size=5 * DEFAULT_LIMITS.document_bytes
+    DEFAULT_LIMITS,
+    value_depth=320,
+    value_size=5 * DEFAULT_LIMITS.document_bytes,
+    containers=DEFAULT_LIMITS.document_containers,
 )
 
 # A pure Python YAML parser reads about 100 KB a second.
@@ -46,7 +49,8 @@ def read_json(text: str, *, file: str = "<document>") -> Written:
         limit = DEFAULT_LIMITS.document_bytes
         value = parse_json(text, limits=DOCUMENT_LIMITS, max_bytes=limit)
     except FlowError as e:
-        line = line_of_fault(text) if e.at in ("", "$") else _line_at(e.at, lines_of(text))
+        whole = e.at in ("", "$")
+        line = line_of_fault(text, e.message) if whole else _line_at(e.at, lines_of(text))
         raise _refused("document.json", e, Place(file, line)) from None
     return Written(value, _places(lines_of(text), file))
 

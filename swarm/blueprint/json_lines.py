@@ -19,6 +19,8 @@ __all__ = ("line_of_fault", "lines_of")
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|\n|[^\s{}\[\],:"]+', re.DOTALL)
 
+_TOLD = re.compile(r"\(line (\d+), column \d+\)\Z")
+
 
 @dataclass(slots=True)
 class _Open:
@@ -53,13 +55,16 @@ def lines_of(text: str) -> dict[str, int]:
     return lines
 
 
-def line_of_fault(text: str) -> int | None:
-    """Find the line of what makes *text* no strict JSON, if one line can be named."""
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as e:
-        return e.lineno
-    except (RecursionError, ValueError):
+def line_of_fault(text: str, refusal: str) -> int | None:
+    """Find the line of what makes *text* no strict JSON, if one line can be named.
+
+    Shape: *refusal* is what the door said of the whole. What is too much for it is not
+    read once more here.
+    """
+    told = _TOLD.search(refusal)
+    if told is not None:
+        return int(told[1])
+    if "at most" in refusal or "too deep" in refusal:
         return None
     for seen in _scan(text):
         if seen.again or not _admitted(seen.word):
@@ -80,7 +85,8 @@ def _admitted(word: str) -> bool:
 def _scan(text: str) -> Iterator[_Seen]:
     """Yield keys and values in their order; the text is JSON, strict or not."""
     line, stack, wants_key = 1, list[_Open](), False
-    for word in _WORD.findall(text):
+    for found in _WORD.finditer(text):
+        word = found[0]
         if word == "\n":
             line += 1
         elif word == ",":

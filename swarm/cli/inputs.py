@@ -12,6 +12,7 @@ from typing import Any
 
 import flowir
 from flowir.door import parse_json
+from flowir.limits import DEFAULT_LIMITS
 from flowir.path import format_path, parse_path
 from swarm.cli.exits import WrongUse
 
@@ -29,13 +30,17 @@ def first_context(source: str | None, settings: Sequence[str]) -> Any:
     return context
 
 
+# One byte more than a value may have is enough to refuse it.
+_MOST = DEFAULT_LIMITS.value_size + 1
+
+
 def read_value(source: str, place: str = "--input") -> Any:
     """Read what stands for a value: JSON, `@FILE`, or `-` for stdin; *place* names it.
 
     Raises: WrongUse.
     """
     if source == "-":
-        return _parsed(sys.stdin.buffer.read(), f"{place} -")
+        return _parsed(sys.stdin.buffer.read(_MOST), f"{place} -")
     if source.startswith("@"):
         return _parsed(_file(source[1:], place), source[1:])
     return _parsed(source, place)
@@ -43,7 +48,8 @@ def read_value(source: str, place: str = "--input") -> Any:
 
 def _file(name: str, place: str) -> bytes:
     try:
-        return Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            return file.read(_MOST)
     except OSError as e:
         raise WrongUse(f"{place}: cannot read {name!r}: {(e.strerror or str(e)).lower()}") from None
 

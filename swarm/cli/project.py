@@ -30,6 +30,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from flowir.door import admit
+from flowir.errors import FlowError
 from swarm.cli.exits import WrongUse
 from swarm.cli.programs import ProgramSettings, equip
 from swarm.host.host import Host
@@ -37,6 +39,7 @@ from swarm.host.host import Host
 __all__ = ("Project", "RetentionSettings", "find_project", "import_functions")
 
 _FILE = "swarm.toml"
+_MOST = 256 * 1024
 
 
 class RetentionSettings(BaseModel):
@@ -105,11 +108,15 @@ def find_project(blueprint: Path | None) -> Project:
 def _read(folder: Path) -> Project:
     file = folder / _FILE
     try:
-        settings = _Settings.model_validate(tomllib.loads(file.read_text("utf-8")))
+        settings = _Settings.model_validate(admit(tomllib.loads(_text(file))))
     except ValidationError as e:
         first = e.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise WrongUse(f"{file}: {key}: {first['msg'].lower()}") from None
+    except FlowError as e:
+        raise WrongUse(f"{file}: {e}") from None
+    except RecursionError:
+        raise WrongUse(f"{file}: expected TOML, got one nested too deep") from None
     except (OSError, ValueError) as e:
         raise WrongUse(f"{file}: expected TOML, got {e}") from None
     store = None if settings.store is None else folder / settings.store
@@ -125,6 +132,14 @@ def _read(folder: Path) -> Project:
         settings.processes,
         settings.retention,
     )
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        data = opened.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise WrongUse(f"{file}: expected at most {_MOST} bytes, got more")
+    return data.decode()
 
 
 def _layers(written: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

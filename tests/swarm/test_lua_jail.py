@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.lua import jail
 from swarm.lua.jail import MEASURES
 
 JAILED = Path(__file__).parents[1] / "lua" / "jailed.py"
@@ -46,3 +48,34 @@ def test_memory_is_limited_everywhere() -> None:
 )  # fmt: skip
 def test_the_system_ends_a_process_that_tries_to(act: str) -> None:
     assert tried(act)[1:] == ("", -signal.SIGSYS)
+
+
+HEADER = Path("/usr/include/asm-generic/unistd.h")
+CALLS = [
+    "read",
+    "write",
+    "munmap",
+    "brk",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_yield",
+    "mremap",
+    "madvise",
+    "exit",
+    "gettimeofday",
+    "getrusage",
+    "futex",
+    "restart_syscall",
+    "clock_gettime",
+    "exit_group",
+    "getrandom",
+]
+
+
+@pytest.mark.skipif(not HEADER.is_file(), reason="the kernel's headers are not installed")
+def test_the_calls_of_aarch64_are_those_of_the_kernel_s_headers() -> None:
+    text = HEADER.read_text()
+    said = dict(re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", text, re.MULTILINE))
+    table = jail._TABLES["aarch64"]  # pyright: ignore[reportPrivateUsage]
+    assert sorted(table.mapping) == sorted(int(said[name]) for name in ("mmap", "mprotect"))
+    assert sorted(table.others) == sorted(int(said[name]) for name in CALLS)

@@ -1,0 +1,142 @@
+"""A fuzzer of the sandbox: `python -m tests.fuzz.lua --seconds 600 --seed 1`.
+
+Every script runs in both places, from a grammar or changed from the hostile corpus, and is
+held to this: it has an outcome of the known kinds, in time; no process dies of it; it has
+reached nothing of the host's world, and told no address of it; the next script is clean;
+and the two places say the same. What is found is printed, and written down with `--keep`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swarm.lua.sandbox import Sandbox
+from swarm.ports.scripts import Script
+from tests.fuzz.lua_source import REACH, Writer, mutated
+from tests.swarm.test_lua_hostile import Child, read_cases
+
+LIMITS = {"instructions": 100_000, "memory_bytes": 16 * 1024 * 1024, "seconds": 0.5}
+# In process a pattern may hold on for ever; a pool answers, however busy the machine is.
+PATIENCE_S = {"inline": 2.0, "pool": 20.0}
+_KNOWN = {"script.error", "script.syntax", "script.budget", "script.memory", "script.result"}
+# What a loaded machine may turn into something else: compared between the places no further.
+_TIMED = {"script.budget", "script.deadline", "deadline", "script.memory"}
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+
+
+@dataclass
+class Found:
+    """What a campaign has seen: how scripts ended, and what must not have happened."""
+
+    scripts: int = 0
+    ends: Counter[str] = field(default_factory=Counter[str])
+    failures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def scripts(seed: int) -> Iterator[str]:
+    """Write scripts for ever, the same ones for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    corpus = [case.source for case in read_cases() if len(case.source) < 4000]
+    writer = Writer(chance)
+    compiler = Sandbox()
+    while True:
+        made = writer.script() if chance.random() < 0.5 else mutated(chance, corpus)
+        if chance.random() < 0.3:
+            made = looked_around(made)
+        # Few of those that cannot even be read: they would be most.
+        if chance.random() < 0.05 or compiler.syntax(Script("a.lua", made)) is None:
+            yield made
+
+
+def looked_around(source: str) -> str:
+    """Let a script's end, if it has one, look for a way out."""
+    ending = "local r = table.pack(pcall(function(...)\n" + source + "\nend, ...))"
+    return f"{REACH}\n{ending}\nreach(r) reach(_G) reach(string) return r[2]"
+
+
+def judged(place: str, told: dict[str, Any]) -> str | None:
+    """Say what is wrong with an outcome, if anything is."""
+    code = told.get("code")
+    if code == "deadline":
+        return None if place == "inline" else "no answer"
+    if code in ("crash", "script.crashed", "script.unavailable"):
+        return "a process died"
+    if not told.get("clean"):
+        return "the next script suffered"
+    if code == "script.deadline" and place == "inline":
+        return "a deadline where there is none"
+    said = told.get("message", "")
+    if code is not None and code.startswith("script.") and code not in _KNOWN | _TIMED:
+        return "an outcome of no known kind"
+    if "ESCAPED" in said or _ADDRESS.search(said) or _ADDRESS.search(json.dumps(told.get("value"))):
+        return "something of the host's world"
+    if "[sandbox]" in said:
+        return "a line of the sandbox"
+    return None
+
+
+def differ(inline: dict[str, Any], pooled: dict[str, Any]) -> bool:
+    """Tell whether the places disagree, where time and memory have no say."""
+    if inline.get("code") in _TIMED or pooled.get("code") in _TIMED:
+        return False
+    seen = ("code", "message", "value")
+    return [inline.get(name) for name in seen] != [pooled.get(name) for name in seen]
+
+
+def campaign(seed: int, *, most: int | None = None, seconds: float | None = None) -> Found:
+    """Run *most* scripts, or as many as *seconds* allow."""
+    found, until = Found(), None if seconds is None else time.monotonic() + seconds
+    places = {place: Child(place) for place in ("inline", "pool")}
+    try:
+        for source in scripts(seed):
+            if found.scripts == most or (until is not None and time.monotonic() > until):
+                break
+            _tried(found, places, source)
+    finally:
+        for child in places.values():
+            child.stop()
+    return found
+
+
+def _tried(found: Found, places: dict[str, Child], source: str) -> None:
+    found.scripts += 1
+    told = {name: child.ask(source, PATIENCE_S[name], **LIMITS) for name, child in places.items()}
+    found.ends[told["inline"].get("code", "a value")] += 1
+    wrong = {place: why for place, said in told.items() if (why := judged(place, said))}
+    if not wrong and differ(told["inline"], told["pool"]):
+        wrong = {"both": "the places disagree"}
+    if wrong:
+        found.failures.append({"wrong": wrong, "source": source, "told": told})
+
+
+def main() -> int:
+    """Run a campaign and print what it found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.lua", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a file for what was found, one JSON a line")
+    given = parser.parse_args()
+    found = campaign(given.seed, seconds=given.seconds)
+    ends = ", ".join(f"{name} {count}" for name, count in found.ends.most_common(12))
+    sys.stdout.write(f"{found.scripts} scripts in both places, seed {given.seed}: {ends}\n")
+    for failure in found.failures[:20]:
+        sys.stdout.write(f"{failure['wrong']}\n{failure['source'][:1500]}\n---\n")
+    if given.keep is not None:
+        lines = (json.dumps(failure) + "\n" for failure in found.failures)
+        given.keep.write_text("".join(lines))
+    sys.stdout.write(f"survived {found.scripts - len(found.failures)} / {found.scripts}\n")
+    return 1 if found.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
