@@ -41,8 +41,10 @@ def registry(extra: Mapping[str, Callable[..., Any]] | None = None) -> Mapping[s
     An extern raises FlowError as it is; any other exception, and an answer that is no
     JSON, become FlowError extern.failed.
     """
+    if not extra:
+        return STANDARD_EXTERNS
     merged = dict(STANDARD_EXTERNS)
-    for name, function in (extra or {}).items():
+    for name, function in extra.items():
         merged[name] = _own(name, function)
     return MappingProxyType(merged)
 

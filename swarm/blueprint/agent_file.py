@@ -28,7 +28,6 @@ from swarm.blueprint.agent import COMMON_FIELDS
 from swarm.blueprint.places import inside, nearest
 from swarm.blueprint.shapes import is_object
 from swarm.blueprint.words import suggest
-from swarm.blueprint.yaml_tree import YamlRefused, read_tree
 
 __all__ = ("AgentFile", "AgentFileRefused", "read_agent_file")
 
@@ -112,6 +111,9 @@ def _front(front: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Read front matter, which begins on the second line of its file."""
     if not front.strip():
         return {}, {"$": 1}
+    # Most blueprints name no such file: what reads YAML is loaded with the first.
+    from swarm.blueprint.yaml_tree import YamlRefused, read_tree
+
     try:
         tree = read_tree(front, depth=_DEPTH)
     except YamlRefused as e:

@@ -8,8 +8,9 @@ stands in, of its run, and of all that the attempt is on of which its run is the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from flowir.effects import Failure
@@ -27,6 +28,7 @@ _WORDS: Final = {
     "wall_s": "seconds",
     "fuel": "of fuel",
 }
+_NO_LIMITS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # `#2` and `@0` in a key are the turns on the way; without them it is a place.
 _TURNS: Final = re.compile(r"[#@]\d+")
 
@@ -53,9 +55,12 @@ class Account:
     def __init__(self, limits: Budget | Slice | None = None, slice: str | None = None) -> None:
         self.slice = slice
         self.spent = Spent()
-        named = {} if limits is None else {name: getattr(limits, name, None) for name in _WORDS}
-        self.limits = {name: limit for name, limit in named.items() if limit is not None}
-        self.warn_at = 1.0 if limits is None else limits.warn_at
+        self.limits: Mapping[str, Any] = _NO_LIMITS
+        self.warn_at = 1.0
+        if limits is not None:
+            named = {name: getattr(limits, name, None) for name in _WORDS}
+            self.limits = {name: limit for name, limit in named.items() if limit is not None}
+            self.warn_at = limits.warn_at
         self._held_tokens = 0
         self._held_cost = 0.0
         self._warned: set[str] = set()

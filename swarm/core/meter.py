@@ -32,8 +32,10 @@ class Meter:
     """
 
     def __init__(self, budget: Budget | None = None, flow: Flow | None = None) -> None:
-        self.budget = _UNLIMITED if budget is None else budget
-        self._own = Account(budget)
+        if budget is None:
+            budget = _UNLIMITED
+        self.budget = budget
+        self._own = Account(None if budget is _UNLIMITED else budget)
         self._slices: Slices | None = None
         if flow is not None and (self.budget.agents or self.budget.nodes):
             self._slices = Slices(self.budget, flow)

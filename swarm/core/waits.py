@@ -45,14 +45,28 @@ class Waits:
     """What the attempts of one run wait for; `used` tells whether one of them ever has."""
 
     def __init__(self, log: RunLog, clock: Clock, shift: Shift) -> None:
-        self.questions = QuestionBook(log, clock, changed=self.note)
-        self._timers = Timers(log, clock)
         self._log = log
         self._clock = clock
         self._shift = shift
         self._elsewhere: set[tuple[str, int]] = set()
-        # Most runs never wait: what is asked of each step is asked of this first.
+        # Most runs never wait: what is asked of each step is asked of this first, and what
+        # is for those who wait is made for the first of them.
         self.used = False
+        self._questions: QuestionBook | None = None
+        self._set: Timers | None = None
+
+    @property
+    def questions(self) -> QuestionBook:
+        """What the run asks of people."""
+        if self._questions is None:
+            self._questions = QuestionBook(self._log, self._clock, changed=self.note)
+        return self._questions
+
+    @property
+    def _timers(self) -> Timers:
+        if self._set is None:
+            self._set = Timers(self._log, self._clock)
+        return self._set
 
     def recall(self, row: Mapping[str, Any]) -> None:
         """Take in a row of the run's past; most are not about waiting."""

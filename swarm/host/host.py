@@ -53,7 +53,7 @@ from swarm.ports.worker import Call, Toolbox
 from swarm.stores.inbox import Inbox
 from swarm.stores.sqlite import Durability
 from swarm.workers.flow import FlowFactory
-from swarm.workers.function import FunctionFactory, Signature, SignatureRefused
+from swarm.workers.function import FunctionFactory, Signature, SignatureRefused, in_place
 from swarm.workers.human import HumanFactory
 from swarm.workers.lua import LuaFactory
 from swarm.workers.operator import OperatorFactory
@@ -311,9 +311,12 @@ class Host:
 
     # -- what it knows -----------------------------------------------------------------
 
-    def function(self, name: str) -> Callable[[_F], _F]:
+    def function(self, name: str, *, inline: bool = False) -> Callable[[_F], _F]:
         """Register a Python function for agents of kind `function`.
 
+        An async one is awaited in place, a sync one runs in a thread. *inline*: a sync one is
+        called in place too, a third of the cost; while it works everything else stands still
+        and no time-out cuts it off, so it must neither wait nor compute for long.
         Raises: Refused (function.taken, function.signature).
         """
 
@@ -324,10 +327,11 @@ class Host:
                 )
             try:
                 Signature.of(name, function)
+                kept = in_place(name, function) if inline else function
             except SignatureRefused as refused:
                 said = f"host.function: {name!r} {refused}"
                 raise Refused("function.signature", said) from refused
-            self._functions[name] = function
+            self._functions[name] = kept
             return function
 
         return register

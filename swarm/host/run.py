@@ -68,7 +68,7 @@ class Run:
         self._keeper = keeper
         self._driver: Driver | None = None
         self._outcome: RunOutcome | None = None
-        self._meter = Meter()
+        self._meter: Meter | None = None
         self._has_begun = False
         self._begun: anyio.Event | None = None
         self._rested: anyio.Event | None = None
@@ -211,6 +211,8 @@ class Run:
     @property
     def meter(self) -> Meter:
         """What the run has used since this host first carried it on, its past included."""
+        if self._meter is None:
+            self._meter = Meter()
         return self._meter
 
     async def begin(self, driver: Driver, *, cancelling: str | None = None) -> None:

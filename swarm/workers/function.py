@@ -1,8 +1,9 @@
 """Agents of kind `function`: a Python function that the host registered does the step.
 
-A sync function runs in a thread. A thread cannot be killed: when its step is cancelled
-or times out the thread is abandoned, it finds `StepContext.cancelled` true, and what it
-returns is dropped.
+A sync function runs in a thread, unless it was registered with `inline=True`: then on the
+loop's own, where it must end within a millisecond or so. A thread cannot be killed: when its
+step is cancelled or times out the thread is abandoned, it finds `StepContext.cancelled` true,
+and what it returns is dropped.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, cast, get_type_hints
 
 from anyio import CapacityLimiter, to_thread
@@ -23,7 +25,13 @@ from swarm.blueprint.agent import AgentSpec
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
 from swarm.workers.context import StepContext
 
-__all__ = ("FunctionFactory", "FunctionWorker", "Signature", "SignatureRefused")
+__all__ = (
+    "FunctionFactory",
+    "FunctionWorker",
+    "Signature",
+    "SignatureRefused",
+    "in_place",
+)
 
 # Threads one function may keep busy. Each function has its own count: one that hangs, and
 # whose threads are abandoned, does not starve the others.
@@ -179,13 +187,37 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f" — {hint}" if hint else ""
 
 
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether a function is awaited where it is called."""
+    found = inspect.iscoroutinefunction
+    return found(function) or found(_unwrapped(function))
+
+
+def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a sync function be called on the loop's own thread, as an async one is.
+
+    Raises: SignatureRefused, for one that is async, or takes a StepContext.
+    """
+    if _is_async(function):
+        raise SignatureRefused("is async, and so runs in place without inline=True")
+    if Signature.of(name, function).context is not None:
+        # What a context does may take long, and nobody could await it.
+        raise SignatureRefused("takes the StepContext, which a function with inline=True cannot")
+
+    @wraps(function)
+    async def called(*args: Any, **named: Any) -> Any:
+        return function(*args, **named)
+
+    return called
+
+
 class FunctionWorker:
     """Calls one function for each attempt: in place if it is async, else in a thread."""
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self._function = function
         self._signature = Signature.of(name, function)
-        self._is_async = inspect.iscoroutinefunction(_unwrapped(function))
+        self._is_async = _is_async(function)
         self._threads = CapacityLimiter(_THREADS)
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:

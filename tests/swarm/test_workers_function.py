@@ -13,6 +13,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from pydantic import BaseModel, Field
 
+import swarm
 from flowir import WorkerFailure
 from swarm import StepContext
 from swarm.blueprint.agent import AgentSpec
@@ -308,3 +309,47 @@ def test_wrong_settings_are_found() -> None:
     assert problems("other") == [("function.unknown", '@host.function("other")')]
     assert problems(5) == [("function.name", None)]
     assert problems("bad", bad=takes_a_list) == [("function.signature", None)]
+
+
+def test_an_inline_function_runs_on_the_thread_of_the_loop_and_others_do_not() -> None:
+    async def main() -> None:
+        threads: dict[str, int] = {}
+        async with swarm.Host.in_memory() as host:
+
+            @host.function("here", inline=True)
+            def here(text: str) -> str:
+                threads["here"] = threading.get_ident()
+                return text.upper()
+
+            @host.function("there")
+            def there(text: str) -> str:
+                threads["there"] = threading.get_ident()
+                return text + "!"
+
+            agents = [{"name": n, "kind": "function", "function": n} for n in ("here", "there")]
+            path = {"op": "path", "at": "$.x"}
+            steps = [{"kind": "step", "ref": n, "in": path, "out": "$.x"} for n in threads_of]
+            flow = {"kind": "seq", "children": steps}
+            loaded = await host.load({"swarm": 1, "id": "t", "agents": agents, "flow": flow})
+            run = await host.start(loaded, {"x": "a"})
+            assert await run.result() == {"x": "A!"}
+        assert threads["here"] == threading.get_ident() != threads["there"]
+        assert here("b") == "B"  # what was registered is what the caller still has
+
+    threads_of = ("here", "there")
+    anyio.run(main)
+
+
+def test_an_inline_function_that_would_have_to_wait_is_refused() -> None:
+    host = swarm.Host.in_memory()
+
+    async def waits(text: str) -> str:
+        return text
+
+    def asks(text: str, context: swarm.StepContext) -> str:
+        return text
+
+    for function, said in ((waits, "is async"), (asks, "takes the StepContext")):
+        with pytest.raises(swarm.Refused, match=said):
+            host.function("f", inline=True)(function)
+        host.function(function.__name__)(function)

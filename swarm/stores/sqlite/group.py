@@ -105,9 +105,34 @@ class GroupCommit:
                 self._fly_at_once()
                 if perf_counter() > self._listen_at:
                     await self._listen()
-        else:
-            self._calls += 1
-            await self._share()
+            return
+        self._calls += 1
+        flight = self._next if self._sealed or self.open else self._air
+        if flight is None:
+            return
+        flight.joined += 1
+        try:
+            # Written out, here and in `_landing`: a thousand runs come through here together,
+            # and each coroutine on the way is made, and gone through, for each.
+            while not flight.landed:
+                if not flight.led and flight is not self._air:
+                    await self._landing(flight)
+                    break
+                if flight.news is None:
+                    flight.news = anyio.Event()
+                await flight.news.wait()
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() != -math.inf:
+                # The loop's own, at an interrupt: no shield keeps it out.
+                raise
+            # Who is cancelled is answered first. The shield goes up when it is needed: to
+            # wait behind one costs as much as to write two rows.
+            with CancelScope(shield=True):
+                await self._landing(flight)
+        if flight.error is not None:
+            # Each who waited raises one of his own: they travel through different tasks.
+            error = flight.error
+            raise SwarmError(error.code, error.message, **error.values) from error
 
     async def exclusively(self, act: Callable[[], _T]) -> _T:
         """Do something else with what *write* uses, in a thread, between two flights."""
@@ -145,26 +170,6 @@ class GroupCommit:
         self._listen_at = perf_counter() + _LISTEN_S
 
     # -- together ----------------------------------------------------------------------
-
-    async def _share(self) -> None:
-        flight = self._next if self._sealed or self.open else self._air
-        if flight is None:
-            return
-        flight.joined += 1
-        try:
-            await self._landing(flight)
-        except anyio.get_cancelled_exc_class():
-            if anyio.current_effective_deadline() != -math.inf:
-                # The loop's own, at an interrupt: no shield keeps it out.
-                raise
-            # Who is cancelled is answered first. The shield goes up when it is needed: to
-            # wait behind one costs as much as to write two rows.
-            with CancelScope(shield=True):
-                await self._landing(flight)
-        if flight.error is not None:
-            # Each who waited raises one of his own: they travel through different tasks.
-            error = flight.error
-            raise SwarmError(error.code, error.message, **error.values) from error
 
     async def _landing(self, flight: _Flight) -> None:
         """Wait until *flight* has landed, and lead it where nobody does."""
