@@ -152,16 +152,8 @@ class Endpoint:
         Raises: _RejectedError.
         """
         headers = [(name.lower(), value) for name, value in scope["headers"]]
-        bounds = self.operators.bounds
-        for origin in _all(headers, b"origin"):
-            if origin not in self._origins:
-                raise _RejectedError(403, "capability.denied", "this origin may not connect")
-        if self._lines.get(address, 0) >= bounds.per_address:
-            raise _RejectedError(429, "operator.too_fast", "too many connections from one address")
-        if self._open >= bounds.connections:
-            raise _RejectedError(503, "operator.slow", "too many connections")
-        if self._throttled(address):
-            raise _RejectedError(429, "operator.too_fast", "too many tokens that do not hold")
+        self._foreign(headers)
+        self._crowded(address)
         guard = self._guard()
         token = _token(headers)
         passed = guard.check(token, "operator.connect")
@@ -176,6 +168,20 @@ class Endpoint:
         grant = passed.decision.grant
         assert grant is not None  # noqa: S101 - a pass has one
         return token, grant, guard
+
+    def _foreign(self, headers: list[tuple[bytes, bytes]]) -> None:
+        for origin in _all(headers, b"origin"):
+            if origin not in self._origins:
+                raise _RejectedError(403, "capability.denied", "this origin may not connect")
+
+    def _crowded(self, address: str) -> None:
+        bounds = self.operators.bounds
+        if self._lines.get(address, 0) >= bounds.per_address:
+            raise _RejectedError(429, "operator.too_fast", "too many connections from one address")
+        if self._open >= bounds.connections:
+            raise _RejectedError(503, "operator.slow", "too many connections")
+        if self._throttled(address):
+            raise _RejectedError(429, "operator.too_fast", "too many tokens that do not hold")
 
     def _throttled(self, address: str) -> bool:
         times = self._failures.get(address)
@@ -455,6 +461,12 @@ async def _reject(scope: Scope, send: Send, rejected: _RejectedError) -> None:
 
 
 async def _answer_http(send: Send) -> None:
-    headers = [(b"upgrade", b"websocket"), (b"content-type", b"text/plain")]
+    body = b"speak WebSocket here\n"
+    headers = [
+        (b"upgrade", b"websocket"),
+        (b"connection", b"close"),
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     await send({"type": "http.response.start", "status": 426, "headers": headers})
-    await send({"type": "http.response.body", "body": b"speak WebSocket here\n"})
+    await send({"type": "http.response.body", "body": body})

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
 from swarm.operators.limits import DEFAULT_BOUNDS, Bounds
 
-__all__ = ("HANDSHAKE_S", "MESSAGE_S", "GuardedHttp", "GuardedLine", "options")
+__all__ = ("HANDSHAKE_S", "MESSAGE_S", "PING_S", "GuardedHttp", "GuardedLine", "options")
 
 # Until the head of a request is there, and until a message that has begun is.
 HANDSHAKE_S = 5.0
 MESSAGE_S = 30.0
+# Between two pings, and until the answer to one.
+PING_S = 20.0
 _MOST_FRAGMENTS = 1024
+_MOST_HEADERS, _LONGEST_HEADER = 128, 8192
+_WITH_BODY = frozenset({b"content-length", b"transfer-encoding"})
 # Twice what one sends who pings once a second over ten minutes without reading.
 _CONTROL_RATE, _CONTROL_BURST = 50.0, 200
 
@@ -30,6 +35,8 @@ class GuardedHttp(H11Protocol):
     """Ends connections that do not say what they want."""
 
     _patience: Any = None
+    # The last bytes of a head that is not whole; None: it was.
+    _tail: bytes | None = b""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
@@ -38,10 +45,38 @@ class GuardedHttp(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; once a request is whole, its answer takes as long as it takes."""
+        if self._tail is not None and self._is_folded(data):
+            self._refuse(400, b"Bad Request")
+            return
         super().data_received(data)
         if self._patience is not None and self.headers:
             self._patience.cancel()
             self._patience = None
+
+    def _is_folded(self, data: bytes) -> bool:
+        """Say whether a header goes on in another line, which h11 would make one of."""
+        head, end, _ = ((self._tail or b"") + data).partition(b"\r\n\r\n")
+        self._tail = None if end else head[-3:]
+        return b"\r\n " in head or b"\r\n\t" in head
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand over to a line, unless the handshake carries what no handshake does.
+
+        uvicorn writes the request anew, as one of HTTP/1.1, and drops what came behind it.
+        """
+        names = {name for name, _ in self.headers}
+        largest = max(len(name) + len(value) for name, value in self.headers)
+        if len(self.headers) > _MOST_HEADERS or largest > _LONGEST_HEADER:
+            self._refuse(431, b"Request Header Fields Too Large")
+        elif event.http_version != b"1.1" or names & _WITH_BODY or self.conn.trailing_data[0]:
+            self._refuse(400, b"Bad Request")
+        else:
+            super().handle_websocket_upgrade(event)
+
+    def _refuse(self, status: int, reason: bytes) -> None:
+        head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        self.transport.write(head % (status, reason))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -140,8 +175,8 @@ def options(bounds: Bounds = DEFAULT_BOUNDS) -> dict[str, Any]:
         "ws": GuardedLine,
         # Twice of what the protocol takes: beyond that, the library ends the line with 1009.
         "ws_max_size": 2 * bounds.message_bytes,
-        "ws_ping_interval": 20.0,
-        "ws_ping_timeout": 20.0,
+        "ws_ping_interval": PING_S,
+        "ws_ping_timeout": PING_S,
         "ws_per_message_deflate": False,
         "server_header": False,
         "date_header": False,
