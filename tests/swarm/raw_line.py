@@ -118,7 +118,7 @@ class RawLine:
 
     async def _more(self) -> bool:
         try:
-            with anyio.fail_after(6):
+            with anyio.fail_after(30):
                 self.buffer += await self.stream.receive(1 << 20)
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return False
@@ -127,7 +127,7 @@ class RawLine:
     async def send(self, *raw: bytes) -> None:
         """Send bytes; that nobody takes them is no failure of the test."""
         try:
-            with anyio.fail_after(6):
+            with anyio.fail_after(30):
                 await self.stream.send(b"".join(raw))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, RuntimeError):
             # Anyio's stream raises the last where its own end was closed before.

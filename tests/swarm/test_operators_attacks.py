@@ -911,7 +911,7 @@ async def test_attack(
         monkeypatch.setattr(wire, "PING_S", 0.3)
     for wrong in (False, True):
         async with room(caplog, tmp_path) as one:
-            with anyio.fail_after(12):
+            with anyio.fail_after(60):
                 await function(one, wrong)
             if wrong and not one.one.operators.desk.cases:
                 await one.works()

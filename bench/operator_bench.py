@@ -1,0 +1,165 @@
+"""What an operator costs: a step to one and back, and one that only waits.
+
+Prints one line for each. The host, uvicorn and the operators share one process and one
+loop, so the figures hold all three; beside the round trip stands a bare echo over the same
+stack, for the ratio, and the processor time of a step, which a busy machine does not change.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import anyio
+from websockets.asyncio.client import connect as bare
+from websockets.typing import Subprotocol
+
+from swarm.operators import Bounds, Operators, Task
+from swarm.operators.frames import PROTOCOL
+from tests.swarm.operating import House, house
+
+BOUNDS = Bounds(per_address=10_000, connections=10_000, rate=1_000_000, burst=1_000_000, tick_s=0.5)
+STEPS = 500
+_SPOKEN = Subprotocol(PROTOCOL)
+
+
+def _resident_kb() -> int:
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * 4
+
+
+async def _echo(one: House) -> float:
+    """Return the median of a heartbeat and its echo, in seconds: the line alone."""
+    headers = {"Authorization": f"Bearer {one.token('echo')}"}
+    times: list[float] = []
+    async with bare(
+        one.url, additional_headers=headers, subprotocols=[_SPOKEN], compression=None, proxy=None
+    ) as line:
+        await line.send('{"type":"hello","name":"echo"}')
+        await line.recv()
+        for _ in range(STEPS):
+            began = time.perf_counter()
+            await line.send('{"type":"heartbeat"}')
+            await line.recv()
+            times.append(time.perf_counter() - began)
+    return median(times)
+
+
+async def _steps(one: House) -> list[tuple[float, float]]:
+    """Return, of a step by an operator and of one by a function: median, processor time."""
+    operator = one.operator(capacity=64)
+
+    @operator.handler
+    async def work(task: Task) -> Any:
+        return task.input
+
+    here = {
+        "swarm": 1,
+        "id": "here",
+        "agents": [{"name": "same", "kind": "function", "function": "same"}],
+        "flow": {"kind": "step", "ref": "same", "in": "$.given", "out": "$.out"},
+    }
+    async with operator.running():
+        await operator.welcomed()
+        found: list[tuple[float, float]] = []
+        for blueprint in (await one.load(), await one.host.load(here)):
+            times: list[float] = []
+            spent = time.process_time()
+            for n in range(STEPS):
+                began = time.perf_counter()
+                run = await one.host.start(blueprint, {"given": n})
+                await run.result()
+                times.append(time.perf_counter() - began)
+            found.append((median(times), (time.process_time() - spent) / STEPS))
+    return found
+
+
+async def _idle(one: House, many: int) -> tuple[float, float]:
+    """Return KiB that an idle operator takes, both ends of it, and the lag of the loop (p99)."""
+    headers = {"Authorization": f"Bearer {one.token('idle')}"}
+    gc.collect()
+    before, lines = _resident_kb(), list[Any]()
+    for n in range(many):
+        line = await bare(
+            one.url, additional_headers=headers, subprotocols=[_SPOKEN], compression=None,
+            proxy=None, max_queue=1,
+        )  # fmt: skip
+        await line.send(f'{{"type":"hello","name":"idle{n}"}}')
+        await line.recv()
+        lines.append(line)
+    gc.collect()
+    both_kb = (_resident_kb() - before) / many
+    lags: list[float] = []
+    for _ in range(200):
+        began = time.perf_counter()
+        await anyio.sleep(0.005)
+        lags.append(time.perf_counter() - began - 0.005)
+    for line in lines:
+        await line.close()
+    return both_kb, quantiles(lags, n=100)[98]
+
+
+async def _many(one: House, operators: int, steps: int) -> float:
+    """Return steps a second over many operators."""
+    clients = [one.operator(f"op{n}", capacity=4) for n in range(operators)]
+    took: list[float] = []
+    async with anyio.create_task_group() as tasks:
+        for client in clients:
+
+            @client.handler
+            async def work(task: Task) -> Any:
+                return task.input
+
+            tasks.start_soon(client.run)
+        for client in clients:
+            await client.welcomed()
+        blueprint = await one.load()
+
+        async def some(most: int) -> None:
+            for n in range(most):
+                await (await one.host.start(blueprint, {"given": n})).result()
+
+        began = time.perf_counter()
+        async with anyio.create_task_group() as runs:
+            for _ in range(50):
+                runs.start_soon(some, steps // 50)
+        took.append(time.perf_counter() - began)
+        tasks.cancel_scope.cancel()
+    return steps / took[0]
+
+
+async def main(operators: int, steps: int) -> None:
+    """Measure, and print."""
+    async with house(bounds=BOUNDS, operators=Operators(BOUNDS)) as one:
+
+        @one.host.function("same")
+        def same(value: Any) -> Any:
+            return value
+
+        echo_s = await _echo(one)
+        (there_s, spent_s), (here_s, own_s) = await _steps(one)
+        print(f"step by an operator   {there_s * 1e3:7.2f} ms   (goal 2)")
+        print(
+            f"  processor time      {spent_s * 1e3:7.2f} ms   of a function's {own_s * 1e3:.2f} ms"
+        )
+        print(
+            f"  bare echo           {echo_s * 1e3:7.2f} ms   step is {there_s / echo_s:.1f} times"
+        )
+        print(
+            f"  step by a function  {here_s * 1e3:7.2f} ms   step is {there_s / here_s:.1f} times"
+        )
+        kb, lag_s = await _idle(one, operators)
+        print(f"idle operator         {kb:7.1f} KiB  both ends of {operators} lines (goal 100)")
+        print(f"  loop lag p99        {lag_s * 1e3:7.2f} ms   (goal 50)")
+        rate = await _many(one, 50, steps)
+        print(f"50 operators          {rate:7.0f} steps/s over {steps} steps")
+
+
+if __name__ == "__main__":
+    given = [int(one) for one in sys.argv[1:3]]
+    operators, steps = given if len(given) == 2 else (1000, 2000)
+    anyio.run(main, operators, steps)
