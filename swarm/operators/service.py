@@ -238,7 +238,7 @@ class Operators:
     # -- sessions ----------------------------------------------------------------------
 
     def join(self, visitor: Visitor, hello: Hello, outlet: Outlet) -> Session:
-        """Let somebody in: into the session that he comes back to, or a new one.
+        """Let somebody in: into the session that he comes back to, as it is, or a new one.
 
         Raises: PeerFault (capability.denied, operator.malformed).
         """
@@ -254,10 +254,7 @@ class Operators:
 
     def _joined(self, visitor: Visitor, hello: Hello, outlet: Outlet) -> Session:
         seats = list(dict.fromkeys(hello.seats or [hello.name]))
-        for seat in seats:
-            if not self._may_sit(visitor, seat):
-                said = f"hello.seats: may not sit in {seat!r}"
-                raise PeerFault("capability.denied", said)
+        self._check_seats(visitor, seats)
         member = Member(
             id=secrets.token_urlsafe(18),
             subject=visitor.subject,
@@ -294,11 +291,14 @@ class Operators:
         if last > channel.sent:
             said = f"resume.last: expected at most {channel.sent}, got {last}"
             raise PeerFault("operator.malformed", said)
+        # The token may be another than the one that the session began with.
+        self._check_seats(visitor, member.seats)
         if session.outlet is not None:
             session.outlet.end("operator.replaced")
         session.move("resume")
         session.outlet = outlet
         member.may = visitor.may
+        member.may_sit = lambda seat: self._may_sit(visitor, seat)
         kept = channel.attach(channel.epoch + 1, last, self._now())
         session.say(self._welcome(session, resumed=True))
         for text in kept:
@@ -381,6 +381,11 @@ class Operators:
         for session in list(self.sessions.values()):
             if session.state == "away" and session.member.since_s <= oldest_s:
                 self._end(session, "expire")
+
+    def _check_seats(self, visitor: Visitor, seats: Collection[str]) -> None:
+        for seat in seats:
+            if not self._may_sit(visitor, seat):
+                raise PeerFault("capability.denied", f"hello.seats: may not sit in {seat!r}")
 
     def _may_sit(self, visitor: Visitor, seat: str) -> bool:
         named = self._seats.get(seat)

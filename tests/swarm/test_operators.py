@@ -15,6 +15,7 @@ from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect
 from swarm.operators.frames import OrderBody, Result
 from swarm.testing import FakeOperators
 from tests.swarm.operating import BOUNDS, House, free_port, house, step, until
+from tests.swarm.raw_line import RawLine, request
 
 pytestmark = pytest.mark.anyio
 
@@ -320,6 +321,26 @@ async def test_only_those_sit_in_a_seat_whom_the_host_names() -> None:
             assert await one.ask() == "PASS"
         with pytest.raises(Denied, match="may not sit in 'reviewer'"):
             await one.operator("bob").run()
+
+
+async def test_who_comes_back_with_a_lesser_token_does_not_keep_his_seat() -> None:
+    async with house() as one:
+        whole = one.token("ada")
+        less = one.token("ada", verbs=["operator.connect", "step.take", "step.result"])
+        lines: list[RawLine] = []
+        for token, resumes in ((whole, False), (less, True), (whole, True)):
+            line = await RawLine.shake(one.port, request(token))
+            resume = {"session": lines[0].session, "last": 0} if resumes else None
+            await line.say("hello", name="ada", seats=["reviewer"], resume=resume)
+            if token is less:
+                assert await line.closed() == 4403
+            else:
+                welcome = await line.hear("welcome")
+                line.session = welcome["session"]
+                assert welcome["resumed"] is resumes
+            lines.append(line)
+            await line.aclose()
+            await until(lambda: one.endpoint.lines == 0)
 
 
 # -- tokens ------------------------------------------------------------------------------

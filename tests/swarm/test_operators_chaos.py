@@ -168,10 +168,10 @@ async def test_an_operator_does_what_the_protocol_asks(client: Client) -> None:
         assert await one.ask(8) == {"did": 8, "by": "ada"}
 
 
-async def test_a_host_that_counts_twice_would_be_found_out(
+async def test_lines_whose_losses_nobody_mends_would_be_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without numbers and without keys, what comes twice is done twice, or what is lost is lost."""
+    """Without saying again what was not acknowledged, what is lost is lost."""
     monkeypatch.setattr(Channel, "again", _forgets)
     monkeypatch.setattr(Channel, "attach", _begins_anew)
     async with house(bounds=BOUNDS, operators=Operators(BOUNDS)) as one:
