@@ -245,6 +245,10 @@ class Operators:
         self._sweep()
         if hello.resume is not None:
             known = self.sessions.get(hello.resume.session)
+            if known is not None and known.id not in self.desk.members:
+                # An order that he held was due, and the desk has let him go.
+                self._end(known, "expire")
+                known = None
             if known is not None and (known.member.subject, known.member.name) == (
                 visitor.subject,
                 hello.name,

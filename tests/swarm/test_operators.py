@@ -343,6 +343,23 @@ async def test_who_comes_back_with_a_lesser_token_does_not_keep_his_seat() -> No
             await until(lambda: one.endpoint.lines == 0)
 
 
+async def test_who_comes_back_after_his_order_was_given_to_another_begins_anew() -> None:
+    bounds = Bounds(resume_s=0.2, tick_s=0.05)
+    async with house(bounds=bounds) as one:
+        line = await RawLine.shake(one.port, request(one.token("ada")))
+        await line.hello("ada")
+        await one.host.start(await one.load(), {"given": 1})
+        await line.hear("assign")
+        await line.aclose()
+        # The order comes back to the desk by itself, and with it who had it is let go of.
+        await until(lambda: not one.operators.desk.members)
+        back = await RawLine.shake(one.port, request(one.token("ada")))
+        welcome = await back.hello("ada", resume={"session": line.session, "last": 1})
+        assert not welcome["resumed"]
+        assert (await back.hear("assign"))["order"]["input"] == 1
+        await back.aclose()
+
+
 # -- tokens ------------------------------------------------------------------------------
 
 
