@@ -768,7 +768,7 @@ async def a_host_that_begins_anew_while_many_are_connected(room: Room, wrong: bo
     hold = anyio.Event()
     async with anyio.create_task_group() as tasks:
         async with house(store, port=port) as one:
-            operators = [one.operator(f"n{n}") for n in range(many)]
+            operators = [one.operator(f"n{n}", seats=[f"s{n}"]) for n in range(many)]
             for operator in operators:
 
                 @operator.handler
@@ -778,8 +778,9 @@ async def a_host_that_begins_anew_while_many_are_connected(room: Room, wrong: bo
                     return "done"
 
                 tasks.start_soon(operator.run)
-            blueprint = await one.load()
+            # One seat each: where several share one, another may be asked before he is back.
             for n in range(many):
+                blueprint = await one.load({"seat": f"s{n}"})
                 await one.host.start(blueprint, {"given": n}, run_id=f"run{n}")
             await until(lambda: len(done) == many)
             if not wrong:
