@@ -440,7 +440,8 @@ async def test_a_host_that_begins_anew_gets_the_answer_that_was_given_meanwhile(
         hold.set()
         await until(lambda: bool(operator.hands.answers))
         async with house(tmp_path, port=port) as again:
-            run = await again.host.resume("kept")
+            run = await again.host.run("kept")
+            await until(lambda: run.status == "succeeded", 30)
             assert (await run.result())["out"] == "meanwhile"
             await until(lambda: next(iter(operator.hands.answers.values()))[1])
         tasks.cancel_scope.cancel()
@@ -477,7 +478,8 @@ async def test_his_answer_counts_though_the_next_host_has_asked_another(tmp_path
             tasks.start_soon(ada.run)
             await ada.welcomed()
             ada.hands.answer(Result(key="kept/$/1", value="ada"), time.monotonic())
-            run = await again.host.resume("kept")
+            run = await again.host.run("kept")
+            await until(lambda: run.status == "succeeded", 30)
             assert (await run.result())["out"] == "ada"
             await until(lambda: not bob.hands.holding)
         tasks.cancel_scope.cancel()
