@@ -15,6 +15,8 @@ import apsw
 import click
 
 from swarm.cli.exits import Exit, WrongUse, print_result
+from swarm.errors import SwarmError
+from swarm.host.parts import git_versions
 from swarm.lua.isolation import Isolation, try_isolation
 from swarm.lua.sandbox import LUA_VERSION
 from swarm.stores.sqlite.checkup import Checkup, examine
@@ -22,6 +24,8 @@ from swarm.stores.sqlite.store import FILE
 
 __all__ = ("command",)
 
+# Where `swarm.stores.git` keeps the histories of blueprints.
+_REPOSITORY = "blueprints.git"
 _LIBRARIES = ("anyio", "apsw", "click", "lark", "lupa", "pydantic", "rich", "ruamel-yaml")
 # Measure -> what it does, what its absence means.
 _MEASURES = {
@@ -55,11 +59,13 @@ class _Findings:
     versions: dict[str, str]
     isolation: Isolation
     store: Checkup | None
+    blueprints: tuple[str, ...] | None
 
     @property
     def well(self) -> bool:
         """Whether work can be done: scripts have their processes, the store is whole."""
-        return self.isolation.problem is None and not (self.store and self.store.problems)
+        damaged = (self.store is not None and self.store.problems) or self.blueprints
+        return self.isolation.problem is None and not damaged
 
 
 @click.command("doctor")
@@ -72,7 +78,8 @@ def command(store: str | None, as_json: bool) -> int:
     missing is said, and is no failure.
     """
     checkup = None if store is None else examine(_file(store))
-    findings = _Findings(_versions(), anyio.run(try_isolation), checkup)
+    faults = None if store is None else anyio.run(_faults, Path(store))
+    findings = _Findings(_versions(), anyio.run(try_isolation), checkup, faults)
     if as_json:
         print_result(json.dumps(_as_json(findings)))
     else:
@@ -86,6 +93,17 @@ def _file(store: str) -> Path:
     if not file.is_file():
         raise WrongUse(f"{store}: expected a folder in which runs are kept, found none")
     return file
+
+
+async def _faults(folder: Path) -> tuple[str, ...] | None:
+    """Look at every version of every blueprint; None where none was ever kept."""
+    if not (folder / _REPOSITORY).is_dir():
+        return None
+    try:
+        faults = await git_versions(folder).verify()
+    except SwarmError as e:
+        return (str(e),)
+    return tuple(f"{fault.blueprint}: {fault.message}" for fault in faults)
 
 
 def _versions() -> dict[str, str]:
@@ -112,6 +130,9 @@ def _lines(findings: _Findings, store: str | None) -> list[str]:
     lines += _isolation_lines(findings.isolation)
     if findings.store is not None:
         lines += ["", *_store_lines(findings.store, store or "")]
+    if findings.blueprints is not None:
+        lines += [f"  damaged  {fault}" for fault in findings.blueprints]
+        lines += [] if findings.blueprints else ["  ok       every version of every blueprint"]
     return lines
 
 
@@ -143,4 +164,5 @@ def _as_json(findings: _Findings) -> dict[str, Any]:
         "executable": sys.executable,
         "isolation": asdict(findings.isolation),
         "store": None if findings.store is None else asdict(findings.store),
+        "blueprints": None if findings.blueprints is None else {"problems": findings.blueprints},
     }

@@ -95,3 +95,22 @@ def test_a_file_of_something_else_is_no_store(tmp_path: Path) -> None:
 def test_no_store_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["doctor", "--store", str(tmp_path)]) == 2
     assert "expected a folder in which runs are kept" in capsys.readouterr().err
+
+
+def test_the_versions_of_blueprints_are_looked_at(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "--store", str(store))[1]["blueprints"] is None
+    assert invoke(["blueprint", "register", "good.json", "--store", str(store)]) == 0
+    capsys.readouterr()
+    assert told(capsys, "--store", str(store))[1]["blueprints"] == {"problems": []}
+    assert invoke(["doctor", "--store", str(store)]) == 0
+    assert "every version of every blueprint" in capsys.readouterr().out
+    for packed in (store / "blueprints.git" / "objects").glob("??/*"):
+        packed.chmod(0o600)
+        packed.write_bytes(packed.read_bytes()[:-3])
+    code, findings = told(capsys, "--store", str(store))
+    assert (code, findings["well"]) == (1, False)
+    assert findings["blueprints"]["problems"]
+    assert invoke(["doctor", "--store", str(store)]) == 1
+    assert "damaged" in capsys.readouterr().out
