@@ -27,6 +27,8 @@ COMMANDS = {
     "build": "Print a blueprint as its canonical JSON document.",
     "graph": "Print a blueprint's flow as a picture.",
     "test": "Run the tests beside blueprints, with scripted agents and no clock.",
+    "serve": "Serve a store over HTTP, until it is told to end.",
+    "dev": "Serve a store, and compile what is saved in a folder of blueprints.",
     "doctor": "Say what this machine gives to scripts, and how a store is.",
     "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",

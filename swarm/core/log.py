@@ -212,12 +212,13 @@ class RunLog:
             self._news.set()
             self._news = None
 
-    async def read(self, since: int) -> Sequence[Event]:
+    async def read(self, since: int, *, follow: bool = True) -> Sequence[Event]:
         """Return committed events with `seq` above *since*, as soon as there are any.
 
-        Shape: none, where no more will come: the run has ended, or rests.
+        Shape: none, where no more will come: the run has ended, or rests; with *follow*
+        false also where there are none yet.
         """
-        while self.live and self._shown <= since and self.status not in ENDED:
+        while follow and self.live and self._shown <= since and self.status not in ENDED:
             if self._news is None:
                 self._news = anyio.Event()
             await self._news.wait()
@@ -232,10 +233,18 @@ class EventStream:
     watcher may stop anywhere without having to close it.
     """
 
-    def __init__(self, log: RunLog, since: int = 0, wanted: Wanted | None = None) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        since: int = 0,
+        wanted: Wanted | None = None,
+        *,
+        follow: bool = True,
+    ) -> None:
         self._log = log
         self._since = since
         self._wanted = wanted
+        self._follow = follow
         self._ahead: deque[Event] = deque()
         self._over = False
 
@@ -254,7 +263,7 @@ class EventStream:
         if self._over:
             raise StopAsyncIteration
         if not self._ahead:
-            self._ahead.extend(await self._log.read(self._since))
+            self._ahead.extend(await self._log.read(self._since, follow=self._follow))
         if not self._ahead:
             if self._log.forgotten:
                 raise Refused(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.capability.grant import Grant
 from swarm.core.capability.guard import DESK, WORK, Pass
 from swarm.core.capability.mint import Order
 from swarm.core.capability.rules import Decision
@@ -77,6 +78,31 @@ class Guest:
         if not decision:
             await self._recorder.denied(decision, run, step, attempt)
         decision.unwrap()
+
+    async def admitted(self) -> Grant:
+        """Return what the token says, where it holds at all.
+
+        Raises: Denied (capability.unauthenticated).
+        """
+        found = self._authority.guard.admit(self._token, DESK | WORK)
+        await self._expect(found._replace(verb="visit"))
+        return found.unwrap()
+
+    async def expect(
+        self,
+        verb: str,
+        run: str | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """Look whether the token covers an act that is about to be done; no use is counted.
+
+        Raises: Denied.
+        """
+        purposes = DESK if step is None else WORK
+        guard = self._authority.guard
+        decision = guard.look(self._token, verb, run, step, attempt, purposes=purposes)
+        await self._expect(decision, run, step, attempt)
 
     def look(self, verb: str, run: str) -> None:
         """Look whether the token still covers an act that goes on.

@@ -40,12 +40,14 @@ from swarm.host.lists import counted, one_of_statuses, page
 from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
 from swarm.host.recorder import Recorder
+from swarm.host.records import Records
 from swarm.host.run import Run
 from swarm.host.runs import Runs, closed
 from swarm.ids import parse_run_id
 from swarm.lua.choice import ChosenScripts, Trust
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.audit import AuditEntry, CheckpointSink
+from swarm.ports.journal import Health
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
 from swarm.ports.versions import VersionStore
@@ -63,7 +65,10 @@ from swarm.workers.process.settings import ProcessSettings
 from swarm.workers.sleep import SleepFactory
 
 if TYPE_CHECKING:
-    from swarm.core.capability.guard import KeyStore
+    from fastapi import FastAPI
+
+    from swarm.api.door import Asgi, Bounds
+    from swarm.core.capability.guard import Guard, KeyStore
     from swarm.host.authority import Authority
     from swarm.host.guest import Guest
 
@@ -266,6 +271,51 @@ class Host:
         """Whether a run that has not ended can be gone on with after this host."""
         return self._opened().parts.durable
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of its store, if it has one."""
+        return None if isinstance(self._store, Parts) else Path(self._store)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is between `async with` and its end."""
+        return self._open is not None
+
+    @property
+    def health(self) -> Health:
+        """Whether what is committed now will survive."""
+        return self._opened().parts.journal.health
+
+    @property
+    def live_runs(self) -> int:
+        """How many runs this host carries on."""
+        return self._opened().runs.live
+
+    @property
+    def operators(self) -> OperatorLink | None:
+        """The way to operators, if it has one."""
+        return self._around.operators
+
+    @property
+    def records(self) -> Records:
+        """The audit log, to be read and proved; a host without one has none."""
+        here = self._opened()
+        return Records(here.parts.records, self.checkpoint)
+
+    def asgi(
+        self, *, bounds: Bounds | None = None, sockets: Mapping[str, Asgi] | None = None
+    ) -> FastAPI:
+        """Return the HTTP API of this host, to be served or mounted (`docs/http.md`).
+
+        Run by itself it opens the host and closes it; in another app the host is opened by
+        that app. *sockets* are endpoints that speak WebSocket, by their paths; the one for
+        the host's operators is among them.
+        Raises: Refused (http.missing), where the extra `server` is not installed.
+        """
+        from swarm.host.serving import application
+
+        return application(self, bounds, sockets)
+
     async def _lay_out(self, blueprint: str, label: str) -> None:
         """Bring back the files of a version that a run is pinned to."""
         found = await self.blueprints.find(f"{blueprint}@{label}")
@@ -389,6 +439,10 @@ class Host:
 
             here.authority = Authority(here.parts, here.keys(), here.recorder, self._table)
         return here.authority
+
+    def judge(self) -> Guard:
+        """Return who judges tokens."""
+        return self.tokens.guard
 
     def guest(self, token: str) -> Guest:
         """Return the host as the bearer of *token* may use it: each act is checked.

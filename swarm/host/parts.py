@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from anyio import CancelScope
 from uuid_utils import uuid7
 
 from swarm.ids import RunId
-from swarm.ports.audit import AuditLog, CheckpointSink
+from swarm.ports.audit import AuditLog, AuditReading, CheckpointSink
 from swarm.ports.capability import Ledger
 from swarm.ports.clock import Clock
 from swarm.ports.ids import Ids
@@ -26,6 +27,8 @@ from swarm.stores.ledger import MemoryLedger
 from swarm.stores.memory import MemoryJournal
 from swarm.stores.memory_versions import MemoryVersions
 from swarm.stores.sqlite import Durability, open_store
+from swarm.stores.sqlite.audit import AuditReader
+from swarm.stores.sqlite.store import FILE
 
 if TYPE_CHECKING:
     # What signs leans on a large library, which a host without tokens does not load.
@@ -91,6 +94,14 @@ def _keys_in(folder: Path) -> Callable[[], KeyStore]:
     return lambda: keys
 
 
+def _records_in(
+    audit: AuditLog, folder: Path | None
+) -> Callable[[], AbstractContextManager[AuditReading]] | None:
+    if folder is not None:
+        return lambda: AuditReader(folder / FILE)
+    return (lambda: nullcontext(audit)) if isinstance(audit, MemoryAudit) else None
+
+
 def git_versions(folder: str | os.PathLike[str]) -> VersionStore:
     """Open the versions of blueprints that are kept in *folder*; libgit2 is loaded for it."""
     from swarm.stores.git import GitVersions
@@ -104,10 +115,10 @@ class Parts:
 
     Shape: `durable`: the journal outlives the host, so runs that have not ended can be
     gone on with; `close` is called when the host is done with them. `audit` is where
-    acts are recorded. `ledger` remembers what becomes of tokens, in the journal's
-    transactions; `keys` opens the signing keys, and is called when a token first turns up;
-    `versions` opens the store of blueprints, when the first is asked for; `checkpoints`
-    are handed the signed state of the audit log.
+    acts are recorded, and `records` opens that to be read. `ledger` remembers what becomes
+    of tokens, in the journal's transactions; `keys` opens the signing keys, and is called
+    when a token first turns up; `versions` opens the store of blueprints, when the first is
+    asked for; `checkpoints` are handed the signed state of the audit log.
     """
 
     journal: Journal
@@ -116,6 +127,7 @@ class Parts:
     durable: bool = False
     close: Callable[[], None] = _nothing
     audit: AuditLog | None = None
+    records: Callable[[], AbstractContextManager[AuditReading]] | None = None
     ledger: Ledger = field(default_factory=MemoryLedger)
     keys: Callable[[], KeyStore] = _keys_in_memory
     versions: Callable[[], VersionStore] = MemoryVersions
@@ -124,7 +136,9 @@ class Parts:
     @classmethod
     def in_memory(cls) -> Parts:
         """Make parts that remember nothing beyond this process."""
-        return cls(MemoryJournal(), SystemClock(), TimedIds(), audit=MemoryAudit())
+        audit = MemoryAudit()
+        records = lambda: nullcontext(audit)  # noqa: E731
+        return cls(MemoryJournal(), SystemClock(), TimedIds(), audit=audit, records=records)
 
     @classmethod
     def at(cls, folder: str | os.PathLike[str], durability: Durability = "full") -> Parts:
@@ -145,6 +159,7 @@ class Parts:
             durable,
             store.close,
             store.audit,
+            _records_in(store.audit, Path(folder) if durable else None),
             ledger=store.ledger,
             keys=keys,
             versions=(lambda: git_versions(folder)) if durable else MemoryVersions,

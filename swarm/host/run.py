@@ -12,7 +12,7 @@ import anyio
 from swarm.core.driver import Driver
 from swarm.core.log import EventStream, RunLog
 from swarm.core.meter import Meter
-from swarm.core.outputs import read
+from swarm.core.outputs import read, read_bytes
 from swarm.core.questions import Question, QuestionBook
 from swarm.core.run import ENDED, RunOutcome, RunStatus
 from swarm.core.watching import Wanted
@@ -96,6 +96,10 @@ class Run:
         """What a list shows of the run: blueprint, digest, when it began and ended."""
         return replace(self._row, status=self.status)
 
+    def retold(self, row: RunRow) -> None:
+        """Note what the journal shows of the run by now."""
+        self._row = row
+
     @property
     def live(self) -> bool:
         """Whether this host carries the run on."""
@@ -107,6 +111,7 @@ class Run:
         *,
         kinds: Collection[str] | None = None,
         at: str | None = None,
+        follow: bool = True,
     ) -> EventStream:
         """Watch the run: `async for event in run.events()`.
 
@@ -114,10 +119,11 @@ class Run:
         as it happens, without a gap; ends with the run, or where it rests. A slow watcher
         delays nobody, and misses nothing. *kinds* chooses, exactly or by family (`step.*`);
         *at* those of a place: a node's id, its place, or a step's key, and all below it.
+        *follow* false: it ends with what there is now.
         Raises: Refused (events.kind), and from the iteration Refused (events.at).
         """
         wanted = None if kinds is None and at is None else Wanted(kinds, at)
-        return EventStream(self._log, since, wanted)
+        return EventStream(self._log, since, wanted, follow=follow)
 
     async def wait(self) -> RunOutcome:
         """Return how the run ended, once it has, and all that it started is gone.
@@ -195,6 +201,14 @@ class Run:
         if isinstance(which, Output):
             return await read(self._log.blob, which.reference.to_wire(), self.id, which.key)
         return await read(self._log.blob, dict(which), self.id)
+
+    async def output_bytes(self, which: str) -> tuple[Output, bytes]:
+        """Return an output and its bytes as they were kept; *which* as a text, as above.
+
+        Raises: Refused (output.unknown); SwarmError (output.damaged).
+        """
+        output = found(await self.outputs(), which, self.id)
+        return output, await read_bytes(self._log.blob, output.reference, self.id, output.key)
 
     async def _book(self) -> QuestionBook:
         if self._driver is not None:

@@ -138,12 +138,17 @@ class Runs:
 
     # -- finding -----------------------------------------------------------------------
 
+    @property
+    def live(self) -> int:
+        """How many runs are carried on."""
+        return len(self._live)
+
     async def get(self, run_id: str) -> Run:
         """Return a run by its id.
 
         Raises: Refused (run.unknown).
         """
-        run = await self._find(RunId(run_id)) if isinstance(run_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
+        run = await self._shown(RunId(run_id)) if isinstance(run_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         if run is None:
             raise Refused(
                 "run.unknown",
@@ -162,6 +167,11 @@ class Runs:
         after = None if before is None else RunId((await self.get(before)).id)
         found = await self._parts.journal.runs(status, limit=limit, before=after)
         return tuple(self._handle(row) for row in found)
+
+    async def _shown(self, run_id: RunId) -> Run | None:
+        """Find a run, with what its journal shows of it now."""
+        row = await self._parts.journal.run(run_id)
+        return self._known.get(run_id) if row is None else self._handle(row)
 
     async def _find(self, run_id: RunId) -> Run | None:
         known = self._known.get(run_id)
@@ -183,6 +193,8 @@ class Runs:
         run = self._known.get(row.run_id)
         if run is None:
             run = self._known[row.run_id] = Run(row, self._log(row.run_id, row.status), self)
+        else:
+            run.retold(row)
         return run
 
     def _log(self, run_id: RunId, status: Any) -> RunLog:

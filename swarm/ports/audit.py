@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ("AuditEntry", "AuditLog", "CheckpointSink")
+__all__ = ("AuditEntry", "AuditLog", "AuditReading", "CheckpointSink")
 
 
 class AuditEntry(NamedTuple):
@@ -63,6 +63,22 @@ class AuditLog(Protocol):
 
         Raises: SwarmError (journal.unreadable).
         """
+        ...
+
+
+class AuditReading(Protocol):
+    """The log as it was at one moment."""
+
+    def rows(self, since: int = 0) -> Iterator[Any]:
+        """Read the entries behind number *since*, as they are kept."""
+        ...
+
+    def of_step(self, run: str, step: str | None = None) -> Iterator[Any]:
+        """Read the entries about a step of a run, or about all of the run."""
+        ...
+
+    def node(self, level: int, number: int) -> bytes:
+        """Return the hash of a complete subtree."""
         ...
 
 

@@ -44,6 +44,13 @@ class MemoryAudit:
         """Read the entries behind number *since*, as they are kept."""
         return iter(self._rows[since:])
 
+    def of_step(self, run: str, step: str | None = None) -> Iterator[Kept]:
+        """Read the entries about a step of a run, or about all of the run."""
+        for row in list(self._rows):
+            entry = entry_of(row.body)
+            if entry.run == run and step in (None, entry.step):
+                yield row
+
     def node(self, level: int, number: int) -> bytes:
         """Return the hash of a complete subtree."""
         return subtree(self._rows[((number + 1) << level) - 1].tree, level)

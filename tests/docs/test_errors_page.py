@@ -19,7 +19,8 @@ _IN_LUA = re.compile(r"""["']((?:script|worker)\.[a-z_]+)["']""")
 # Dotted words that are no codes: files, modules, and the agent that every host has.
 _NAMES = re.compile(
     r"(swarm|host|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
-    r"|(websocket|http|hook|test)\..*"
+    r"|(websocket|hook|test)\..*"
+    r"|http\.(request|disconnect|response\..*)|.*\.token"  # messages of ASGI
     r"|flow\.(test|array|blueprint|fail|null|sleep)|.*\.(lark|lua|txt|py|toml|db|jsonl?|ya?ml|lock|git|index)"
 )
 _UNDOTTED = {"malformed", "protocol", "bug"}

@@ -1,0 +1,58 @@
+"""The host as an application: the one place where the API is loaded, when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from swarm.errors import Refused
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from swarm.api.door import Asgi, Bounds
+    from swarm.api.served import Served
+
+__all__ = ("application", "installed")
+
+_EXTRA = ("fastapi", "uvicorn", "prometheus_client", "watchfiles")
+
+
+def installed() -> None:
+    """Look whether the extra `server` is there.
+
+    Raises: Refused (http.missing).
+    """
+    for name in _EXTRA:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise Refused(
+                "http.missing",
+                f"serve: expected the extra 'server', got no module {name!r} — "
+                "pip install 'lua-swarm[server]'",
+            ) from error
+
+
+def application(host: Served, bounds: Bounds | None, sockets: Mapping[str, Asgi] | None) -> FastAPI:
+    """Make the application.
+
+    Raises: Refused (http.missing).
+    """
+    installed()
+    from swarm.api.app import build
+
+    return build(host, bounds, {**_lines(host), **(sockets or {})})
+
+
+def _lines(host: Served) -> dict[str, Asgi]:
+    """Return the endpoint of the host's operators, if it has any."""
+    operators = host.operators
+    if operators is None:
+        return {}
+    from swarm.operators import ROUTE, Endpoint, Operators
+
+    if not isinstance(operators, Operators):
+        return {}
+    return {ROUTE: Endpoint(operators, host.judge)}

@@ -1,0 +1,179 @@
+"""Every route, walked with every role: nothing is answered that the table does not allow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from swarm.api.gate import ANY, NONE, VERB, gated
+from swarm.core.capability.verbs import ROLES, TABLE, VERBS
+from swarm.errors import Bug
+from swarm.host.host import Host
+from tests.swarm.web import World, world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def there(anyio_backend: str) -> AsyncGenerator[World]:
+    async with world() as made:
+        yield made
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Return method, path and verb of every route, read from the description."""
+    app = Host.in_memory().asgi()
+    paths = app.openapi()["paths"]
+    return [
+        (method.upper(), path, operation[VERB])
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    ]
+
+
+ROUTES = routes()
+
+
+def filled(path: str, world: World) -> str:
+    known = {
+        "run_id": world.asking,
+        "question_id": "none",
+        "blueprint": "hello",
+        "selector": "latest",
+        "tag": "prod",
+        "which": "note",
+        "name": "note",
+    }
+    return re.sub(r"\{(\w+)\}", lambda found: known[found[1]], path)
+
+
+async def answered(there: World, token: str | None, method: str, path: str) -> int:
+    query = {"follow": "false"} if path.endswith("/events") else {}
+    async with there.client(token) as client:
+        answer = await client.request(method, filled(path, there), params=query)
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+    return answer.status_code
+
+
+def test_the_walk_meets_every_route_that_is_served() -> None:
+    app = Host.in_memory().asgi()
+    served = {(method, route.path) for route in app.state.routes for method in route.methods}
+    described = {(m, p.replace("{which}", "{which:path}")) for m, p, _ in ROUTES}
+    assert served == described
+    assert len(ROUTES) > 25
+
+
+def test_only_these_routes_are_open_to_all() -> None:
+    assert {path for _, path, verb in ROUTES if verb == NONE} == {"/health", "/ready"}
+
+
+def test_a_route_without_a_verb_that_there_is_cannot_be_made() -> None:
+    with pytest.raises(Bug):
+        gated("run.everything")
+
+
+async def test_every_route_with_every_role_is_answered_as_the_table_says(there: World) -> None:
+    tokens: dict[str, str | None] = {
+        role: there.host.tokens.mint("ada", role) for role in ROLES if role != "worker"
+    }
+    bound: dict[str, Any] = {"run": there.run, "step": "$", "attempt": 1}
+    tokens |= {"worker": there.host.tokens.mint("ada", "worker", **bound)}
+    for method, path, verb in ROUTES:
+        for role, token in tokens.items():
+            status = await answered(there, token, method, path)
+            at_home = (role == "worker") == path.startswith("/v1/step/")
+            if verb in (NONE, ANY):
+                expected = status < 400
+            elif not at_home:
+                # A token of the other purpose is nothing here.
+                expected = status == 401
+            elif verb not in TABLE[role]:
+                expected = status == 403
+            elif role == "worker":
+                # The attempt that it is bound to is over; what is said of it comes first.
+                expected = status in (403, 422)
+            else:
+                expected = status not in (401, 403)
+            assert expected, (method, path, verb, role, status)
+
+
+async def test_every_route_without_a_token_says_the_same_nothing(there: World) -> None:
+    bodies: set[bytes] = set()
+    async with there.client(peer="192.0.2.9") as client:
+        for number, (method, path, verb) in enumerate(ROUTES):
+            if verb != NONE:
+                there.app.state.front.throttle.forgive("192.0.2.9")
+                answer = await client.request(method, filled(path, there))
+                assert answer.status_code == 401, (number, path)
+                bodies.add(answer.content)
+    assert len(bodies) == 1
+
+
+async def test_the_verb_of_a_route_is_all_that_it_takes(there: World) -> None:
+    for method, path, verb in ROUTES:
+        role = next((r for r in ("senior", "admin") if verb in TABLE[r]), None)
+        if role is None or verb.startswith("step."):
+            continue
+        token = there.host.tokens.mint("ada", role, [verb], depth=3)
+        assert await answered(there, token, method, path) not in (401, 403), (path, verb)
+        others = [other for other in TABLE[role] if other != verb]
+        token = there.host.tokens.mint("ada", role, others, depth=3)
+        assert await answered(there, token, method, path) == 403, (path, verb)
+
+
+async def test_the_gate_stands_before_the_body(there: World) -> None:
+    async with there.as_role("observer") as client:
+        answer = await client.post("/v1/runs", json={"nonsense": 1})
+    assert answer.status_code == 403
+
+
+async def test_a_token_for_one_run_reaches_no_other(there: World) -> None:
+    async with there.as_role("operator", run=there.run) as client:
+        assert (await client.get(f"/v1/runs/{there.run}")).status_code == 200
+        assert (await client.get(f"/v1/runs/{there.asking}")).status_code == 403
+        assert (await client.get("/v1/runs")).status_code == 403
+
+
+async def test_a_document_that_is_sent_along_takes_the_right_to_register(there: World) -> None:
+    document = {
+        "swarm": 1,
+        "id": "mine",
+        "agents": [],
+        "flow": {"kind": "assign", "at": "ctx.a", "value": "1"},
+    }
+    async with there.as_role("operator") as client:
+        assert (await client.post("/v1/runs", json={"document": document})).status_code == 403
+    async with there.as_role("senior") as client:
+        answer = await client.post("/v1/runs", json={"document": document})
+        assert answer.status_code == 201
+        assert answer.json()["blueprint"] == "mine"
+
+
+async def test_a_use_is_counted_once_a_request(there: World) -> None:
+    async with there.as_role("operator", uses=2) as client:
+        statuses = [(await client.get("/v1/runs")).status_code for _ in range(3)]
+    assert statuses == [200, 200, 403]
+
+
+async def test_what_is_refused_and_what_is_registered_stands_in_the_audit_log(
+    there: World,
+) -> None:
+    async with there.as_role("observer") as client:
+        await client.post("/v1/runs", json={})
+    async with there.as_role("senior") as client:
+        await client.put("/v1/blueprints/hello/tags/prod", json={"selector": "1.0.0"})
+        found = (await client.get("/v1/audit", params={"limit": 1000})).json()["entries"]
+    told = [(one["verb"], one["decision"]) for one in found]
+    assert ("run.start", "denied") in told
+    assert ("blueprint.tag", "allowed") in told
+    assert set(VERBS) >= {verb for verb, _ in told if verb != "visit"}
