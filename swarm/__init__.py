@@ -2,6 +2,7 @@
 
     Host           loads blueprints, runs them            `async with swarm.Host(…) as host:`
     run_blocking   the same for one blueprint, without `async`
+    connect        a host from afar                       `async with swarm.connect(url, token=…)`
 
 Names are handed on when they are first used (PEP 562): importing this costs nothing. No
 inner room imports it.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowir.errors import WorkerFailure
+    from swarm.api.client import connect
     from swarm.blueprint.compiled import CompiledBlueprint
     from swarm.core.events import Event
     from swarm.core.run import RunOutcome, RunStatus
@@ -57,6 +59,7 @@ __all__ = (
     "SwarmError",
     "Usage",
     "WorkerFailure",
+    "connect",
     "run_blocking",
 )
 
@@ -82,6 +85,7 @@ _ROOMS = {
     "SwarmError": "swarm.errors",
     "Usage": "swarm.ports.worker",
     "WorkerFailure": "flowir.errors",
+    "connect": "swarm.api.client",
     "run_blocking": "swarm.host.host",
 }
 

@@ -38,10 +38,16 @@ LINES: Final = "application/x-ndjson"
 BEAT_S = 15.0
 _MOST_SEQ = 1 << 53
 
+# One event, as whoever reads server-sent events hands it on.
+_SSE: Final = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["event", "data"],
+}
 _STREAM = {
     200: {
         "description": "Events, as SSE or as JSON lines.",
-        "content": {SSE: {"schema": {"type": "string"}}, LINES: {"schema": {"type": "string"}}},
+        "content": {SSE: {"schema": _SSE}, LINES: {"schema": {"type": "string"}}},
     },
     204: {"description": "The run has ended, and there is nothing behind `since`."},
 }
