@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Print every problem of a blueprint, one a line.",
     "build": "Print a blueprint as its canonical JSON document.",
     "graph": "Print a blueprint's flow as a picture.",
+    "init": "Make a small project that passes its own tests.",
     "test": "Run the tests beside blueprints, with scripted agents and no clock.",
     "serve": "Serve a store over HTTP, until it is told to end.",
     "dev": "Serve a store, and compile what is saved in a folder of blueprints.",

@@ -94,6 +94,7 @@ class Rehearsals:
         self._rehearsal = rehearsal
         self._update = update
         self._given: set[int] = set()
+        self._ran: set[str] = set()
         kinds = agents_within(rehearsal.blueprint.document)
         self._kinds = {n: k for n, k in kinds.items() if k not in BUILT_IN_KINDS}
         self._known = Known.of(rehearsal.blueprint.flow, tuple(self._kinds))
@@ -155,6 +156,7 @@ class Rehearsals:
 
     async def run(self, case: Case) -> CaseResult:
         """Run one case."""
+        self._ran.add(case.name)
         try:
             run = await self._rehearsal.run(
                 case.input, case.answers, budget=case.budget, where=case.where
@@ -176,6 +178,11 @@ class Rehearsals:
         shared = {id(one) for _, one in _answers(self.suite.shared)}
         unused = [(n, one) for n, one in run.unused if id(one) not in shared]
         return [*run.mistakes, *(_unused(name, one) for name, one in unused)]
+
+    @property
+    def all_ran(self) -> bool:
+        """Whether every case has been run."""
+        return len(self._ran) == len(self.suite.cases)
 
     def never_given(self) -> list[Problem]:
         """Return the answers of the suite that no case had a use for; all have run."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,21 @@ def test_the_commands_print_what_the_page_shows(
 @pytest.mark.usefixtures("_files")
 def test_all_its_tests_pass_and_leave_nothing_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["test", "--fail-under", "100"]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_files")
+def test_its_python_example_passes(tmp_path: Path) -> None:
+    block = re.search(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    (tmp_path / "test_triage.py").write_text(block[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_triage.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_the_tables_name_every_expectation_and_every_answer() -> None:
