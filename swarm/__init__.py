@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ScriptFailed,
         SwarmError,
     )
+    from swarm.host.enhance import Enhancer
     from swarm.host.host import Host, run_blocking
     from swarm.host.outputs import Output
     from swarm.host.run import Run
@@ -42,6 +43,7 @@ __all__ = (
     "Bug",
     "CompiledBlueprint",
     "Denied",
+    "Enhancer",
     "Event",
     "Host",
     "Outcome",
@@ -68,6 +70,7 @@ _ROOMS = {
     "Bug": "swarm.errors",
     "CompiledBlueprint": "swarm.blueprint.compiled",
     "Denied": "swarm.errors",
+    "Enhancer": "swarm.host.enhance",
     "Event": "swarm.core.events",
     "Host": "swarm.host.host",
     "Outcome": "swarm.ports.worker",

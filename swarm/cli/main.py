@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "Say what this machine gives to scripts, and how a store is.",
     "blueprint": "Keep versions of blueprints: register, compare, tag, go back.",
     "runs": "List, show, resume, pause, cancel and repeat runs.",
+    "enhance": "Improve blueprints: submit issues, show, approve or reject what waits.",
     "audit": "Read, verify and prove the log of what was done.",
     "operator": "Join a host as an operator: at a terminal, or with a command.",
     "token": "Mint, inspect, narrow and revoke tokens; print who may do what.",

@@ -64,6 +64,7 @@ class _Settings(BaseModel):
     secrets: dict[str, str] = {}
     processes: ProgramSettings = ProgramSettings()
     retention: RetentionSettings | None = None
+    enhance: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Project:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     processes: ProgramSettings = field(default_factory=ProgramSettings)
     retention: RetentionSettings | None = None
+    enhance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def equip(self, host: Host) -> None:
         """Give a host the layers of the project, and what it says of programs.
@@ -131,6 +133,7 @@ def _read(folder: Path) -> Project:
         settings.secrets,
         settings.processes,
         settings.retention,
+        settings.enhance,
     )
 
 

@@ -37,7 +37,10 @@ from swarm.ports.clock import Clock
 from swarm.ports.versions import Contents, Draft, Entry, Fault, File, Note, VersionStore
 from swarm.ports.worker import Toolbox
 
-__all__ = ("Blueprints", "Bump", "Recording", "Registered")
+__all__ = ("EVIDENCE", "Blueprints", "Bump", "Recording", "Registered")
+
+# Why a version that a program made was accepted.
+EVIDENCE = "evidence.json"
 
 # Told a verb and what it is done to, before it is done.
 Recording: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
@@ -230,10 +233,12 @@ class Blueprints:
         author: str,
         reason: str = "",
         bump: Bump = "patch",
+        evidence: bytes | None = None,
     ) -> Registered:
         """Change a version's document by RFC 6902 operations; its source is printed anew.
 
-        The result goes behind the entry that was patched, and nowhere else.
+        The result goes behind the entry that was patched, and nowhere else. *evidence* is
+        kept beside it, as the file `EVIDENCE` of that version alone.
         Raises: Refused (patch.malformed, patch.failed, patch.too_large, patch.noop,
         patch.id, version.conflict); BlueprintInvalid, for what does not compile.
         """
@@ -244,7 +249,10 @@ class Blueprints:
             said = f"patch: expected the id to stay {entry.blueprint!r}, got {document.get('id')!r}"
             raise Refused("patch.id", said)
         compiled = await self.compiled(document)
-        beside = {path: file for path, file in old.files.items() if path != old.source}
+        mine = (old.source, EVIDENCE)
+        beside = {path: file for path, file in old.files.items() if path not in mine}
+        if evidence is not None:
+            beside[EVIDENCE] = File(evidence)
         contents = generated_contents(compiled.document, beside)
         contents = await self._rebuilt(contents, compiled.digest)
         note = Note(author, reason, self._clock.wall())

@@ -147,6 +147,11 @@ class Recorder:
         await self._journal.commit()
         await self._mark()
 
+    async def flush(self) -> None:
+        """Return when all that was noted is kept."""
+        await self._journal.commit()
+        await self._mark()
+
     async def _landed(self, act: Act, lasts: bool) -> None:
         if not act.landed:
             # Nothing was written: what is given away now is counted first.

@@ -1,0 +1,160 @@
+"""`swarm enhance`, as somebody would type it: the worked example of docs/enhance.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.cli.main import invoke
+
+TRIAGE = """local flow = require "flow"
+local triage = flow.lua "triage" [[
+  local text = input:lower()
+  if text:find('refund') then return 'billing' end
+  if text:find('crash') then return 'bug' end
+  return 'other'
+]]
+local mailer = flow.process "mailer" { argv = { "cat" } }
+return flow.blueprint {
+  id = "triage",
+  agents = { triage, mailer },
+  flow = flow.seq {
+    flow.step { agent = triage, input = "ctx.text", out = "ctx.queue" },
+    flow.step { agent = mailer, input = "ctx.queue", out = "ctx.sent" },
+  },
+}
+"""
+# Four of them fail.
+CASES = {
+    "I want a refund": "billing",
+    "Refund, please": "billing",
+    "my invoice is wrong": "billing",
+    "the price is wrong": "billing",
+    "it will crash": "bug",
+    "an error came up": "bug",
+    "it is slow": "bug",
+    "hello": "other",
+    "thanks": "other",
+    "good morning": "other",
+}
+SUITE = """local test = require "flow.test"
+return test.suite {{
+  blueprint = "triage.lua",
+  answers = {{ triage = test.real, mailer = {{ "sent" }} }},
+  cases = {{
+{cases}
+  }},
+}}
+"""
+CASE = """    test.case "{name}" {{
+      input = {{ text = "{name}" }}, expect = {{ test.ctx("ctx.queue", "{queue}") }},
+    }},"""
+SETTINGS = """[enhance]
+gap_s = 0.0
+per_hour = 10
+issues_per_hour = 20
+failures = 0
+margin = 0.5
+cases = { triage = "triage_test.lua" }
+"""
+WORDS = "find('refund') or text:find('invoice') or text:find('price')"
+ISSUES = [
+    (
+        f'in triage replace "find(\'refund\')" by "{WORDS}"',
+        "applied",
+    ),
+    ("in triage replace \"find('crash')\" by \"find('crash') or text:find('error')\"", "applied"),
+    ("in triage replace \"find('error')\" by \"find('error') or text:find('slow')\"", "applied"),
+    ("in triage replace \"return 'other'\" by \"return swarm.call('mailer', input)\"", "power"),
+    ("in triage replace \"find('slow')\" by \"find('o')\"", "case_worse"),
+]
+
+
+class Shell:
+    """A project, and what a command printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = invoke(words)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def json(self, *words: str) -> tuple[int, Any]:
+        code, out, err = self(*words, "--json")
+        assert out, err
+        return code, json.loads(out)
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWARM_AUTHOR", "ada")
+    monkeypatch.delenv("SWARM_STORE", raising=False)
+    cases = "\n".join(CASE.format(name=name, queue=queue) for name, queue in CASES.items())
+    (tmp_path / "triage.lua").write_text(TRIAGE)
+    (tmp_path / "triage_test.lua").write_text(SUITE.format(cases=cases))
+    (tmp_path / "swarm.toml").write_text(SETTINGS)
+    made = Shell(capsys)
+    assert made("blueprint", "register", "triage.lua")[0] == 0
+    return made
+
+
+def test_five_issues_three_gains_one_without_power_and_one_that_is_worse(shell: Shell) -> None:
+    assert shell("test", "triage_test.lua")[0] == 1
+    gains: list[str] = []
+    for intent, end in ISSUES:
+        code, view = shell.json("enhance", "submit", "triage", intent)
+        if end == "applied":
+            assert (code, view["state"]) == (0, "applied"), view
+            (cases,) = [v for v in view["verdicts"] if v["axis"] == "cases"]
+            gains += cases["evidence"]
+        else:
+            assert (code, view["state"]) == (1, "rejected"), view
+            code_of = "capability_widened" if end == "power" else end
+            assert any(code_of in said for said in view["outcome"]["reasons"]), view
+    assert gains == [
+        "cases: 6 of 10 before, 8 now",
+        "cases: 8 of 10 before, 9 now",
+        "cases: 9 of 10 before, 10 now",
+    ]
+    code, out, _ = shell("enhance", "log", "triage")
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "triage@1.0.3",
+        "triage@1.0.2",
+        "triage@1.0.1",
+    ]
+    code, out, _ = shell("enhance", "list", "triage")
+    assert [line.split()[1] for line in out.splitlines()] == ["rejected"] * 2 + ["applied"] * 3
+
+
+def test_a_prompt_waits_is_shown_as_a_review_and_is_approved(shell: Shell) -> None:
+    code, view = shell.json("enhance", "submit", "triage", 'tell triage "be kind"')
+    assert (code, view["state"]) == (1, "rejected")  # no gain, where the policy wants one
+    settings = SETTINGS.replace("margin = 0.5", "margin = 0.0")
+    Path("swarm.toml").write_text(settings)
+    code, out, _ = shell("enhance", "submit", "triage", 'tell triage "be kind"')
+    assert code == 3, out
+    issue = out.splitlines()[0].split("(")[1].rstrip(")")
+    code, out, _ = shell("enhance", "show", issue)
+    assert out.index("✓ power") < out.index("its proposer says")
+    assert "enhance.prompt_changed" in out
+    code, out, _ = shell("enhance", "approve", issue)
+    assert (code, "committed as triage@1.0.1" in out) == (0, True), out
+
+
+def test_a_frozen_loop_takes_no_issue_and_wrong_settings_are_told(shell: Shell) -> None:
+    assert shell("enhance", "submit", "triage", "tag nobody with x")[0] == 1
+    assert shell("enhance", "freeze")[0] == 0
+    code, _, err = shell("enhance", "submit", "triage", "tag triage with x")
+    assert (code, "enhance.frozen" in err) == (2, True)
+    assert shell("enhance", "freeze", "--off")[0] == 0
+    Path("swarm.toml").write_text("[enhance]\nper_our = 3\n")
+    code, _, err = shell("enhance", "submit", "triage", "tag triage with x")
+    assert (code, "per_our" in err) == (2, True)
