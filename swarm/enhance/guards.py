@@ -22,6 +22,7 @@ from swarm.enhance.reading import (
     Located,
     agents_of,
     below,
+    encloses,
     located,
     overlap,
     paths_in,
@@ -189,14 +190,16 @@ def _hanging(node: Mapping[str, Any]) -> list[Any]:
     return [[part, sorted(_acts(child))] for part, child in below(node)]
 
 
-def _acts(node: Mapping[str, Any]) -> Iterator[str]:
+def _acts(node: Mapping[str, Any], around: str = "") -> Iterator[str]:
+    """Yield what is done within a node, with what stands around it there."""
     if node["kind"] == "step":
-        yield f"step {node['ref']} {target(node.get('out'))}"
+        yield f"{around}step {node['ref']} {target(node.get('out'))}"
     elif node["kind"] == "assign":
         failing = "fail " + str(node["value"].get("code")) if _fails(node["value"]) else ""
-        yield f"assign {target(node['at'])} {failing}"
-    for _, child in below(node):
-        yield from _acts(child)
+        yield f"{around}assign {target(node['at'])} {failing}"
+    for part, child in below(node):
+        decides = "" if node["kind"] == "seq" else f"{encloses(node, part).decode()} "
+        yield from _acts(child, around + decides)
 
 
 def _fails(value: Any) -> bool:

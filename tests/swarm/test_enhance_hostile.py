@@ -7,6 +7,7 @@ came about. Rows that a patch alone decides are in `PATCHES`, the others in `SIT
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -173,6 +174,24 @@ def caught_check(document: dict[str, Any]) -> None:
     }
 
 
+def within(wrap: Callable[[Any], dict[str, Any]]) -> Edit:
+    """Put something around what fails because the verifier said no."""
+
+    def edit(document: dict[str, Any]) -> None:
+        branch = nodes(document)[1]
+        branch["then"] = wrap(branch["then"])
+
+    return edit
+
+
+def caught_there(failing: Any) -> dict[str, Any]:
+    return {"kind": "try", "body": failing, "catch": {"kind": "seq", "children": []}}
+
+
+def hardly_ever(failing: Any) -> dict[str, Any]:
+    return {"kind": "branch", "cond": i.eq("$.topic", "never"), "then": failing}
+
+
 def written_later(document: dict[str, Any]) -> None:
     """Write what the owner is asked about once he has been asked."""
     loop = nodes(document)[0]["body"]["children"]
@@ -223,6 +242,10 @@ PATCHES: list[tuple[str, Edit, str, Edit]] = [
     ("H10 looked at too late", later_check, "guard_bypassed", flow_text("late")),
     ("H10 asked too late", later_loop, "guard_bypassed", flow_text("later")),
     ("H10 written once it was asked about", written_later, "guard_bypassed", added(SCRIPT)),
+    ("H11 a refusal is caught where it is made", within(caught_there), "guard_bypassed",
+     added(SCRIPT)),
+    ("H9 a refusal is hardly ever made", within(hardly_ever), "guard_bypassed",
+     within(lambda failing: {"kind": "seq", "children": [failing]})),
     ("H11 a refusal is caught", caught_check, "guard_bypassed", added(SCRIPT)),
     ("H1 a layer on a new script",
      added({**SCRIPT, "layers": [{"use": "breaker", "fallback": "publish"}]}),
