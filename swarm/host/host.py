@@ -465,11 +465,6 @@ class Host:
         """Who writes the audit log of this host; there is one for each time it is open."""
         return self._opened().recorder
 
-    @property
-    def folder(self) -> Path | None:
-        """Where this host keeps its state; None, where nothing is kept."""
-        return self._folder
-
     async def audit(self, since: int = 0, *, limit: int = 1000) -> Sequence[AuditEntry]:
         """Return up to *limit* entries of the audit log: the first is number *since* + 1.
 
