@@ -165,10 +165,17 @@ def test_a_malformed_document_is_told_with_its_place(document: Any, begins: str)
     assert found[0].startswith(begins), found[0]
 
 
+class Anything:
+    """No value of JSON, and named alike in every process."""
+
+    def __str__(self) -> str:
+        return "anything"
+
+
 MALFORMED_EXPRS: list[tuple[Any, str]] = [
     ("ctx.a", "$: expected an expression, an object with 'op', got 'ctx.a' — a path is"),
     (3, "$: expected an expression, an object with 'op', got 3 — a literal is"),
-    (object(), "$: expected an expression, an object with 'op', got an object"),
+    (Anything(), "$: expected an expression, an object with 'op', got an Anything"),
     ({}, "$: expected an expression to have 'op', got none"),
     ({"op": "pth"}, "$.op: expected an op, got 'pth' — did you mean 'path'?"),
     ({"op": "zzzzzz"}, "$.op: expected an op, got 'zzzzzz' — ops: path, lit, eq"),

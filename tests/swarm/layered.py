@@ -65,6 +65,7 @@ class Bench:
     texts: list[str] = field(default_factory=list[str])
     kinds: list[str] = field(default_factory=list[str])
     events: list[Any] = field(default_factory=list[Any])
+    parts: list[Any] = field(default_factory=list[Any])
 
     def host(self) -> Host:
         parts = Parts(MemoryJournal(), self.clock, CountedIds(), audit=self.audit)
@@ -97,6 +98,8 @@ class Bench:
             self.kinds.append(event["kind"])
             if event["kind"] == "step.progress":
                 self.texts.append(event["text"])
+            elif event["kind"] == "step.part":
+                self.parts.append(await run.output(event["value"]))
 
 
 class Flaky:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -462,7 +463,11 @@ async def test_data_that_is_no_json_does_not_hide_the_failure() -> None:
     assert outcome.error["message"].startswith("broken (its data was refused: ")
 
 
-async def test_a_message_of_any_length_and_spelling_can_be_written_down() -> None:
+async def test_a_message_of_any_length_and_spelling_can_be_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What is logged of it would stand in the test's report, which has to be UTF-8.
+    monkeypatch.setattr(logging.getLogger("swarm.core.answers"), "disabled", True)
     outcome = await Bench(step("a"), {"a": [ValueError("\ud800" * 5000)]}).run()
     assert len(outcome.error["message"]) == 2000
 

@@ -74,8 +74,7 @@ async def test_parts_are_handed_over_again() -> None:
 
     bench = Bench(functions={"work": work})  # type: ignore[dict-item]
     await bench.run(["cache"], flow=TWO)
-    parts = [event["value"] for event in bench.events if event["kind"] == "step.part"]
-    assert parts == [{"n": 1}, {"n": 1}]
+    assert bench.parts == [{"n": 1}, {"n": 1}]
 
 
 @pytest.mark.parametrize(

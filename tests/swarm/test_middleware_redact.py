@@ -31,7 +31,7 @@ async def leak(value: object, context: StepContext) -> Outcome:
 async def leaked(layers: Any) -> tuple[str, Any]:
     bench = Bench(functions={"work": leak})  # type: ignore[dict-item]
     outcome = await bench.run(layers)
-    return repr(bench.events), outcome.ctx["out"]
+    return repr([*bench.events, *bench.parts]), outcome.ctx["out"]
 
 
 async def test_no_secret_gets_into_events_or_the_context() -> None:
