@@ -166,8 +166,8 @@ class Enhancer:
         await self.host.blueprints.find(issue.blueprint)
         now_s = self._now()
         runs = await self._runs(issue.blueprint)
-        recent = [run for run in runs if now_s - (run.summary.began_s or now_s) < 3600]
-        if len(recent) >= self.policy.issues_per_hour:
+        most = self.policy.issues_per_hour
+        if most < 1 or (len(runs) >= most and now_s - await _time_of(runs[most - 1], 0) < 3600):
             raise Refused(
                 "enhance.rate_limited",
                 f"enhance: expected at most {self.policy.issues_per_hour} issues an hour on "
@@ -178,10 +178,7 @@ class Enhancer:
     async def _expect_cool(self, runs: Sequence[Run], now_s: float) -> None:
         last = [run for run in runs if run.status in ("succeeded", "failed")]
         last = last[: self.policy.failures] if self.policy.failures else []
-        fresh = [
-            run for run in last
-            if now_s - (run.summary.ended_s or 0) < self.policy.cool_down_s
-        ]  # fmt: skip
+        fresh = [run for run in last if now_s - await _time_of(run, -1) < self.policy.cool_down_s]
         if not fresh or len(fresh) < self.policy.failures:
             return
         for run in fresh:
@@ -711,6 +708,11 @@ def _state(run: Run, ctx: Mapping[str, Any]) -> IssueState:
             return "in_flight"
         case _:
             return "pending"
+
+
+async def _time_of(run: Run, which: int) -> float:
+    """Return when an event of a run was, by its place among them, in UTC seconds since 1970."""
+    return (await run.log.read(0))[which]["time_s"]
 
 
 async def _told(run: Run) -> dict[str, Any]:

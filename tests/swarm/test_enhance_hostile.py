@@ -7,6 +7,7 @@ came about. Rows that a patch alone decides are in `PATCHES`, the others in `SIT
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -556,20 +557,35 @@ async def test_h34_rates_bound_what_the_loop_does(policy: dict[str, Any], commit
         assert any("enhance.rate_limited" in said for said in await denied(enhancer))
 
 
+async def test_h34_an_hour_later_issues_are_taken_again() -> None:
+    later_s = [0.0]
+    policy = i.OPEN.model_copy(update={"issues_per_hour": 1})
+    proposer = i.proposing(*[i.patching(set_("helper", "tags", [f"t{n}"])) for n in range(2)])
+    enhancer = i.in_memory(proposer, policy, clock=lambda: time.time() + later_s[0])
+    async with enhancer.host as host:
+        await i.registered(host)
+        await i.improved(enhancer)
+        with pytest.raises(Refused):
+            await i.improved(enhancer)
+        later_s[0] = 3700.0
+        assert i.outcome_of(await i.improved(enhancer))["state"] == "applied"
+
+
 async def test_h35_three_failures_are_followed_by_a_rest() -> None:
-    now_s = [0.0]
+    later_s = [0.0]
     policy = i.OPEN.model_copy(update={"failures": 3})
-    enhancer = i.in_memory(i.proposing("", "", "", GOOD), policy, clock=lambda: now_s[0])
+    enhancer = i.in_memory(
+        i.proposing("", "", "", GOOD), policy, clock=lambda: time.time() + later_s[0]
+    )
     async with enhancer.host as host:
         await i.registered(host)
         for _ in range(3):
-            run = await enhancer.submit("review", "x", author="bob")
-            await run.wait()
-            now_s[0] = (run.summary.ended_s or 0.0) + 1
-        with pytest.raises(Refused) as caught_:
-            await enhancer.submit("review", "x", author="bob")
-        assert caught_.value.code == "enhance.cooling_down"
-        now_s[0] += 3600
+            assert i.outcome_of(await i.improved(enhancer))["state"] == "rejected"
+        for later_s[0] in (0.0, 3000.0):
+            with pytest.raises(Refused) as caught_:
+                await enhancer.submit("review", "x", author="bob")
+            assert caught_.value.code == "enhance.cooling_down"
+        later_s[0] = 3700.0
         assert i.outcome_of(await i.improved(enhancer))["state"] == "applied"
 
 
