@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ("command",)
 
 _T = TypeVar("_T")
 _VIEWS: Final = ("source", "document", "flow")
+_WIDTH: Final = 80
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 author_option = click.option("--author", envvar="SWARM_AUTHOR", help="Who does it; default: you.")
@@ -394,11 +396,17 @@ def _print_registered(found: Registered, as_json: bool) -> None:
 
 
 def _line(entry: Entry) -> str:
+    """Say what stands in the history: a line, with the reason below where it would be too long."""
     when = datetime.fromtimestamp(entry.note.written_s, UTC).strftime("%Y-%m-%d %H:%M")
     back = f" (back to {entry.back_to})" if entry.back_to else ""
-    why = f"  {entry.note.reason}" if entry.note.reason else ""
     name = f"{entry.blueprint}@{entry.label}"
-    return f"{name}  {entry.digest[:12]}  {when}  {entry.note.author}{back}{why}"
+    head = f"{name}  {entry.digest[:10]}  {when}  {entry.note.author}{back}"
+    why = entry.note.reason
+    if len(head) + len(why) + 2 <= _WIDTH and "\n" not in why:
+        return f"{head}  {why}".rstrip()
+    indent = "    "
+    below = textwrap.wrap(why, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join([head, *below])
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:

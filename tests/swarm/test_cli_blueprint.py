@@ -58,6 +58,20 @@ def shell(
     return made
 
 
+def test_a_history_fits_a_terminal_of_80_columns(shell: Shell) -> None:
+    reason = "the greeting is that of the house; " * 5
+    shell("blueprint", "register", "hello.lua", "-m", reason)
+    shell.write("Ho")
+    shell("blueprint", "register", "hello.lua", "-m", "one\ntwo")
+    _, out, _ = shell("blueprint", "log", "hello")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    below = [number for number, line in enumerate(lines) if line.startswith("    ")]
+    assert below == [2, 3, 4], "what begins in the first column is an entry"
+    assert lines[0].endswith("ada  one two")
+    assert " ".join(line.strip() for line in lines[2:]) == reason.strip()
+
+
 def test_a_blueprint_is_registered_run_and_changed(shell: Shell) -> None:
     assert shell("blueprint", "register", "hello.lua", "-m", "first", "--tag", "prod")[:2] == (
         0,
