@@ -7,7 +7,6 @@ with 1 if a target was missed.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,7 @@ from typing import Any
 import flowir
 from bench import flows
 from bench.lanes import grown_mb
-from bench.rounds import Figure, Round, interleave, ratio
+from bench.rounds import Figure, Round, interleave, ratio, report
 
 __all__ = ("figures", "main")
 
@@ -44,11 +43,7 @@ def figures() -> Iterator[Figure]:
 
 def main() -> int:
     """Print every figure as it is found."""
-    missed = 0
-    for figure in figures():
-        missed += figure.missed
-        print(figure, flush=True)
-    return int(bool(missed) and "--strict" in sys.argv[1:])
+    return report(figures())
 
 
 def timed(node: dict[str, Any], ctx: dict[str, Any], count: int) -> Round:

@@ -7,18 +7,16 @@ the disk. With `--strict` it exits with 1 if a target was missed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import anyio
 
-from bench.rounds import Figure, Round, interleave, ratio
+from bench.rounds import Figure, Round, in_folder, interleave, ratio
 from swarm.ids import RunId
 from swarm.ports.journal import Journal
 from swarm.stores.sqlite import Durability, open_store
@@ -46,13 +44,7 @@ def figures(folder: Path) -> Iterator[Figure]:
 
 def main() -> int:
     """Print every figure as it is found."""
-    folders = [Path(word) for word in sys.argv[1:] if not word.startswith("-")]
-    missed = 0
-    with TemporaryDirectory(dir=folders[0] if folders else None) as folder:
-        for figure in figures(Path(folder)):
-            missed += figure.missed
-            print(figure, flush=True)
-    return int(bool(missed) and "--strict" in sys.argv[1:])
+    return in_folder(figures)
 
 
 def _row(kind: str, seq: int) -> dict[str, Any]:

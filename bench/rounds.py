@@ -7,11 +7,14 @@ on all of them; what is compared is the ratio of one round, and the median of th
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
-__all__ = ("Figure", "Round", "interleave", "ratio")
+__all__ = ("Figure", "Round", "in_folder", "interleave", "ratio", "report")
 
 Round = Callable[[], float]
 
@@ -34,6 +37,22 @@ class Figure:
         if self.target is None:
             return text.rstrip()
         return f"{text}≤ {self.target:<6g}{'MISSED' if self.missed else 'ok'}"
+
+
+def report(figures: Iterable[Figure]) -> int:
+    """Print each figure as it is found; with `--strict`, 1 where a target was missed."""
+    missed = 0
+    for figure in figures:
+        missed += figure.missed
+        print(figure, flush=True)
+    return int(bool(missed) and "--strict" in sys.argv[1:])
+
+
+def in_folder(figures: Callable[[Path], Iterable[Figure]]) -> int:
+    """Report what is measured in a new folder, below the one that the command names."""
+    folders = [Path(word) for word in sys.argv[1:] if not word.startswith("-")]
+    with TemporaryDirectory(dir=folders[0] if folders else None) as folder:
+        return report(figures(Path(folder)))
 
 
 def interleave(*rounds: Round, times: int) -> list[list[float]]:

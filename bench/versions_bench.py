@@ -10,14 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any
 
 import anyio
 import pygit2
 
-from bench.rounds import Figure, Round, interleave, ratio
+from bench.rounds import Figure, Round, in_folder, interleave, ratio
 from swarm.blueprint.selector import parse_selector
 from swarm.ports.versions import Contents, Entry, File, Note
 from swarm.stores.git import GitVersions
@@ -60,13 +59,7 @@ def figures(folder: Path) -> Iterator[Figure]:
 
 def main() -> int:
     """Print every figure as it is found."""
-    folders = [Path(word) for word in sys.argv[1:] if not word.startswith("-")]
-    missed = 0
-    with TemporaryDirectory(dir=folders[0] if folders else None) as folder:
-        for figure in figures(Path(folder)):
-            missed += figure.missed
-            print(figure, flush=True)
-    return int(bool(missed) and "--strict" in sys.argv[1:])
+    return in_folder(figures)
 
 
 # -- histories ---------------------------------------------------------------------------
