@@ -10,6 +10,7 @@ import click
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.blueprints import InvalidBlueprint, look_at
 from swarm.cli.exits import Exit, print_result
+from swarm.cli.problems import problem_json
 from swarm.errors import Problem
 
 __all__ = ("command",)
@@ -30,7 +31,9 @@ def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
     looked = [anyio.run(_looked, name) for name in blueprints]
     found = [problem for problems, _ in looked for problem in problems]
     for problem in found:
-        print_result(json.dumps(_as_json(problem), ensure_ascii=False) if as_json else str(problem))
+        print_result(
+            json.dumps(problem_json(problem), ensure_ascii=False) if as_json else str(problem)
+        )
     if layers:
         for _, blueprint in looked:
             for line in () if blueprint is None else _layers(blueprint, as_json):
@@ -67,15 +70,3 @@ def _layers(blueprint: CompiledBlueprint, as_json: bool) -> list[str]:
         "  ".join((*(cell.ljust(n) for cell, n in zip(row[:5], wide, strict=True)), row[5]))
         for row in shown
     ]
-
-
-def _as_json(problem: Problem) -> dict[str, object]:
-    return {
-        "path": problem.where.file,
-        "line": problem.where.line,
-        "code": problem.code,
-        "message": problem.message,
-        "hint": problem.hint,
-        "silence": problem.silence,
-        "at": problem.at or None,
-    }

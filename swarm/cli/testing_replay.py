@@ -7,7 +7,7 @@ from pathlib import Path
 
 from swarm.cli.blueprints import look_at
 from swarm.cli.exits import Exit, print_result
-from swarm.cli.testing_report import problem_json
+from swarm.cli.problems import problem_json
 from swarm.testing.recording import read_recording
 from swarm.testing.replay import departure
 

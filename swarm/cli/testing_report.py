@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from swarm.errors import Problem
+from swarm.cli.problems import problem_json
 from swarm.testing.coverage import Coverage
 from swarm.testing.runner import SuiteResult, Verdict
 
-__all__ = ("as_json", "as_lines", "covered", "problem_json")
+__all__ = ("as_json", "as_lines", "covered")
 
 _WORDS = {"failed": "FAILED", "error": "ERROR"}
 _COUNTED: tuple[tuple[Verdict, str], ...] = (
@@ -80,17 +80,6 @@ def _suite(result: SuiteResult) -> dict[str, Any]:
             }
             for one in result.cases
         ],
-    }
-
-
-def problem_json(problem: Problem) -> dict[str, Any]:
-    """Return a problem as the commands print it."""
-    return {
-        "path": problem.where.file,
-        "line": problem.where.line,
-        "code": problem.code,
-        "message": problem.message,
-        "hint": problem.hint,
     }
 
 
