@@ -1,18 +1,6 @@
 """`swarm.toml`: what a project tells the command line about itself.
 
-    store = "state"                              # where runs are remembered, beside the file
-
-    [functions]                                  # agents of kind "function"
-    readability = "tools/readability.py:grade"   # a file beside swarm.toml, or
-    translate = "acme.text:translate"            # a module, and the function in it
-
-    [layers]                                     # around every agent: key and parameters
-    audit = {}
-    senior = [{ to = "ada", blueprints = ["review"] }]
-    [includes]                                   # folders whose texts any blueprint may take
-    shared = "../shared"                         # { "$file": "shared:prompts/tone.txt" }
-
-`[secrets]` and `[processes]` are those of `programs.py`.
+docs/project.md shows every key; `[secrets]` and `[processes]` are read in `programs.py`.
 Knows how to find the file and to import what it names; knows no blueprint.
 """
 
