@@ -46,7 +46,10 @@ class Plain:
         """Lower the function."""
         from swarm.lua.lowering import ROUNDS, lower_plain
 
-        return lower_plain(self.told, sources, rounds=self.rounds or ROUNDS)
+        listed = self.authored.get("agents")
+        named = [one.get("name") for one in listed if is_object(one)] if is_array(listed) else []
+        agents = [name for name in named if isinstance(name, str)]
+        return lower_plain(self.told, sources, rounds=self.rounds or ROUNDS, agents=agents)
 
     def placed(self, flow: PlainFlow, lowered: Lowered) -> Lowered:
         """Put the flow, and the agents of its implicit steps, into the document."""

@@ -306,3 +306,16 @@ def test_a_deep_document_is_loaded_or_refused(levels: int) -> None:
 def test_a_document_that_is_no_json_value_is_refused() -> None:
     document: Any = {"swarm": 1, "id": "a", "flow": {"kind": "seq", "children": ()}}
     assert problems(document)[0].startswith("<document>: document.value: $.flow.children: ")
+
+
+def test_an_agent_that_is_only_named_wrongly_is_suggested() -> None:
+    """A Lua function holds what it names, so the right name is not among what it holds."""
+    flow = "  flow = function(ctx) ctx.said = revewer(ctx.draft) end,"
+    script = (
+        'local flow = require "flow"\n'
+        'local reviewer = flow.lua "reviewer" [[ return input ]]\n'
+        f'return flow.blueprint {{ id = "review", agents = {{ reviewer }},\n{flow} }}\n'
+    )
+    write({"review.lua": script})
+    (line,) = [one for one in problems("review.lua") if "plain.refused" in one]
+    assert line.endswith("— did you mean 'reviewer'?")

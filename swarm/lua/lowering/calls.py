@@ -223,7 +223,7 @@ def _computed(e: Call) -> Refused:
 def _unknown_name(low: Lowers, e: Name, scope: Scope) -> Refused:
     if e.name in ABSENT:
         return Refused(e.line, f"'{e.name}': {ABSENT[e.name]}")
-    meant = near(e.name, _callable_names(scope))
+    meant = near(e.name, sorted({*_callable_names(scope), *low.work.declared}))
     hint = f"did you mean '{meant}'?" if meant else "declare it outside the function"
     return Refused(e.line, f"'{e.name}' is no agent and no function of this script", hint)
 

@@ -55,12 +55,17 @@ class PlainFlow:
 
 
 def lower_plain(
-    told: Mapping[str, Any], sources: Mapping[str, str], *, rounds: int = ROUNDS
+    told: Mapping[str, Any],
+    sources: Mapping[str, str],
+    *,
+    rounds: int = ROUNDS,
+    agents: Iterable[str] = (),
 ) -> PlainFlow:
     """Lower the flow function that the author runtime told of.
 
     Shape: *sources* are the texts of the files it names; *rounds* bounds each loop that
-    does not count to a number or say its own limit.
+    does not count to a number or say its own limit; *agents* are the names that the
+    blueprint declares, for hints.
     """
     where = Place(told["__file"], told["__line"])
     try:
@@ -69,6 +74,7 @@ def lower_plain(
         return _refused([(Place(where.file, refused.line), refused)])
     work = Work(closure.file, sources, rounds)
     work.codes.update(_codes(closure))
+    work.declared.update(agents)
     _Lowering(work).flow(closure)
     found = work.refused or shared_writes(work.nodes, work.looped, work.scripts)
     if found:

@@ -102,7 +102,8 @@ class Work:
 
     Shape: `looped` are the places of tables that loops go over, with the loops' lines;
     `scripts` the tables of the script that were read, by identity, with what they are
-    called; `codes` are the codes of errors that the script can raise.
+    called; `codes` are the codes of errors that the script can raise; `declared` the names
+    of the blueprint's agents: a function does not hold those that it never names.
     """
 
     def __init__(self, file: str, sources: Mapping[str, str], rounds: int) -> None:
@@ -115,6 +116,7 @@ class Work:
         self.refused: list[tuple[Place, Refused]] = []
         self.agents: dict[str, dict[str, Any]] = {}
         self.codes: set[str] = set()
+        self.declared: set[str] = set()
         self.looped: dict[str, int] = {}
         self.scripts: dict[int, tuple[str, ...]] = {}
         self.frames: list[Frame] = []
