@@ -375,3 +375,55 @@ async def test_a_run_that_fails_speaks_of_the_authors_line(tmp_path: Path) -> No
         with pytest.raises(RunFailed) as caught:
             await run.result()
         assert str(loaded.place_of(caught.value.error["at"])) == "bad@1.0.0/blueprint.lua:5"
+
+
+def whole(folder: Path) -> str:
+    """Write a blueprint that names everything a blueprint can name."""
+    for name, text in {
+        "agents/critic.md": "---\nkind: lua\nsource: return input .. '?'\n---\nBe strict.\n",
+        "prompts/tone.txt": "kindly",
+        "parts/inner.lua": SCRIPT.format(said="inner").replace('id = "hello"', 'id = "inner"'),
+        "parts/words.lua": WORDS,
+        "tools/up.py": "import sys\nprint(sys.stdin.read().upper(), end='')\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    path = folder / "whole.lua"
+    path.write_text(
+        'local flow = require "flow"\n'
+        'local inner = flow.sub "inner" { blueprint = "parts/inner.lua" }\n'
+        'local up = flow.process "up" { argv = { "python3", "tools/up.py" } }\n'
+        "return flow.blueprint {\n"
+        '  id = "whole", description = flow.file "prompts/tone.txt", files = { "tools/*.py" },\n'
+        '  agents = { inner, up, flow.agent_md "agents/critic.md" },\n'
+        "  flow = flow.seq {\n"
+        '    flow.step { agent = "inner", input = "{}", out = "ctx.inner" },\n'
+        '    flow.step { agent = "critic", input = "ctx.inner.said", out = "ctx.asked" },\n'
+        '    flow.step { agent = "up", input = "ctx.asked", out = "ctx.loud" },\n'
+        "  },\n"
+        "}\n"
+    )
+    return str(path)
+
+
+async def test_all_that_a_blueprint_names_is_in_its_version(tmp_path: Path) -> None:
+    folder = tmp_path / "author"
+    folder.mkdir()
+    async with Host(tmp_path / "state", scripts="inline") as host:
+        await host.blueprints.register(whole(folder), author="ada")
+        shutil.rmtree(folder)
+        contents = await host.blueprints.read("whole")
+        assert sorted(contents.files) == [
+            "agents/critic.md",
+            "blueprint.lua",
+            "parts/inner.lua",
+            "parts/words.lua",
+            "prompts/tone.txt",
+            "tools/up.py",
+        ]
+        assert contents.document["description"] == "kindly"
+        run = await host.start("whole", {})
+        assert (await run.result())["loud"] == "INNER?"
+        source = await host.blueprints.export("whole", tmp_path / "out")
+        again = await host.load(str(source))
+        assert again.digest == (await host.load("whole")).digest
