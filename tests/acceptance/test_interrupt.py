@@ -21,7 +21,7 @@ SLEEPER = {
         {
             "name": "sleeper",
             "kind": "process",
-            "argv": ["sh", "-c", "[ -e pid ] || { echo $$ > pid; sleep 300; }"],
+            "argv": ["sh", "-c", "[ -e pid ] || {{ echo $$ > pid; sleep 300; }}"],
         }
     ],
     "flow": {"kind": "step", "ref": "sleeper", "in": {"op": "lit", "value": ""}},

@@ -45,7 +45,7 @@ async def test_a_script_is_told_of_its_agent() -> None:
             await host.load(document({"kind": "lua", "source": source, **WORDS}))
         )
         assert (await run.result())["said"] == "PASS"
-        parts = [e["value"] async for e in run.events() if e["kind"] == "step.part"]
+        parts = [await run.output("told")]
     assert parts == [{"name": "editor", "kind": "lua", **WORDS}]
 
 

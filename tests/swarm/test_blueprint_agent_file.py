@@ -93,7 +93,7 @@ def test_where_the_kind_is_unknown_everything_stays() -> None:
         ("Verdict: [PASS]", "2: $.Verdict: expected a field of an agent, got 'Verdict'"),
         ("time-out-s: 3", '2: $["time-out-s"]: expected a field of an agent, got'),
         ("prompt: x", "2: $.prompt: expected a field of an agent, got 'prompt'"),
-        ("output: {}", "2: $.output: expected a field of an agent, got 'output'"),
+        ("outputt: {}", "2: $.outputt: expected a field of an agent, got 'outputt'"),
     ],
 )
 def test_what_is_nearly_right_is_told_on_its_line(front: str, sentence: str) -> None:

@@ -150,7 +150,7 @@ async def test_nothing_is_asked_of_the_host_after_the_stop() -> None:
 async def test_a_script_within_its_budget_ends() -> None:
     source = "for _ = 1, input do end return 'done'"
     limits = ScriptLimits(instructions=100_000)
-    assert await run(source, 90_000, limits=limits) == "done"
+    assert await run(source, 80_000, limits=limits) == "done"
     assert (await failure(source, input=110_000, limits=limits)).code == "script.budget"
 
 
