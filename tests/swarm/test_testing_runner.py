@@ -312,8 +312,10 @@ async def test_every_blueprint_of_the_repository_is_tested_in_all_its_nodes_and_
 
 def test_no_blueprint_of_the_repository_is_without_tests() -> None:
     blueprints = [p for p in (ROOT / "blueprints").glob("*.*") if p.suffix in (".lua", ".json")]
+    # Every agent of this one is a function of the host; tests/swarm/test_host_enhance.py runs it.
+    without = {"enhance.lua"}
     for path in blueprints:
-        assert find_tests(path) != [], path
+        assert path.name in without or find_tests(path) != [], path
 
 
 @pytest.mark.parametrize("place", ["inline", "pool"])
