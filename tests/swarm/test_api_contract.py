@@ -150,7 +150,9 @@ def test_every_answer_is_one_that_is_documented(server: Server, mode: Generation
     statuses = [one for found in told.values() for one in found]
     assert {role for role, _ in statuses} == set(ROLES)
     assert all(status < 500 and status != 429 for _, status in statuses)
-    assert sum(1 for role, status in statuses if role == "admin" and status < 300) > 1
+    # Of what is asked in a wrong way little is accepted; of the rest more has to be.
+    least = 5 if mode is GenerationMode.POSITIVE else 1
+    assert sum(1 for role, status in statuses if role == "admin" and status < 300) > least
     assert sum(1 for found in told.values() if found) > len(told) / 2
     print(f"{len(statuses)} requests to {len(told)} operations, each answered as documented")  # noqa: T201
 
