@@ -24,7 +24,7 @@ demo: $(STAMP)
 	@$(BIN)/swarm run blueprints/review.lua --input @blueprints/data/review.json
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --max-worker-restart 0
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .

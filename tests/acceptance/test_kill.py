@@ -261,23 +261,26 @@ def named(row: Any) -> str:
 def campaign(folder: Path, warm: Warm, kills: int, planted: str | None = None) -> Counter[str]:
     """Kill so often, over all phases, and judge; return the kills of each phase."""
     chance = Random(7)  # noqa: S311 - the campaign is the same each time
-    killed = Counter[str]()
-    lives = stores = 0
+    killed, tried = Counter[str](), Counter[str]()
+    stores = 0
+    most = dict.fromkeys(PHASES, 20) | {"store.opened": 1, "history.read": 5}
     while sum(killed.values()) < kills:
         stores += 1
         world = World(folder / f"store-{stores}")
         for _ in range(20):
-            phase = min(PHASES, key=lambda p: (killed[p], chance.random()))
-            lives += 1
-            most = {"store.opened": 1, "history.read": 5, "host.closing": 1}.get(phase, 20)
-            if not warm.live(**world.order(phase, chance.randint(1, most), planted)):
+            phase = min(PHASES, key=lambda p: (tried[p] + killed[p], chance.random()))
+            tried[phase] += 1
+            assert tried.total() < 10 * kills, f"{tried}, and killed only {killed}"
+            if not warm.live(**world.order(phase, chance.randint(1, most[phase]), planted)):
+                # On a busy machine a life has fewer commits, each with more in it.
+                most[phase] = max(1, most[phase] - 1)
                 break
             killed[phase] += 1
             world.check()
         assert not warm.live(**world.order(None))
         world.check()
         world.check_end()
-    print(f"{lives} lives, {sum(killed.values())} kills over {stores} stores")  # noqa: T201
+    print(f"{tried.total()} lives, {killed.total()} kills over {stores} stores")  # noqa: T201
     return killed
 
 
@@ -291,8 +294,8 @@ def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -
 @pytest.mark.parametrize(
     ("planted", "words"),
     [
-        # Commits are acknowledged before they are made.
-        ("early", "done again|acknowledged and gone|times, begun"),
+        # Commits are acknowledged before they are made: work is lost, or waited for in vain.
+        ("early", "done again|acknowledged and gone|times, begun|a life ended with 1"),
         # The world outside does not look at idempotency keys.
         ("keys", "2 effects"),
     ],
