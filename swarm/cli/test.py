@@ -102,6 +102,7 @@ async def _again_and_again(order: _Order) -> Exit:
 
 async def _results(order: _Order) -> list[SuiteResult]:
     files = _files(order.paths)
+    _tell_of_layers(files)
     scripts = ChosenScripts()
     try:
         results = [
@@ -119,6 +120,15 @@ async def _results(order: _Order) -> list[SuiteResult]:
     if order.filters and not any(one.cases or one.mistakes for one in results):
         raise WrongUse(f"--filter: expected a part of a case's name, got {order.filters[0]!r}")
     return results
+
+
+def _tell_of_layers(files: list[Path]) -> None:
+    """Say of layers that stand around an agent in a run, and not in a test."""
+    projects = {project.folder: project for project in map(find_project, files)}
+    for folder, project in projects.items():
+        if project.layers:
+            named = ", ".join(str(layer["use"]) for layer in project.layers)
+            say(f"{folder / 'swarm.toml'}: its layers do not stand around tests: {named}")
 
 
 def _includes(file: Path) -> Mapping[str, Path]:

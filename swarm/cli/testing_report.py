@@ -49,6 +49,8 @@ def as_lines(results: list[SuiteResult]) -> Iterator[str]:
         yield f"{file}: {nodes} of {all_nodes} nodes, {ways} of {all_ways} ways{chosen}"
         for untaken in coverage.untaken():
             yield f"  {untaken}"
+        for name in coverage.uncounted:
+            yield f"  not counted: what is within {name!r}, a blueprint with tests of its own"
 
 
 def as_json(results: list[SuiteResult]) -> dict[str, Any]:

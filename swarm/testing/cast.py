@@ -7,7 +7,7 @@ whatever the flow makes of the failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -87,9 +87,16 @@ class Cast:
             if not isinstance(script, Real)
         }
 
-    async def play(self, call: Call, link: StepLink, real: Worker | None) -> Outcome:
+    async def play(
+        self,
+        call: Call,
+        link: StepLink,
+        real: Worker | None,
+        misfit: Callable[[Any], str | None] | None = None,
+    ) -> Outcome:
         """Do an attempt as it is written down.
 
+        Shape: *misfit* says why an answer is none that could have been given.
         Raises: flowir.WorkerFailure.
         """
         played = Played(call.agent, private_copy(call.input), call.key, call.attempt, call.node_id)
@@ -100,7 +107,12 @@ class Cast:
             return await real(call, link)
         if script is None:
             raise self._unforeseen("case.unscripted", played, "an answer for it in this case")
-        return await self._give(self._next(script, played), link)
+        one = self._next(script, played)
+        outcome = await self._give(one, link)
+        why = None if misfit is None else misfit(outcome.value)
+        if why is not None:
+            raise self._unfit(played, one, why)
+        return outcome
 
     def unused(self) -> Iterator[tuple[str, Scripted]]:
         """Yield the answers that were never given, or less often than their `times`."""
@@ -137,6 +149,14 @@ class Cast:
             said = (one.code, one.message or one.code, one.permanent, private_copy(one.data))
             raise CostlyFailure(*said, usage=one.usage)
         return Outcome(private_copy(one.value), private_copy(dict(one.parts)), one.usage)
+
+    def _unfit(self, played: Played, one: Scripted, why: str) -> WorkerFailure:
+        said = (
+            f"{played.agent!r}: expected an answer that its question takes, got "
+            f"{shorten(one.value, 120)}: {why}"
+        )
+        self.mistakes.append(Problem("case.answer", said, one.where))
+        return WorkerFailure("case.answer", said, True)
 
     def _unforeseen(self, code: str, played: Played, expected: str) -> WorkerFailure:
         said = (

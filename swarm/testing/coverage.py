@@ -72,6 +72,12 @@ class Coverage:
         return self._share([(at, node, way) for at, node in self._nodes for way in ways_of(node)])
 
     @property
+    def uncounted(self) -> tuple[str, ...]:
+        """The agents that are blueprints themselves: what is within them their own tests count."""
+        agents = self._blueprint.document["agents"]
+        return tuple(agent["name"] for agent in agents if agent["kind"] == "flow")
+
+    @property
     def percent(self) -> float:
         """The share of nodes and ways together."""
         got, all_ = (sum(pair) for pair in zip(self.nodes, self.ways, strict=True))
@@ -107,6 +113,7 @@ class Coverage:
             "nodes": {"covered": nodes[0], "all": nodes[1]},
             "ways": {"covered": ways[0], "all": ways[1]},
             "percent": round(self.percent, 1),
+            "uncounted": list(self.uncounted),
             "untaken": [
                 {
                     "path": None if one.where is None else one.where.file,

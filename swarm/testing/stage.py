@@ -15,6 +15,7 @@ from typing import Any, Final
 from flowir.trace import traced
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.fitting import mismatch
 from swarm.blueprint.frozen import thawed
 from swarm.blueprint.shapes import is_object
 from swarm.compiler.compile import compile_document
@@ -31,7 +32,7 @@ from swarm.testing.clock import FakeClock
 from swarm.workers.any_function import AnyFunction
 from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory
-from swarm.workers.human import HumanFactory
+from swarm.workers.human import HumanFactory, question_of
 from swarm.workers.lua import LuaFactory
 from swarm.workers.process.factory import ProcessFactory
 from swarm.workers.process.house import ProcessHouse
@@ -122,13 +123,21 @@ class _Scripted:
     def build(self, agent: AgentSpec, tools: Toolbox) -> Worker:
         moment = self._moment
         real = self._real.build(agent, tools) if self.kind in REAL_KINDS else None
+        asks = self.kind == HumanFactory.kind
 
         async def played(call: Call, link: StepLink) -> Outcome:
             cast = moment.cast
             assert cast is not None  # noqa: S101 - a stage hands nothing out before it is set
-            return await cast.play(call, link, real)
+            misfit = _misfit(agent, call) if asks else None
+            return await cast.play(call, link, real, misfit)
 
         return played
+
+
+def _misfit(agent: AgentSpec, call: Call) -> Callable[[Any], str | None]:
+    """Return what says why a person's answer would not have been taken."""
+    schema = question_of(agent, call.input).schema
+    return lambda value: None if schema is None else mismatch(schema, value)
 
 
 class _Registry(Registry):

@@ -18,7 +18,7 @@ from swarm.core.questions import faults
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
 
-__all__ = ("HumanFactory", "HumanWorker", "ask_of")
+__all__ = ("HumanFactory", "HumanWorker", "ask_of", "question_of")
 
 _SETTINGS: Final = frozenset(f.name for f in fields(Ask)) - {"prompt"}
 
@@ -31,7 +31,7 @@ class HumanWorker:
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
         """Do the attempt and return its outcome."""
-        return Outcome(await link.ask(_ask(self._agent, call.input)))
+        return Outcome(await link.ask(question_of(self._agent, call.input)))
 
 
 class HumanFactory:
@@ -47,7 +47,7 @@ class HumanFactory:
         if not isinstance(prompt, str):
             said = f"expected the question as a string, got {shorten(prompt)}"
             yield FieldProblem("question.malformed", "prompt", said)
-        for field, sentence in faults(_ask(agent, None)):
+        for field, sentence in faults(question_of(agent, None)):
             yield FieldProblem("question.malformed", field, sentence)
 
     def build(self, agent: AgentSpec, tools: Toolbox) -> HumanWorker:
@@ -73,7 +73,8 @@ def ask_of(prompt: Any, settings: Any) -> Ask:
     return Ask(prompt, **cast("Mapping[str, Any]", given))
 
 
-def _ask(agent: AgentSpec, input: Any) -> Ask:
+def question_of(agent: AgentSpec, input: Any) -> Ask:
+    """Return what an agent of this kind asks about *input*."""
     settings = {name: agent.settings[name] for name in _SETTINGS if name in agent.settings}
     verdicts = agent.settings.get("verdict")
     if verdicts and "schema" not in settings:

@@ -162,3 +162,17 @@ async def test_without_the_package_watching_is_a_sentence(
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def test_what_tests_leave_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(tmp_path, "test.took(0)")
+    child = 'return flow.blueprint { id = "c", agents = {}, flow = flow.seq {} }'
+    (tmp_path / "c.lua").write_text(f'local flow = require "flow"\n{child}')
+    outer = FLOW.replace('flow.fn "w"', 'flow.sub "w" { blueprint = "c.lua" }')
+    assert outer != FLOW
+    (tmp_path / "d.lua").write_text(outer)
+    (tmp_path / "swarm.toml").write_text("[layers]\nretry = { max_attempts = 2 }\n")
+    invoke(["test"])
+    shown = capsys.readouterr()
+    assert "not counted: what is within 'w', a blueprint with tests of its own" in shown.out
+    assert shown.err.strip().endswith("swarm.toml: its layers do not stand around tests: retry")

@@ -30,7 +30,7 @@ local critic = flow.lua "critic" [[
   if input == "call" then return swarm.call("writer", "again") end
   return "PASS"
 ]]
-local boss = flow.ask "boss" { prompt = "well?" }
+local boss = flow.ask "boss" { prompt = "well?", schema = { type = "integer" } }
 return flow.blueprint {
   id = "draft",
   agents = { writer, critic, boss },
@@ -180,6 +180,12 @@ FAILURES = [
         "",
     ),
     (
+        "writer = { 'a' }, critic = { 'BOSS' }, boss = {\ntest.returns('7') }",
+        "test.took(0)",
+        "error",
+        "5: case.answer: 'boss': expected an answer that its question takes, got '7': $: expected",
+    ),
+    (
         "writer = { 'a' }, critic = { 'BOSS' }",
         "test.error 'case.unscripted'",
         "error",
@@ -312,10 +318,9 @@ async def test_every_blueprint_of_the_repository_is_tested_in_all_its_nodes_and_
 
 def test_no_blueprint_of_the_repository_is_without_tests() -> None:
     blueprints = [p for p in (ROOT / "blueprints").glob("*.*") if p.suffix in (".lua", ".json")]
-    # Every agent of this one is a function of the host; tests/swarm/test_host_enhance.py runs it.
-    without = {"enhance.lua"}
+    assert len(blueprints) > 10
     for path in blueprints:
-        assert path.name in without or find_tests(path) != [], path
+        assert find_tests(path) != [], path
 
 
 @pytest.mark.parametrize("place", ["inline", "pool"])
