@@ -1,0 +1,82 @@
+"""Asks the proposer: with the document, what failed, and what was refused before."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+import anyio
+
+from swarm.blueprint.frozen import thawed
+from swarm.enhance.proposals import Issue, cleaned, quoted, read_proposal
+from swarm.errors import SwarmError
+from swarm.host.enhance.bench import Bench, said, selector_of
+from swarm.host.enhance.issues import Issues
+from swarm.host.run import Run
+
+__all__ = ("Proposing",)
+
+_TOLD: Final = 5
+_PROPOSE_S: Final = 600.0
+
+
+class Proposing:
+    """Puts an issue before the proposer, and reads its answer strictly."""
+
+    def __init__(self, bench: Bench, issues: Issues) -> None:
+        self._bench = bench
+        self._issues = issues
+
+    async def propose(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
+        """Return a proposal, or why there is none."""
+        asked = await self._asked(issue, head, run_id)
+        try:
+            with anyio.fail_after(_PROPOSE_S):
+                answer = self._bench.proposer(asked)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+            wire = read_proposal(answer).to_wire()
+        except TimeoutError:
+            return {"proposal": {}, "problem": "enhance.late: no proposal came in time"}
+        except SwarmError as e:
+            return {"proposal": {}, "problem": said(e)}
+        return {"proposal": wire, "problem": ""}
+
+    async def _asked(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
+        contents = await self._bench.host.blueprints.read(selector_of(head))
+        failures = await self._failures(issue.blueprint)
+        lessons = await self._lessons(issue.blueprint, run_id)
+        source = contents.files[contents.source].body.decode("utf-8", "replace")
+        return {
+            "issue": issue.to_wire(),
+            "document": thawed(contents.document),
+            "source": source,
+            "failures": failures,
+            "lessons": lessons,
+            "quoted": "\n".join(
+                [
+                    quoted("issue", [issue.intent, *issue.examples]),
+                    quoted("failures", failures),
+                    quoted("lessons", lessons),
+                ]
+            ),
+        }
+
+    async def _failures(self, blueprint: str) -> list[str]:
+        runs = await self._bench.host.runs("failed", limit=100)
+        found = [run for run in runs if run.summary.blueprint == blueprint][:_TOLD]
+        return [cleaned(str(await _error_of(run)))[:300] for run in found]
+
+    async def _lessons(self, blueprint: str, but: str) -> list[str]:
+        found: list[str] = []
+        for run in await self._issues.runs(blueprint):
+            if run.id != but and run.status == "succeeded" and len(found) < _TOLD:
+                outcome = ((await run.wait()).ctx or {}).get("outcome", {})
+                if outcome.get("state") == "rejected":
+                    found += [cleaned(one)[:300] for one in outcome.get("reasons", ())[:2]]
+        return found[:_TOLD]
+
+
+async def _error_of(run: Run) -> Any:
+    outcome = await run.wait()
+    return outcome.error
