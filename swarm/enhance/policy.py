@@ -31,10 +31,11 @@ class Policy(BaseModel):
 
     Shape: `unattended` are the kinds of change that need no person, and a change of a
     prompt always does; `targets` None: any blueprint but the `forbidden` ones; `axes` must
-    all pass; `without_cases` is what becomes of a blueprint that has no cases, and
-    `widening` of a change with more power, fewer guards or higher limits. Units: per
-    blueprint; `cost_factor` times the steps of the baseline; `cases_s` seconds for the
-    cases of one version.
+    all pass; `without_cases` is what becomes of a blueprint that has no cases,
+    `without_runs` of one that never ran, and `widening` of a change with more power, fewer
+    guards or higher limits; `replays` of the last runs are gone through again. Units: per
+    blueprint; `cost_factor` times the steps of the baseline; `cases_s` and `replays_s`
+    seconds for the cases, and the replays, of one change.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class Policy(BaseModel):
     forbidden: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
     without_cases: Literal["ask", "reject", "commit"] = "ask"
+    without_runs: Literal["ask", "reject", "commit"] = "commit"
     widening: Literal["reject", "ask"] = "reject"
     per_hour: _Count = 4
     per_day: _Count = 20
@@ -56,6 +58,8 @@ class Policy(BaseModel):
     cost_factor: Annotated[float, Field(ge=1, le=10)] = 1.25
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     cases_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    replays: Annotated[int, Field(ge=1, le=100)] = 20
+    replays_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
     @classmethod
     def of(cls, settings: Any) -> Policy:
@@ -137,11 +141,16 @@ def decide(
 def _may_ask(policy: Policy, verdict: Verdict) -> bool:
     if verdict.axis in _WIDENING:
         return policy.widening == "ask"
-    return (
-        verdict.axis == "cases"
-        and policy.without_cases == "ask"
-        and any(said.startswith("enhance.no_cases") for said in verdict.evidence)
-    )
+    said = tuple(text.partition(":")[0] for text in verdict.evidence)
+    match verdict.axis:
+        case "cases":
+            return policy.without_cases == "ask" and "enhance.no_cases" in said
+        case "replay":
+            # What nobody can tell a person may: it is no worse end.
+            asked = policy.without_runs == "ask" and "enhance.no_runs" in said
+            return asked or "enhance.replay_untold" in said
+        case _:
+            return False
 
 
 def _too_often(policy: Policy, history: History, now_s: float) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _cost(change: Change, factor: float) -> Iterator[Objection]:
     yield from dearer(change.baseline, change.document, factor)
 
 
-# The axes that documents alone decide; `compiles` and `cases` need a host.
+# The axes that documents alone decide; `compiles`, `replay` and `cases` need a host.
 _PURE: Final[Mapping[str, Any]] = {
     "schema": _objecting(_schema),
     "noop": _objecting(_noop),
@@ -112,7 +112,7 @@ _PURE: Final[Mapping[str, Any]] = {
     "cost": _objecting(_cost),
 }
 AXES: Final = ("schema", "compiles", "noop", "references", "power", "guards", "limits", "cost",
-               "cases")  # fmt: skip
+               "replay", "cases")  # fmt: skip
 
 
 def judged(axis: str, change: Change, factor: float) -> Verdict | None:

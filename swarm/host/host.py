@@ -50,6 +50,7 @@ from swarm.ports.audit import AuditEntry, CheckpointSink
 from swarm.ports.journal import Health
 from swarm.ports.layer import LayerFactory, LayerHost
 from swarm.ports.operators import OperatorLink
+from swarm.ports.scripts import ScriptRunner
 from swarm.ports.versions import VersionStore
 from swarm.ports.worker import Call, Toolbox
 from swarm.stores.inbox import Inbox
@@ -270,6 +271,11 @@ class Host:
     def durable(self) -> bool:
         """Whether a run that has not ended can be gone on with after this host."""
         return self._opened().parts.durable
+
+    @property
+    def scripts(self) -> ScriptRunner:
+        """Where Lua runs."""
+        return self._scripts
 
     @property
     def folder(self) -> Path | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from uuid_utils import uuid7
 
 from swarm.core.questions import Question
+from swarm.enhance.lessons import Issued
 from swarm.enhance.proposals import Issue
 from swarm.errors import Refused
 from swarm.host.enhance.bench import Bench, said
@@ -17,6 +18,8 @@ from swarm.host.run import Run
 
 __all__ = ("IssueState", "IssueView", "Issues")
 
+_PAST: Final = 100
+_REFUSED: Final = ("rejected", "rolled_back")
 IssueState: TypeAlias = Literal["pending", "in_flight", "waiting", "applied", "rejected"]
 
 
@@ -125,6 +128,18 @@ class Issues:
             ctx.get("decision", {}),
             ctx.get("outcome", {}),
         )
+
+    async def past(self, blueprint: str, but: str) -> list[Issued]:
+        """Return what became of the last issues that have ended, the oldest first."""
+        found: list[Issued] = []
+        for run in await self.runs(blueprint):
+            if run.id != but and run.status == "succeeded" and len(found) < _PAST:
+                ctx = (await run.wait()).ctx or {}
+                outcome, proposal = ctx.get("outcome", {}), ctx.get("proposal", {})
+                refused = outcome.get("state") in _REFUSED
+                shown = proposal.get("shown", ())
+                found.append(Issued(shown, refused, outcome.get("reasons", ())))
+        return found[::-1]
 
     async def waiting(self, run_id: str) -> tuple[Run, Question]:
         """Return an issue's run, and the question that it waits with.

@@ -15,6 +15,7 @@ from swarm.enhance.changes import kinds_of
 from swarm.enhance.policy import AUTHOR, Decision, History, decide
 from swarm.enhance.verdicts import Change, Verdict, judged, missing
 from swarm.host.enhance.bench import Bench, selector_of
+from swarm.host.enhance.replaying import Replaying
 
 __all__ = ("Judge", "review_of")
 
@@ -26,6 +27,7 @@ class Judge:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._replaying = Replaying(bench)
         self._verdicts: dict[tuple[str, str, str, str], Verdict] = {}
 
     async def verdict(self, axis: str, change: Any, made: Change) -> Verdict:
@@ -78,6 +80,8 @@ class Judge:
         match axis:
             case "compiles":
                 passed, evidence = await self._compiles(made)
+            case "replay":
+                passed, evidence = await self._replaying.judged(change["blueprint"], made)
             case "cases":
                 passed, evidence = await self._measured(change, made)
             case _:

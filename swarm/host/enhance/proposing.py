@@ -8,6 +8,7 @@ from typing import Any, Final
 import anyio
 
 from swarm.blueprint.frozen import thawed
+from swarm.enhance.lessons import lessons as lessons_of
 from swarm.enhance.proposals import Issue, cleaned, quoted, read_proposal
 from swarm.errors import SwarmError
 from swarm.host.enhance.bench import Bench, said, selector_of
@@ -30,6 +31,11 @@ class Proposing:
     async def propose(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
         """Return a proposal, or why there is none."""
         asked = await self._asked(issue, head, run_id)
+        found = await self._answered(asked)
+        # What was shown stands in the journal: whether it helps is read from there.
+        return {**found, "shown": asked["lessons"]}
+
+    async def _answered(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             with anyio.fail_after(_PROPOSE_S):
                 answer = self._bench.proposer(asked)
@@ -45,7 +51,7 @@ class Proposing:
     async def _asked(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
         contents = await self._bench.host.blueprints.read(selector_of(head))
         failures = await self._failures(issue.blueprint)
-        lessons = await self._lessons(issue.blueprint, run_id)
+        lessons = lessons_of(await self._issues.past(issue.blueprint, run_id))
         source = contents.files[contents.source].body.decode("utf-8", "replace")
         return {
             "issue": issue.to_wire(),
@@ -66,15 +72,6 @@ class Proposing:
         runs = await self._bench.host.runs("failed", limit=100)
         found = [run for run in runs if run.summary.blueprint == blueprint][:_TOLD]
         return [cleaned(str(await _error_of(run)))[:300] for run in found]
-
-    async def _lessons(self, blueprint: str, but: str) -> list[str]:
-        found: list[str] = []
-        for run in await self._issues.runs(blueprint):
-            if run.id != but and run.status == "succeeded" and len(found) < _TOLD:
-                outcome = ((await run.wait()).ctx or {}).get("outcome", {})
-                if outcome.get("state") == "rejected":
-                    found += [cleaned(one)[:300] for one in outcome.get("reasons", ())[:2]]
-        return found[:_TOLD]
 
 
 async def _error_of(run: Run) -> Any:
