@@ -85,7 +85,8 @@ class ScriptFailed(SwarmError):
     """A Lua script failed: syntax, an error it raised, a limit, or a wrong result.
 
     `frames` are (place, function name) from the innermost out; `value` is the error
-    object of a script that raised a table.
+    object of a script that raised a table, and of one that had no instructions left
+    `{"instructions": n}`, what it had paid: the same in every run.
     """
 
     def __init__(

@@ -20,7 +20,8 @@ class Attempt:
     while something is awaited for it; `resting` counts its waits for people and the clock;
     `refused` is how it fails at once, where the run's budget has nothing left for it;
     `accounts` is what it counts for; `children` counts the runs that it has begun; `ticket`
-    is what it needs of the gates; `digest` that of its input, once it has started.
+    is what it needs of the gates; `digest` that of its input, once it has started;
+    `handed_bytes` is the size of what it has handed over beside its answer.
     Units: `due_s` and `began_s` in seconds of the Clock port, `delay_s` what is left to wait
     before it starts.
     """
@@ -33,6 +34,7 @@ class Attempt:
         "digest",
         "dispatch",
         "due_s",
+        "handed_bytes",
         "open",
         "refused",
         "resting",
@@ -57,6 +59,7 @@ class Attempt:
         self.digest: str | None = None
         self.resting = 0
         self.children = 0
+        self.handed_bytes = 0
         self.scope: CancelScope | None = None
         self.ticket: Ticket | None = None
 

@@ -24,7 +24,13 @@ from swarm.errors import Refused, SwarmError
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Holding
 
-__all__ = ("Called", "Delegate", "Link", "Tools")
+__all__ = ("MOST_HANDED_BYTES", "Called", "Delegate", "Link", "Tools")
+
+# What one attempt may hand over as parts, the agents that it calls included: sixteen of the
+# largest. Their number is bounded by the events of its run.
+MOST_HANDED_BYTES = 256 * 1024 * 1024
+# Characters of one text of progress: it is for people, and each is an event.
+_MOST_TOLD = 2000
 
 
 class Called(NamedTuple):
@@ -77,15 +83,17 @@ class Link:
     async def progress(self, text: str) -> None:
         """Tell the run's watchers how far this attempt is."""
         self._check_room()
-        await self._record(
-            "step.progress", rows.progress(self._attempt, admit(str(text), at="progress"))
-        )
+        said = admit(str(text)[: _MOST_TOLD + 1], at="progress")
+        if len(said) > _MOST_TOLD:
+            said = said[: _MOST_TOLD - 1] + "…"
+        await self._record("step.progress", rows.progress(self._attempt, said))
 
     async def part(self, name: str, value: Any) -> Mapping[str, Any]:
         """Hand over a named artifact beside the answer; return the reference to it."""
         self._check_room()
         name = admit(str(name), at="part")
         kept = keep(value, DEFAULT_LIMITS, f"part {name!r}")
+        self._hand_over(len(kept.body), f"part {name!r}")
         reference = kept.reference.to_wire()
         row = rows.part(self._attempt, name, reference)
         await self._record("step.part", row, bodies=(kept.body,))
@@ -108,6 +116,7 @@ class Link:
         self._admit("step.call", depth=1)
         called = await self._tools.delegate(self._attempt, agent, admit(input), self._depth + 1)
         answer = called.answer
+        self._hand_over(sum(map(len, answer.bodies)), f"what {agent!r} handed over")
         parts = [rows.part(self._attempt, name, value) for name, value in answer.parts.items()]
         done = rows.called(self._attempt, agent, *called)
         await self._record("step.call", *parts, done, bodies=answer.bodies)
@@ -136,6 +145,18 @@ class Link:
         self._check_room()
         self._admit("step.spawn")
         return await self._tools.children.run(self._attempt, blueprint, input)
+
+    def _hand_over(self, size: int, what: str) -> None:
+        """Count what the attempt hands over: a store has room for many, not for endless ones.
+
+        Raises: WorkerFailure (part.too_much).
+        """
+        attempt = self._attempt
+        attempt.handed_bytes += size
+        if attempt.handed_bytes > MOST_HANDED_BYTES:
+            said = f"expected at most {MOST_HANDED_BYTES} bytes of parts from an attempt"
+            message = f"{attempt.dispatch.ref!r}: {said}, got more with {what}"
+            raise WorkerFailure("part.too_much", message, True)
 
     async def _record(
         self, verb: str, *events: dict[str, Any], bodies: Iterable[bytes] = ()

@@ -6,10 +6,14 @@
 -- of the script gets anywhere.  Hooks belong to one thread, so each coroutine made here
 -- carries its own.
 --
+-- Paid is what ran for the script, no more: Lua counts the instructions of the hook as well,
+-- and they are taken off again.  A thread pays when it has come PERIOD instructions far, and
+-- nothing for the rest of its last stretch.
+--
 -- One instruction can be dear: a string of 16 MB joined, compared, or hashed as a key takes
--- milliseconds, and no function is called that could charge for it.  Where EVERY instructions
+-- milliseconds, and no function is called that could charge for it.  Where PERIOD instructions
 -- took longer than SLOW_S the thread is looked at every few instructions from then on, so
--- that the deadline is kept; paid is still once in EVERY, at the same instructions: the count
+-- that the deadline is kept; paid is still once in PERIOD, at the same instructions: the count
 -- must not depend on how fast a machine is.
 --
 -- In author mode the hook also follows the author's lines: a builder reached by a tail
@@ -20,17 +24,20 @@ local sethook, getinfo = debug.sethook, debug.getinfo
 local create, resume = coroutine.create, coroutine.resume
 local yield, running = coroutine.yield, coroutine.running
 local pcall, error, type, rawequal, select = pcall, error, type, rawequal, select
-local find, sub, setmetatable = string.find, string.sub, setmetatable
-local clock = os.clock
+local find, sub = string.find, string.sub
+local clock, HUGE = os.clock, math.huge
 
--- Instructions between two looks.  The price of a hook is having one; down to this interval
--- it does not grow.
-local EVERY = 249
--- Instructions of the hook itself are counted too: so many where nothing is dear, and so many
--- where it looks closely.  A test tells when these are not the right numbers any more.
-local OWN, OWN_CLOSE = 33, 36
-local CLOSE = 6 -- divides EVERY - OWN - OWN_CLOSE
-local SLOW_S = 0.02
+-- Instructions of the script between two looks.  Fewer, and hooks are most of what runs; more,
+-- and many dear ones pass before the first look.
+local PERIOD <const> = 76
+-- Instructions of the hook itself: so many where nothing is dear, and so many where it looks
+-- closely.  Tests tell when these are not the right numbers any more.
+local OWN <const>, OWN_CLOSE <const> = 17, 17
+local CLOSE <const> = 4 -- divides PERIOD, PERIOD - FIRST_CLOSE and OWN - OWN_CLOSE
+-- Of the hook that begins to look closely one instruction is left: the first stretch is longer
+-- by all that a look takes but for that.  That of a new thread is longer by all of it.
+local FIRST_CLOSE <const> = OWN_CLOSE - 1
+local SLOW_S <const> = 0.02
 -- What following one line of an author costs, in instructions.
 local FOLLOW = 20
 -- A charge worth a look at the clock.
@@ -43,8 +50,10 @@ local meter = { STOPPED = STOPPED, OUT_OF_MEMORY = OUT_OF_MEMORY }
 local script -- the one that runs now
 local hook
 
+-- End the script: whoever looks next finds nothing left to spend.
 local function stop(reason)
-  script.stopped = script.stopped or reason
+  local s = script
+  if not s.stopped then s.stopped, s.paid, s.instructions = reason, s.used, -1 end
   sethook(hook, "", 1)
   error(STOPPED, 0)
 end
@@ -66,57 +75,60 @@ local function follow_return()
   end
 end
 
--- What is paid when a thread that is looked at closely has come so far.  A table, since the
--- way through the hook must be of the same length each time.
-local PERIOD = EVERY - OWN
-local PAID = {}
-for counted = 0, PERIOD - 1 do PAID[counted] = counted == 0 and EVERY or 0 end
-
--- Look closely at this thread from now on.  Its hook is set once, not at every look: that
--- walks the stack, and a stack may be deep.
-local function watch_closely(s)
-  s.counted[running()] = OWN_CLOSE
-  sethook(hook, "", OWN_CLOSE + CLOSE)
+-- The hooks of a thread, each with the count that it is set with.  KEEP BOTH WAYS EQUALLY LONG:
+-- who makes a coroutine pays for them.
+local function far_hook()
+  local look = hook
+  return look, OWN + PERIOD
 end
 
-local function count(s, now)
-  local thread = running()
-  local counted = s.counted[thread]
-  if counted then
-    counted = (counted + CLOSE) % PERIOD
-    s.counted[thread] = counted
-    s.used = s.used + PAID[counted]
-    return false
+-- come: how far the thread is by its first look, less CLOSE.
+local function close_hook(come)
+  local function look()
+    local s, at = script, come + CLOSE
+    come = at % PERIOD
+    local used, now = s.used + at // PERIOD * PERIOD, clock()
+    s.used = used
+    if used > s.instructions then stop("instructions") end
+    if now > s.deadline then stop("seconds") end
   end
-  s.used = s.used + EVERY
-  return now - s.looked > SLOW_S and not s.follows
+  return look, OWN_CLOSE + CLOSE
+end
+
+-- Look closely at this thread from now on, and at those to come.  Its hook is set once, not at
+-- every look: that walks the stack, and a stack may be deep.
+local function watch_closely()
+  script.hook_of = close_hook
+  local look, count = close_hook(FIRST_CLOSE)
+  sethook(look, "", count)
+end
+
+local function follow_event(event, line)
+  local s = script
+  s.used = s.used + FOLLOW
+  if not s.stopped then
+    if event == "line" then follow_line(line) else follow_return() end
+  end
+  if s.used > s.instructions then stop("instructions") end
 end
 
 function hook(event, line)
+  if event ~= "count" then return follow_event(event, line) end
   local s = script
-  if event ~= "count" then
-    s.used = s.used + FOLLOW
-    if not s.stopped then
-      if event == "line" then follow_line(line) else follow_return() end
-    end
-    if s.stopped or s.used > s.instructions then stop("instructions") end
-    return
-  end
-  local now = clock()
-  local dear = count(s, now)
-  s.looked = now
-  if s.stopped or s.used > s.instructions then stop("instructions") end
+  local used, now = s.used + PERIOD, clock()
+  s.used = used
+  if used > s.instructions then stop("instructions") end
   if now > s.deadline then stop("seconds") end
-  if dear then return watch_closely(s) end
+  local dear_at = s.dear_at
+  s.dear_at = now + s.slow_s
+  if now > dear_at then return watch_closely() end
 end
 
 local function arm(co)
   local s = script
-  if s.stopped then
-    sethook(co, hook, "", 1)
-  else
-    sethook(co, hook, s.follows and "lr" or "", EVERY)
-  end
+  if s.stopped then return sethook(co, hook, "", 1) end
+  local look, count = s.hook_of(0)
+  sethook(co, look, s.follows and "lr" or "", count)
 end
 
 -- Pay for work done in C, in instructions.
@@ -129,8 +141,8 @@ end
 
 -- Follow lines again.  Setting a hook begins its count anew: what it may have counted is paid.
 local function follow()
-  meter.charge(EVERY)
-  sethook(hook, "lr", EVERY)
+  meter.charge(PERIOD)
+  sethook(hook, "lr", OWN + PERIOD)
 end
 
 local function followed(file, line, ...)
@@ -144,8 +156,8 @@ end
 function meter.unfollowed(f)
   return function(...)
     local file, line = script.file, script.line
-    meter.charge(EVERY)
-    sethook(hook, "", EVERY)
+    meter.charge(PERIOD)
+    sethook(hook, "", OWN + PERIOD)
     return followed(file, line, f(...))
   end
 end
@@ -255,7 +267,9 @@ end
 function meter.enter(fresh, body)
   script = fresh
   fresh.used, fresh.coroutines, fresh.spent = 0, 0, 0.0
-  fresh.counted = setmetatable({}, { __mode = "k" })
+  -- Of an author's lines each is looked at anyhow.
+  fresh.slow_s = fresh.follows and HUGE or SLOW_S
+  fresh.hook_of = far_hook
   fresh.co = create(body)
   arm(fresh.co)
 end
@@ -272,7 +286,7 @@ end
 function meter.go(...)
   local s = script
   s.began = clock()
-  s.looked = s.began
+  s.dear_at = s.began + s.slow_s
   s.deadline = s.began + s.seconds - s.spent
   return turn(resume(s.co, ...))
 end

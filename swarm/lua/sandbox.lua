@@ -13,6 +13,7 @@ local pack, concat, gmatch, sub = table.pack, table.concat, string.gmatch, strin
 
 local LETTERS = 4096 -- bytes of a message that leaves
 local FRAMES = 40
+local CODE = 100 -- bytes of the code of a failure
 local CHUNKS = 64 -- compiled scripts kept
 
 -- What may leave: a worker's result and arguments, a blueprint, an error's value.
@@ -38,6 +39,9 @@ local function fail(code, message, data)
   if type(code) ~= "string" or type(message) ~= "string" then
     local got = type(code) .. " and " .. type(message)
     blame("swarm.fail: expected a code and a message, got " .. got)
+  end
+  if #code == 0 or #code > CODE then
+    blame("swarm.fail: expected a code of 1 to " .. CODE .. " bytes, got " .. #code)
   end
   error(setmetatable({ code = code, message = message, data = data }, FAILURE), 0)
 end
@@ -256,6 +260,8 @@ local function failure(starved)
     message = showable(message_of(problem), LETTERS),
     frames = frames_of(script.co),
   }
+  -- What it had paid by then is the same in every run; what a clock stopped is not.
+  if told.kind == "instructions" then told.value = { instructions = script.paid } end
   if type(problem) == "table" and not rawequal(problem, null) then
     told.value = attached(problem)
     local raised = rawequal(getmetatable(problem), FAILURE)

@@ -144,8 +144,8 @@ async def test_a_count_that_pays_for_every_close_look_would_show(
     planted: Callable[[bytes, bytes], None],
 ) -> None:
     never = await told(InlineScripts(), ENDLESS["a loop"])
-    planted(b"local SLOW_S = 0.02", b"local SLOW_S = -1")
-    planted(b"OWN, OWN_CLOSE = 33, 36", b"OWN, OWN_CLOSE = 33, 30")
+    planted(b"SLOW_S <const> = 0.02", b"SLOW_S <const> = -1")
+    planted(b"OWN_CLOSE <const> = 17, 17", b"OWN_CLOSE <const> = 17, 14")
     assert await told(InlineScripts(), ENDLESS["a loop"]) != never
 
 
@@ -169,10 +169,10 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, bytes], None]:
 @pytest.fixture
 def sped(planted: Callable[[bytes, bytes], None]) -> Callable[[str], None]:
     """Set how long a stretch takes that makes the meter look closely."""
-    now = [b"local SLOW_S = 0.02"]
+    now = [b"SLOW_S <const> = 0.02"]
 
     def set_to(seconds: str) -> None:
-        planted(now[0], new := f"local SLOW_S = {seconds}".encode())
+        planted(now[0], new := f"SLOW_S <const> = {seconds}".encode())
         now[0] = new
 
     return set_to

@@ -31,9 +31,9 @@ PATIENCE_S = 60.0
 DEADLINE_S = 1.5
 # What a script is given, and how much of the processor it may take beyond that in process.
 SECONDS = 1.0
-# The first 249 instructions of a thread that are dear (a string of 16 MB hashed in each) take
-# about half a second, before they are looked at one by one.
-GRACE_S = 1.0
+# Between two looks 76 instructions may be dear: a string of 16 MB hashed in some of them. It is
+# processor time, of which a machine with other work takes half as much again.
+GRACE_S = 0.25
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,8 @@ async def test_nothing_is_asked_of_the_host_after_the_stop() -> None:
 async def test_a_script_within_its_budget_ends() -> None:
     source = "for _ = 1, input do end return 'done'"
     limits = ScriptLimits(instructions=100_000)
-    assert await run(source, 80_000, limits=limits) == "done"
-    assert (await failure(source, input=110_000, limits=limits)).code == "script.budget"
+    assert await run(source, 99_900, limits=limits) == "done"
+    assert (await failure(source, input=100_100, limits=limits)).code == "script.budget"
 
 
 async def test_memory_is_limited() -> None:
