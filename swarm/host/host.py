@@ -645,8 +645,13 @@ def run_blocking(
     """Run a blueprint to its end, in memory, and return the final context.
 
     Shape: *functions* by the names under which the blueprint's agents know them.
-    Raises: BlueprintInvalid; RunFailed.
+    Raises: BlueprintInvalid; RunFailed; Refused (host.loop), inside of an event loop, which
+    this would stop.
     """
+    if _in_a_loop():
+        said = "run_blocking: expected to be called outside of an event loop, got a running one"
+        hint = "await swarm.Host.start there, or call this in a thread"
+        raise Refused("host.loop", f"{said} — {hint}")
 
     async def main() -> Any:
         async with Host.in_memory() as host:
@@ -658,3 +663,11 @@ def run_blocking(
             return await (await host.start(loaded, input)).result()
 
     return anyio.run(main)
+
+
+def _in_a_loop() -> bool:
+    try:
+        anyio.get_current_task()
+    except RuntimeError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -24,8 +24,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_page_stands_in_the_list_that_the_readme_names() -> None:
     assert "(docs/index.md)" in (ROOT / "README.md").read_text("utf-8")
     text = (ROOT / "docs/index.md").read_text("utf-8")
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name == "index.md" or f"({page.name})" in text
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = str(page.relative_to(ROOT / "docs"))
+        assert name == "index.md" or f"({name})" in text
 
 
 def test_glossary_is_sorted_and_each_word_is_used() -> None:

@@ -291,6 +291,12 @@ async def test_a_blueprint_that_the_store_has_not_is_refused() -> None:
         assert caught.value.code == "version.unknown"
 
 
+async def test_run_blocking_refuses_to_stop_a_loop_that_runs(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="outside of an event loop") as caught:
+        run_blocking({"swarm": 1, "id": "x", "agents": [], "flow": {"kind": "seq", "children": []}})
+    assert caught.value.code == "host.loop"
+
+
 def test_run_blocking_runs_to_the_end(tmp_path: Path) -> None:
     file = written(tmp_path / "hello.lua", SHOUT)
     ctx = run_blocking(file, {"name": "Ada"}, functions={"shout": str.upper})

@@ -1,0 +1,43 @@
+"""The tutorial and the how-to pages, walked from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.walking import blocks_of, matches, pages_that_are_walked, walk
+
+
+@pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    walk(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)
+def test_a_page_has_something_to_walk(page: Path) -> None:
+    assert {"console", "python"} & {block.info for block in blocks_of(page.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "```console\n$ echo one\ntwo\n```\n",
+        "```console\n$ false\n```\n",
+        "```console\n$ swarm check nothing.lua\n```\n",
+        "```python\nassert 1 == 2\n```\n",
+        "```python\nimport anyio\nawait anyio.sleep(0)\nassert 1 == 2\n```\n",
+        "```lua\nreturn 1\n```\n",
+    ],
+)
+def test_a_page_that_is_wrong_is_noticed(said: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(said)
+    with pytest.raises(AssertionError, match=r"page\.md:2: "):
+        walk(page, tmp_path)
+
+
+def test_what_is_printed_is_compared_whole() -> None:
+    assert matches("one\n… three\n", "one\n2 and three\n")
+    assert not matches("one\n", "one\ntwo\n")
+    assert not matches("…two\n", "one\nthree\n")
