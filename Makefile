@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 
-.PHONY: help demo test check lint bench clean
+.PHONY: help demo test check lint bench docs clean
 
 help:
 	@echo "make demo    run blueprints/review.lua and print its result"
 	@echo "make test    run the tests"
 	@echo "make check   format, lint, types, import order, Lua, tests: what CI runs"
 	@echo "make bench   measure, as ratios"
+	@echo "make docs    write the reference anew, from the code"
 	@echo "make clean   remove what the others made"
 
 $(STAMP): pyproject.toml
@@ -37,6 +38,9 @@ check: lint test
 
 bench: $(STAMP)
 	@for file in bench/*_bench.py; do $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; done
+
+docs: $(STAMP)
+	@$(BIN)/python -m docs.generate
 
 clean:
 	@rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache
