@@ -6,6 +6,7 @@ it is called, so that `swarm --help` answers at once.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -50,7 +51,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"swarm.cli.{cmd_name}").command
+        command = import_module(f"swarm.cli.{cmd_name}").command
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -90,7 +95,10 @@ def main() -> None:
 
     A function in a thread cannot be stopped. One that was abandoned, because its step was
     cancelled or took too long, does not keep the process from leaving.
+    What a start imports lives as long as the process: looking for garbage in it finds none,
+    and would take a quarter of the start. It is looked for from the command on.
     """
+    gc.disable()
     code = invoke(sys.argv[1:])
     if any(not thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
         with suppress(BrokenPipeError):

@@ -35,7 +35,7 @@ _LIMITS = frozenset(field.name for field in fields(Limits))
 class ProgramSettings(BaseModel):
     """`[processes]` as it is written."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     parallel: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)

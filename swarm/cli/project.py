@@ -33,7 +33,7 @@ _MOST = 256 * 1024
 class RetentionSettings(BaseModel):
     """What `swarm runs gc` lets go of where its options do not say: `older_than = "30d"`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     older_than: str | None = None
     status: list[str] | None = None
@@ -43,7 +43,7 @@ class RetentionSettings(BaseModel):
 class _Settings(BaseModel):
     """The file as it is written."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     functions: dict[str, str] = {}
     includes: dict[str, str] = {}

@@ -34,7 +34,7 @@ class OperatorSettings(BaseModel):
     that an operator must have.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     seat: Seat | Annotated[list[Seat], Field(min_length=1, max_length=32)] | None = None
     of: Literal["any", "all", "first"] = "any"
