@@ -10,6 +10,7 @@ local apply = flow.fn "enhance_apply"
 local verify = flow.fn "enhance_verify" -- one axis
 local decide = flow.fn "enhance_decide"
 local commit = flow.fn "enhance_commit"
+local watch = flow.fn "enhance_watch" -- looks how a new version does on its share of runs
 
 local senior = flow.ask "senior" {
   prompt = "May this change of a blueprint be committed?",
@@ -28,8 +29,8 @@ local senior = flow.ask "senior" {
 
 return flow.blueprint {
   id = "enhance",
-  description = "Improves a blueprint: propose, apply, verify, decide, commit.",
-  agents = { turn, propose, apply, verify, decide, senior, commit },
+  description = "Improves a blueprint: propose, apply, verify, decide, commit, watch.",
+  agents = { turn, propose, apply, verify, decide, senior, commit, watch },
   flow = flow.loop {
     -- Somebody else may have committed meanwhile: then it begins again from what there is now.
     counter = "ctx.round", max = 3, when = 'default(ctx.outcome.state, "conflict") == "conflict"',
@@ -52,6 +53,13 @@ return flow.blueprint {
         agent = commit,
         input = { issue = "ctx.issue", change = "ctx.change", verdicts = "ctx.verdicts", answer = "ctx.answer" },
         out = "ctx.outcome",
+      },
+      flow.loop {
+        counter = "ctx.looks", max = 5000, when = 'ctx.outcome.state == "canary"',
+        run = flow.seq {
+          flow.sleep "ctx.outcome.look_s",
+          flow.step { agent = watch, input = { change = "ctx.change", outcome = "ctx.outcome" }, out = "ctx.outcome" },
+        },
       },
     },
   },

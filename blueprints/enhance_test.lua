@@ -44,6 +44,7 @@ end
 
 local applied = { state = "applied", label = "1.0.1" }
 local conflict = { state = "conflict" }
+local canary = { state = "canary", label = "1.0.1", look_s = 15 }
 local ask = { act = "ask", review = review }
 
 return test.suite {
@@ -98,6 +99,25 @@ return test.suite {
       input = { issue = issue },
       answers = answers { round(conflict), round(conflict), round(conflict) },
       expect = { test.calls("enhance_turn", 3), test.ctx("ctx.outcome", conflict), test.that "ctx.round == 3" },
+    },
+
+    test.case "what is tried on a share of runs is looked at until it is known" {
+      input = { issue = issue },
+      answers = with(
+        {
+          enhance_watch = {
+            canary, canary,
+            { state = "rolled_back", label = "1.0.1", reasons = { "enhance.canary_failing" } },
+          },
+        },
+        answers { round(canary) }
+      ),
+      expect = {
+        test.input("enhance_watch", 1, { change = change("power", "cases"), outcome = canary }),
+        test.ctx("ctx.outcome.state", "rolled_back"),
+        test.that "ctx.looks == 3 and ctx.round == 1",
+        test.took(50),
+      },
     },
 
     test.case "a host that cannot decide fails the issue, and nothing is committed" {

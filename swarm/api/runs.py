@@ -43,21 +43,23 @@ async def start_run(
     """Start a run, or return the one that was started under this id or Idempotency-Key."""
     run_id = _chosen(request, grant, order.run_id)
     async with visitor.act("run.start", run_id):
-        blueprint = await _blueprint(order, host, visitor)
+        blueprint = await _blueprint(order, host, visitor, run_id)
         run = await host.start(blueprint, order.input, run_id=run_id, budget=order.budget)
         run = await host.run(run.id)
     response.headers["location"] = f"/v1/runs/{run.id}"
     return await _told(run)
 
 
-async def _blueprint(order: Start, host: Served, visitor: Visitor) -> CompiledBlueprint:
+async def _blueprint(
+    order: Start, host: Served, visitor: Visitor, run_id: str | None
+) -> CompiledBlueprint:
     if (order.blueprint is None) == (order.document is None):
         raise Refused("http.invalid", "body: expected one of 'blueprint' and 'document'")
     if order.document is not None:
         await visitor.expect("blueprint.register")
         return await host.load(order.document)
     # A path would name a file of the server's.
-    return await host.load(str(parse_selector(order.blueprint or "")))
+    return await host.load_to_run(str(parse_selector(order.blueprint or "")), run_id)
 
 
 def _chosen(request: Request, grant: Grant, given: str | None) -> str | None:

@@ -180,6 +180,9 @@ class Served(Protocol):
     async def load(  # noqa: D102
         self, source: str | os.PathLike[str] | Mapping[str, Any]
     ) -> CompiledBlueprint: ...
+    async def load_to_run(  # noqa: D102
+        self, selector: str, run_id: str | None = None
+    ) -> CompiledBlueprint: ...
     async def start(  # noqa: D102
         self,
         blueprint: CompiledBlueprint | str,

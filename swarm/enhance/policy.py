@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from swarm.enhance.canary import Canary
 from swarm.enhance.changes import Kind
 from swarm.enhance.verdicts import AXES, Verdict, missing
 from swarm.errors import Refused
@@ -33,7 +34,8 @@ class Policy(BaseModel):
     prompt always does; `targets` None: any blueprint but the `forbidden` ones; `axes` must
     all pass; `without_cases` is what becomes of a blueprint that has no cases,
     `without_runs` of one that never ran, and `widening` of a change with more power, fewer
-    guards or higher limits; `replays` of the last runs are gone through again. Units: per
+    guards or higher limits; `replays` of the last runs are gone through again; `canary` None:
+    what is committed serves at once. Units: per
     blueprint; `cost_factor` times the steps of the baseline; `cases_s` and `replays_s`
     seconds for the cases, and the replays, of one change.
     """
@@ -59,6 +61,7 @@ class Policy(BaseModel):
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     cases_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     replays: Annotated[int, Field(ge=1, le=100)] = 20
+    canary: Canary | None = None
     replays_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
     @classmethod

@@ -11,12 +11,12 @@ logging: that is the app's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -75,6 +75,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Host", "run_blocking")
 
+# Given a selector and the id of a run that somebody chose, returns the selector that serves it.
+Serving: TypeAlias = Callable[[str, "str | None"], Awaitable[str]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -157,6 +159,7 @@ class Host:
         self._around = LayerHost(clock, operators=operators)
         self._layering = Layering(self._around, SHIPPED, layers)
         self._blueprints: Blueprints | None = None
+        self._serving: Serving | None = None
         self.registry = Registry(
             (
                 FunctionFactory(),
@@ -421,6 +424,21 @@ class Host:
         """
         self._house.secrets.add(name, value)
 
+    def serve_by(self, serving: Serving) -> None:
+        """Let *serving* say with which version a new run of a selector begins."""
+        self._serving = serving
+
+    async def load_to_run(self, selector: str, run_id: str | None = None) -> CompiledBlueprint:
+        """Compile the version that a new run of `id` or `id@selector` begins with.
+
+        Shape: it is the one that is meant, or one that is tried on a share of its runs; for
+        a *run_id* of the caller's own it is the same each time.
+        Raises: as `load`.
+        """
+        if self._serving is not None:
+            selector = await self._serving(selector, run_id)
+        return await self.blueprints.load(selector)
+
     async def load(self, source: Source) -> CompiledBlueprint:
         """Compile a blueprint: a file (Lua, JSON or YAML), a version, or a document.
 
@@ -509,7 +527,10 @@ class Host:
         """
         runs = self._opened().runs
         if isinstance(blueprint, str):
-            blueprint = await self.load(blueprint)
+            named = not is_file_name(blueprint)
+            blueprint = await (
+                self.load_to_run(blueprint, run_id) if named else self.load(blueprint)
+            )
         first = blueprint.first_context(input)
         chosen = None if run_id is None else parse_run_id(run_id)
         limits = None if budget is None else Budget.of(budget)

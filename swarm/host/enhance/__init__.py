@@ -8,6 +8,8 @@
     judging     verdicts, and the decision that follows
     approvals   what a senior says, as a token for one change
     committing  carries out what was found good
+    canaries    tries it on a share of new runs, and takes it back where it falls behind
+    replaying   goes through recorded runs with what is proposed
     switch      stops all of it
 
 Each issue is a run of that blueprint, so its state is a reading of the journal, and a loop

@@ -65,7 +65,7 @@ class Bench:
 
     @contextmanager
     def acting_as(
-        self, author: str, verb: str, run_id: str, more: Mapping[str, Any]
+        self, author: str, verb: str, run_id: str | None, more: Mapping[str, Any]
     ) -> Generator[None]:
         """Let what is done inside be recorded as *author*'s act for the issue of *run_id*."""
 

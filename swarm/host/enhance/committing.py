@@ -19,6 +19,7 @@ from swarm.errors import Denied, Refused, SwarmError
 from swarm.host.blueprints import EVIDENCE
 from swarm.host.enhance.approvals import Approvals
 from swarm.host.enhance.bench import Bench, said, selector_of
+from swarm.host.enhance.canaries import Canaries
 from swarm.host.enhance.judging import Judge
 from swarm.host.enhance.making import Maker
 from swarm.ports.versions import Entry
@@ -29,8 +30,16 @@ __all__ = ("Committer",)
 class Committer:
     """Puts changes behind the heads of their histories, or says why not."""
 
-    def __init__(self, bench: Bench, maker: Maker, judge: Judge, approvals: Approvals) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        maker: Maker,
+        judge: Judge,
+        approvals: Approvals,
+        canaries: Canaries,
+    ) -> None:
         self._bench = bench
+        self._canaries = canaries
         self._maker = maker
         self._judge = judge
         self._approvals = approvals
@@ -41,7 +50,7 @@ class Committer:
         """Commit a change, refuse it, or say that somebody else was faster."""
         before = await self._by_run(change, run_id)
         if before is not None:
-            return _applied(before)
+            return await self._canaries.begun(change, before, run_id)
         if change["problem"]:
             return _rejected([change["problem"]])
         try:
@@ -55,12 +64,13 @@ class Committer:
                 return _rejected(decision.reasons)
             if decision.act == "ask":
                 author = self._approved(answer, run_id, made)
-            return _applied(await self._put(issue, change, made, decision, author, run_id))
+            entry = await self._put(issue, change, made, decision, author, run_id)
         except Denied as e:
             return _rejected([f"enhance.unapproved: {e}"])
         except (SwarmError, FlowError) as e:
             state = "conflict" if getattr(e, "code", "") == "version.conflict" else "rejected"
             return {"state": state, "reasons": [said(e)]}
+        return await self._canaries.begun(change, entry, run_id)
 
     def _approved(self, answer: Any, run_id: str, made: Change) -> str:
         if not isinstance(answer, dict) or answer.get("approve") is not True:
@@ -108,10 +118,6 @@ class Committer:
             if told is not None and json.loads(told.body).get("run") == run_id:
                 return entry
         return None
-
-
-def _applied(entry: Entry) -> dict[str, Any]:
-    return {"state": "applied", "label": entry.label, "version": entry.digest, "reasons": []}
 
 
 def _rejected(reasons: Sequence[str]) -> dict[str, Any]:

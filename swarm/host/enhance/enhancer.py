@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.enhance.policy import AUTHOR, Decision, Policy
 from swarm.enhance.proposals import cleaned, read_issue
 from swarm.enhance.rules import propose as propose_by_rules
 from swarm.host.enhance.approvals import Approvals
 from swarm.host.enhance.bench import Bench, Cases, Proposer, loop_file, wall
+from swarm.host.enhance.canaries import Canaries
 from swarm.host.enhance.committing import Committer
 from swarm.host.enhance.issues import Issues, IssueView
 from swarm.host.enhance.judging import Judge, review_of
@@ -25,6 +28,8 @@ from swarm.host.run import Run
 from swarm.workers.context import StepContext
 
 __all__ = ("Enhancer",)
+
+_LOOK_S = 0.25
 
 
 class Enhancer:
@@ -59,7 +64,11 @@ class Enhancer:
         self._judge = Judge(bench)
         self._approvals = Approvals(bench)
         self._proposing = Proposing(bench, self._issues)
-        self._committer = Committer(bench, self._maker, self._judge, self._approvals)
+        self._canaries = Canaries(bench)
+        self._committer = Committer(
+            bench, self._maker, self._judge, self._approvals, self._canaries
+        )
+        host.serve_by(self._canaries.serving)
         self._bench = bench
         self._register()
 
@@ -71,6 +80,7 @@ class Enhancer:
             "enhance_verify": self._verify,
             "enhance_decide": self._decide,
             "enhance_commit": self.commit,
+            "enhance_watch": self._watch,
         }
         for name, function in functions.items():
             self.host.function(name)(function)
@@ -171,6 +181,9 @@ class Enhancer:
         """Wait until nothing else of the blueprint is in flight; say what there is now."""
         read = read_issue(issue)
         await self._turns.hold(context.run, read.blueprint)
+        # What is tried is no head to begin from: it may be gone tomorrow.
+        while await self._canaries.out(read.blueprint) is not None:  # noqa: ASYNC110 - any process
+            await anyio.sleep(_LOOK_S)
         entry = await self.host.blueprints.find(read.blueprint)
         await self.did("turn")
         return {"blueprint": read.blueprint, "label": entry.label, "base": entry.digest}
@@ -222,6 +235,12 @@ class Enhancer:
         await self.did("commit")
         if outcome["state"] != "conflict":
             self._turns.free(run_id)
-        if outcome["state"] != "applied":
+        if outcome["state"] in ("rejected", "conflict"):
             await self._bench.note_denied(run_id, outcome["reasons"], change)
         return outcome
+
+    async def _watch(self, change: Any, outcome: Any, context: StepContext) -> dict[str, Any]:
+        """Look how a new version does that serves a share of runs."""
+        looked = await self._canaries.looked(change, outcome, context.run)
+        await self.did("watch")
+        return looked

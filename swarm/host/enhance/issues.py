@@ -20,7 +20,9 @@ __all__ = ("IssueState", "IssueView", "Issues")
 
 _PAST: Final = 100
 _REFUSED: Final = ("rejected", "rolled_back")
-IssueState: TypeAlias = Literal["pending", "in_flight", "waiting", "applied", "rejected"]
+IssueState: TypeAlias = Literal[
+    "pending", "in_flight", "waiting", "canary", "applied", "rejected", "rolled_back"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Issues:
         if not fresh or len(fresh) < policy.failures:
             return
         for run in fresh:
-            if state_of(run, (await run.wait()).ctx or {}) != "rejected":
+            if state_of(run, (await run.wait()).ctx or {}) not in _REFUSED:
                 return
         raise Refused(
             "enhance.cooling_down",
@@ -156,11 +158,15 @@ class Issues:
 
 def state_of(run: Run, ctx: Mapping[str, Any]) -> IssueState:
     """Return the state of an issue, by its run and what that run has said."""
+    state = ctx.get("outcome", {}).get("state")
     match run.status:
         case "succeeded":
-            return "applied" if ctx.get("outcome", {}).get("state") == "applied" else "rejected"
+            # What came to no end of its own, a conflict without end for one, is refused.
+            return state if state in ("applied", "rolled_back") else "rejected"
         case "failed" | "cancelled":
             return "rejected"
+        case "running" | "waiting" | "interrupted" if state == "canary":
+            return "canary"
         case "waiting":
             return "waiting"
         case "running":
@@ -199,7 +205,7 @@ def _tell(found: dict[str, Any], agent: str, value: Any) -> None:
             found["verdicts"].append(value)
         case "enhance_decide":
             found["decision"] = value
-        case "enhance_commit":
+        case "enhance_commit" | "enhance_watch":
             found["outcome"] = value
         case _:
             pass
