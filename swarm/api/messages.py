@@ -43,8 +43,13 @@ __all__ = (
     "RunPage",
     "RunView",
     "Start",
+    "StepAnswered",
+    "StepFailSent",
+    "StepOrder",
     "StepPartSent",
     "StepProgressSent",
+    "StepResultSent",
+    "StepUsage",
     "Tag",
     "TagList",
     "TokenView",
@@ -54,6 +59,7 @@ __all__ = (
 # Text that another program will show: no lone surrogates, no endless ones.
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Line = Annotated[str, Field(max_length=4096)]
+Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)]
 
 
 class _Sent(BaseModel):
@@ -233,6 +239,51 @@ class StepPartSent(_Sent):
     """A named artifact."""
 
     value: JsonValue
+
+
+class StepUsage(_Sent):
+    """What an answer took: model tokens, and money in the host's currency."""
+
+    tokens: Annotated[int, Field(ge=0, le=2**53)] = 0
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class StepResultSent(_Sent):
+    """An answer; `halted` says why it ends early, where it does."""
+
+    value: JsonValue
+    usage: StepUsage = StepUsage()
+    halted: Line | None = None
+
+
+class StepFailSent(_Sent):
+    """Why it cannot be done; `permanent`: trying again will not help."""
+
+    code: Code = "operator.failed"
+    message: Line
+    permanent: bool = False
+    data: JsonValue = None
+    usage: StepUsage = StepUsage()
+
+
+class StepOrder(_Told):
+    """What is to be done; what is `{"$ref": …}` in `input` is read by its digest."""
+
+    key: str
+    run: str
+    step: str
+    attempt: int
+    agent: str
+    prompt: str
+    input: JsonValue
+    answer_schema: JsonValue
+    told: dict[str, JsonValue] | None
+
+
+class StepAnswered(_Told):
+    """The answer counts; `written`: nothing can undo that any more."""
+
+    written: bool
 
 
 # -- blueprints ----------------------------------------------------------------------------

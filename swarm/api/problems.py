@@ -37,6 +37,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "capability.denied": 403,
     "http.throttled": 429,
     "http.again": 409,
+    "step.unasked": 409,
     "output.reference": 422,
     "http.draining": 503,
     "http.method": 405,

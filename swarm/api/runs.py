@@ -1,4 +1,4 @@
-"""Runs: started, listed, shown, steered; their questions; their attempts' workers."""
+"""Runs: started, listed, shown, steered; their questions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from swarm.api.messages import (
     RunPage,
     RunView,
     Start,
-    StepPartSent,
-    StepProgressSent,
 )
 from swarm.api.once import run_id_of
 from swarm.api.served import Served, ServedRun, Visitor
@@ -192,22 +190,3 @@ async def answer_question(
     async with visitor.act("question.answer", run_id) as passed:
         run = await host.run(run_id)
         await run.answer(question_id, answer.value, by=passed.decision.actor)
-
-
-# -- the workers of attempts ---------------------------------------------------------------
-
-
-@router.post("/step/progress", status_code=204, tags=["step"], **gated("step.progress"))
-async def step_progress(said: StepProgressSent, visitor: Bearer, grant: Said) -> None:
-    """Tell how far the attempt is that the worker's token is bound to."""
-    await (await visitor.step(*_attempt(grant))).progress(said.text)
-
-
-@router.put("/step/parts/{name}", status_code=204, tags=["step"], **gated("step.part"))
-async def step_part(name: str, sent: StepPartSent, visitor: Bearer, grant: Said) -> None:
-    """Hand over a named artifact of that attempt."""
-    await (await visitor.step(*_attempt(grant))).part(name, sent.value)
-
-
-def _attempt(grant: Grant) -> tuple[str, str, int]:
-    return grant.run or "", grant.step or "", grant.attempt or 0

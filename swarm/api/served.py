@@ -18,8 +18,9 @@ from swarm.core.log import EventStream
 from swarm.core.questions import Question
 from swarm.core.run import RunOutcome, RunStatus
 from swarm.ports.journal import Health, RunRow
-from swarm.ports.operators import OperatorLink
+from swarm.ports.operators import OperatorLink, Order
 from swarm.ports.versions import Contents, Entry
+from swarm.ports.worker import Usage
 
 __all__ = (
     "Registered",
@@ -115,6 +116,26 @@ class ServedStep(Protocol):
 
     async def progress(self, text: str) -> None: ...  # noqa: D102
     async def part(self, name: str, value: Any) -> Any: ...  # noqa: D102
+    async def order(self, key: str | None = None) -> Order: ...  # noqa: D102
+    async def read(self, digest: str, key: str | None = None) -> Any: ...  # noqa: D102
+    async def result(  # noqa: D102
+        self,
+        value: Any,
+        *,
+        usage: Usage | None = None,
+        halted: str | None = None,
+        key: str | None = None,
+    ) -> bool: ...
+    async def fail(  # noqa: D102
+        self,
+        code: str,
+        message: str,
+        *,
+        permanent: bool = False,
+        data: Any = None,
+        usage: Usage | None = None,
+        key: str | None = None,
+    ) -> bool: ...
 
 
 class Visitor(Protocol):
@@ -136,7 +157,7 @@ class Visitor(Protocol):
     ) -> None: ...
     def look(self, verb: str, run: str) -> None: ...  # noqa: D102
     async def admitted(self) -> Grant: ...  # noqa: D102
-    async def step(self, run_id: str, key: str, attempt: int) -> ServedStep: ...  # noqa: D102
+    def worker(self, run_id: str, key: str, attempt: int) -> ServedStep: ...  # noqa: D102
     async def delegate(  # noqa: D102
         self,
         verbs: Collection[str] | None = None,

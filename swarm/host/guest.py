@@ -23,6 +23,7 @@ from swarm.core.run import RunOutcome, RunStatus
 from swarm.host.authority import Authority
 from swarm.host.collection import Collected
 from swarm.host.guest_blueprints import GuestBlueprints
+from swarm.host.guest_step import GuestStep
 from swarm.host.outputs import Output
 from swarm.host.recorder import Recorder
 from swarm.host.run import Run
@@ -33,7 +34,7 @@ from swarm.ports.worker import StepLink
 if TYPE_CHECKING:
     from swarm.host.host import Host
 
-__all__ = ("Guest", "GuestEvents", "GuestRun", "GuestStep")
+__all__ = ("Guest", "GuestEvents", "GuestRun")
 
 
 class Guest:
@@ -49,6 +50,11 @@ class Guest:
         self._authority = authority
         self._recorder = recorder
         self._token = token
+
+    @property
+    def host(self) -> Host:
+        """The host itself, for who acts in the guest's name within `act`."""
+        return self._host
 
     @asynccontextmanager
     async def act(
@@ -202,6 +208,10 @@ class Guest:
         """Return an attempt that goes on now, for the token of its worker."""
         async with self.act("step.read", run_id, key, attempt) as passed:
             await self.link(passed, "step.read", run_id, key, attempt)
+        return self.worker(run_id, key, attempt)
+
+    def worker(self, run_id: str, key: str, attempt: int) -> GuestStep:
+        """Return an attempt for the token of its worker; it is looked at with each act."""
         return GuestStep(self, run_id, key, attempt)
 
     async def link(self, passed: Pass, verb: str, run_id: str, key: str, attempt: int) -> StepLink:
@@ -359,31 +369,3 @@ class GuestEvents:
         self._begun = True
         await self._run.status()
         return await anext(self)
-
-
-class GuestStep:
-    """An attempt as its worker sees it from outside, by a token for it alone."""
-
-    def __init__(self, guest: Guest, run_id: str, key: str, attempt: int) -> None:
-        self._guest = guest
-        self._at = (run_id, key, attempt)
-
-    async def progress(self, text: str) -> None:
-        """Tell how far the attempt is."""
-        async with self._doing("step.progress") as link:
-            await link.progress(text)
-
-    async def part(self, name: str, value: Any) -> Mapping[str, Any]:
-        """Hand over a named artifact; return the reference to it."""
-        async with self._doing("step.part") as link:
-            return await link.part(name, value)
-
-    async def call(self, agent: str, input: Any = None) -> Any:
-        """Let another agent of the blueprint do something."""
-        async with self._doing("step.call") as link:
-            return await link.call(agent, input)
-
-    @asynccontextmanager
-    async def _doing(self, verb: str) -> AsyncGenerator[StepLink]:
-        async with self._guest.act(verb, *self._at) as passed:
-            yield await self._guest.link(passed, verb, *self._at)

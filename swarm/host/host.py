@@ -230,6 +230,8 @@ class Host:
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._open = _Open(parts, runs, tasks, keys, recorder)
+        if self._around.operators is not None:
+            self._around.operators.begin()
         try:
             await runs.open(tasks, resume=self._resume)
             if self._folder is not None and parts.durable:
@@ -249,8 +251,11 @@ class Host:
         here = self._opened()
         parts, runs, tasks = here.parts, here.runs, here.tasks
         self._open = None
-        if parts.durable and self._around.operators is not None:
-            self._around.operators.rest()
+        operators = self._around.operators
+        if operators is not None:
+            operators.drain()
+            if parts.durable:
+                operators.rest()
         try:
             with anyio.move_on_after(self._shutdown_s, shield=True):
                 await runs.close()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import anyio
 
 from swarm.core.driver import Driver
+from swarm.core.events import STEP_ENDS
 from swarm.core.log import EventStream, RunLog
 from swarm.core.meter import Meter
 from swarm.core.outputs import read, read_bytes
@@ -124,6 +125,10 @@ class Run:
         """
         wanted = None if kinds is None and at is None else Wanted(kinds, at)
         return EventStream(self._log, since, wanted, follow=follow)
+
+    def ends(self) -> EventStream:
+        """Watch the attempts that end from now on."""
+        return EventStream(self._log, self._log.shown, Wanted(STEP_ENDS, None))
 
     async def wait(self) -> RunOutcome:
         """Return how the run ended, once it has, and all that it started is gone.

@@ -323,6 +323,7 @@ class Operator:
             await event.wait()
         finally:
             del self._questions[key, name]
+            self.hands.drop_question(key, name)
         answer = answers[0]
         if answer.code is not None:
             raise WorkerFailure(answer.code, answer.message or answer.code)

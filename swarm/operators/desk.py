@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 from flowir.errors import WorkerFailure
 from swarm.errors import Bug
+from swarm.operators.cases import Act, Case, Member, Report, Tell
 from swarm.operators.faults import PeerFault
 from swarm.operators.frames import (
     Accept,
@@ -42,92 +43,28 @@ from swarm.operators.frames import (
     Takeover,
 )
 from swarm.operators.limits import Bounds
+from swarm.operators.shelf import Shelf
 from swarm.operators.states import ORDER, OrderEvent, OrderState
-from swarm.ports.operators import Absence, Order, Reply
+from swarm.ports.operators import Absence, Ending, Order, Reply, Settling
 from swarm.ports.worker import CostlyFailure, Usage
 
-__all__ = ("Act", "Case", "Desk", "Ending", "Member", "Report", "Tell")
+__all__ = ("Desk", "Proof")
 
-Ending: TypeAlias = Reply | WorkerFailure
 Answering: TypeAlias = Result | Fail | Halt | ReplyAnswer
+# Whether a message carries the token of its order, and that holds: a question that costs a
+# MAC, and is asked only where the answer decides something.
+Proof: TypeAlias = Callable[[], bool]
 
 
-@dataclass(slots=True, eq=False)
-class Member:
-    """An operator, for as long as his session lasts.
-
-    Shape: `may` says whether his token covers an order; `claims` are keys of orders that he
-    says he has; `orders` those that he was given; `turn` is when he was last given one.
-    """
-
-    id: str
-    subject: str
-    name: str
-    seats: list[str]
-    tags: frozenset[str]
-    capacity: int
-    offers: bool
-    may: Callable[[Order], bool]
-    may_sit: Callable[[str], bool]
-    claims: frozenset[str] = frozenset()
-    here: bool = True
-    since_s: float = 0.0
-    draining: bool = False
-    orders: dict[str, None] = field(default_factory=dict[str, None])
-    turn: int = 0
-
-    @property
-    def by(self) -> str:
-        """How records name him: whose token it is, and what he calls himself."""
-        return self.subject if self.name == self.subject else f"{self.subject}/{self.name}"
-
-
-@dataclass(slots=True, eq=False)
-class Case:
-    """An order on its way: when it was asked for (`asked_s`), since when it is as it is."""
-
-    order: Order
-    seats: tuple[str, ...]
-    asked_s: float
-    since_s: float
-    state: OrderState = "waiting"
-    holder: Member | None = None
-    seat: str = ""
-    absence: Absence = field(default_factory=Absence)
-    refused: dict[str, str] = field(default_factory=dict[str, str])
-    passed: set[str] = field(default_factory=set[str])
-    ending: Ending | None = None
-
-    @property
-    def key(self) -> str:
-        """The order's name."""
-        return self.order.key
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Say something to an operator."""
-
-    member: str
-    frame: Numbered
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Tell whoever asked how far it is, a part or a question; without one, that to look again."""
-
-    key: str
-    frame: Progress | Part | Question | None = None
-
-
-Act: TypeAlias = Tell | Report
+_OPEN: Final = ("waiting", "offered", "held")
 _BY_MOMENT: Final = {"before": HookBefore, "after": HookAfter, "advise": Ask}
 
 
 class Desk:
-    """Places orders with operators."""
+    """Places orders with operators, unless it is `closed`: then they wait."""
 
     def __init__(self, bounds: Bounds) -> None:
+        self.closed = False
         self.acts: list[Act] = []
         self.members: dict[str, Member] = {}
         self.cases: dict[str, Case] = {}
@@ -135,9 +72,7 @@ class Desk:
         self._seats: dict[str, dict[str, Member]] = {}
         self._waiting: dict[str, dict[str, Case]] = {}
         self._turns = 0
-        # Answers that came before they were asked for, and who gave those that were collected.
-        self._ready: OrderedDict[str, tuple[Ending, str]] = OrderedDict()
-        self._past: OrderedDict[str, str] = OrderedDict()
+        self._shelf = Shelf(bounds.remembered)
         self._had: OrderedDict[str, str] = OrderedDict()
 
     # -- operators come and go ---------------------------------------------------------
@@ -189,19 +124,24 @@ class Desk:
         known = self.cases.get(order.key)
         if known is not None:
             known.order = order
+            if known.state == "waiting":
+                self._place(known, now_s)
             return known
         seats = (seat, *order.seats)
         case = Case(order, seats, now_s, now_s, absence=order.absence)
         self.cases[order.key] = case
-        ready = self._ready.pop(order.key, None)
+        self.acts += [Report(order.key, part) for part in self._shelf.take_parts(order.key)]
+        ready = self._shelf.take_ending(order.key)
         if ready is not None:
-            case.ending = ready[0]
-            self._past[order.key] = ready[1]
-            self._move(case, "answer", now_s)
+            self._answered(case, *ready, now_s)
             return case
         self._wait(case)
         self._place(case, now_s)
         return case
+
+    def is_over(self, key: str) -> bool:
+        """Say whether an order was here not long ago, and is over."""
+        return self._shelf.is_over(key)
 
     def collect(self, key: str, now_s: float) -> Ending:
         """Hand over an answer; the order is over."""
@@ -218,6 +158,7 @@ class Desk:
         holder = case.holder
         self._idle(case)
         self._move(case, "withdraw", now_s)
+        self._shelf.note_over(key)
         if holder is not None:
             self.acts.append(Tell(holder.id, Cancel(key=key, reason=reason)))
             self._fill(holder, now_s)
@@ -299,10 +240,9 @@ class Desk:
 
     # -- what operators say ------------------------------------------------------------
 
-    def heard(self, member: Member, frame: Numbered, proven: bool, now_s: float) -> None:
+    def heard(self, member: Member, frame: Numbered, proven: Proof, now_s: float) -> None:
         """Take in what an operator says of orders and seats.
 
-        Shape: *proven*: the message carries the token of its order, and that holds.
         Raises: PeerFault (operator.stale, capability.denied).
         """
         match frame:
@@ -315,7 +255,9 @@ class Desk:
                 case = self._his(member, frame.key, "offered", "held")
                 case.refused[member.id] = frame.reason
                 self._release(case, now_s, "decline")
-            case Progress() | Part() | Question():
+            case Part():
+                self._hear_part(member, frame, proven)
+            case Progress() | Question():
                 self._his(member, frame.key, "held")
                 self.acts.append(Report(frame.key, frame))
             case Handover():
@@ -332,38 +274,77 @@ class Desk:
             raise PeerFault("operator.stale", said, key=key)
         return case
 
-    def _hear_answer(self, member: Member, frame: Answering, proven: bool, now_s: float) -> None:
-        key, case = frame.key, self.cases.get(frame.key)
-        ending = _ending(member, frame)
-        if case is None and proven and key not in self._past:
-            # The host was away meanwhile: it will ask.
-            self._ready[key] = (ending, member.subject)
-            _bound(self._ready, self._bounds.remembered)
-            self._settle(member, key, "taken")
-            return
-        open_ = case is not None and case.state in ("waiting", "offered", "held")
-        if case is None or not open_ or not (proven or case.holder is member):
-            again = self._past.get(key) == member.subject
-            self._settle(member, key, "duplicate" if again else "stale")
-            return
-        other = case.holder
-        self._answered(case, ending, member.subject, now_s)
-        self._settle(member, key, "taken")
-        if other is not None and other is not member:
-            reason = "somebody else has done it"
-            self.acts.append(Tell(other.id, Cancel(key=key, reason=reason)))
-            self._fill(other, now_s)
-        self._fill(member, now_s)
+    def _hear_part(self, member: Member, frame: Part, proven: Proof) -> None:
+        """Take in a part: of what he holds, or, with the order's token, of what was his."""
+        case = self.cases.get(frame.key)
+        mine = case is not None and case.holder is member and case.state == "held"
+        if not mine and proven():
+            if case is None and not self._shelf.is_over(frame.key):
+                if not self._shelf.lay_part(frame):
+                    said = f"order {frame.key}: expected fewer parts before it is asked for again"
+                    raise PeerFault("operator.too_fast", said, key=frame.key)
+                return
+            mine = case is not None and case.state in _OPEN
+        if not mine:
+            self._his(member, frame.key, "held")
+        self.acts.append(Report(frame.key, frame))
 
-    def _settle(self, member: Member, key: str, outcome: Any) -> None:
-        self.acts.append(Tell(member.id, Settled(key=key, outcome=outcome)))
+    def _hear_answer(self, member: Member, frame: Answering, proven: Proof, now_s: float) -> None:
+        ending = _ending(member.by, frame)
+        outcome, other = self._judged(frame.key, ending, member.subject, member, proven, now_s)
+        self.acts.append(Tell(member.id, Settled(key=frame.key, outcome=outcome)))
+        if outcome == "taken":
+            self._displaced(frame.key, other, member, now_s)
+            self._fill(member, now_s)
+
+    def answer(self, key: str, ending: Ending, by: str, now_s: float) -> Settling:
+        """Take in the answer of whoever has shown the order's token, on no line of ours."""
+        case = self.cases.get(key)
+        if case is not None and case.holder is not None and isinstance(ending, Reply):
+            # Who has the order has handed its token on.
+            ending = replace(ending, by=case.holder.by)
+        outcome, other = self._judged(key, ending, by, None, lambda: True, now_s)
+        if outcome == "taken":
+            self._displaced(key, other, None, now_s)
+        return outcome
+
+    def _judged(
+        self,
+        key: str,
+        ending: Ending,
+        subject: str,
+        member: Member | None,
+        proven: Proof,
+        now_s: float,
+    ) -> tuple[Settling, Member | None]:
+        """Let the first answer to an order count; return whether it was that, and who had it."""
+        case = self.cases.get(key)
+        if case is None:
+            if not self._shelf.is_over(key) and proven():
+                # The host was away meanwhile: it will ask.
+                self._shelf.lay_ending(key, ending, subject)
+                return "taken", None
+        elif case.state in _OPEN:
+            holder = case.holder
+            if (holder is not None and holder is member) or proven():
+                self._answered(case, ending, subject, now_s)
+                return "taken", holder
+        return ("duplicate" if self._shelf.answered(key, subject) else "stale"), None
+
+    def _displaced(
+        self, key: str, holder: Member | None, member: Member | None, now_s: float
+    ) -> None:
+        """Tell whoever had an order that somebody else has answered it."""
+        if holder is not None and holder is not member:
+            reason = "somebody else has done it"
+            self.acts.append(Tell(holder.id, Cancel(key=key, reason=reason)))
+            self._fill(holder, now_s)
 
     def _answered(self, case: Case, ending: Ending, by: str, now_s: float) -> None:
         self._idle(case)
         case.ending = ending
         self._move(case, "answer", now_s)
-        self._past[case.key] = by
-        _bound(self._past, self._bounds.remembered)
+        self._shelf.note_over(case.key, by)
 
     # -- seats -------------------------------------------------------------------------
 
@@ -421,6 +402,8 @@ class Desk:
 
     def _place(self, case: Case, now_s: float) -> None:
         """Give a waiting order to somebody who can take it, if there is one."""
+        if self.closed:
+            return
         found = self._chosen(case)
         if found is None:
             self._refuse_if_all_did(case, now_s)
@@ -433,7 +416,8 @@ class Desk:
         case.holder, case.seat = member, seat
         if case.order.run is not None:
             self._had[case.order.run] = member.id
-            _bound(self._had, self._bounds.remembered)
+            while len(self._had) > self._bounds.remembered:
+                self._had.popitem(last=False)
         asks_first = member.offers and case.order.moment == "do" and case.key not in member.claims
         self._move(case, "offer" if asks_first else "assign", now_s)
         self.acts.append(Tell(member.id, self._frame(case, seat, asks_first, now_s)))
@@ -557,14 +541,14 @@ class Desk:
         self.acts.append(Report(case.key))
 
 
-def _ending(member: Member, frame: Answering) -> Ending:
+def _ending(by: str, frame: Answering) -> Ending:
     match frame:
         case ReplyAnswer():
-            return Reply(frame.value, member.by)
+            return Reply(frame.value, by)
         case Result():
-            return Reply(frame.value, member.by, _usage(frame))
+            return Reply(frame.value, by, _usage(frame))
         case Halt():
-            return Reply(frame.value, member.by, _usage(frame), frame.reason or "halted")
+            return Reply(frame.value, by, _usage(frame), frame.reason or "halted")
         case Fail():
             said = (frame.code, frame.message, frame.permanent, frame.data)
             used = _usage(frame)
@@ -573,8 +557,3 @@ def _ending(member: Member, frame: Answering) -> Ending:
 
 def _usage(frame: Result | Halt | Fail) -> Usage:
     return Usage(frame.usage.tokens, frame.usage.cost)
-
-
-def _bound(kept: OrderedDict[str, Any], most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)

@@ -221,12 +221,16 @@ class Progress(Numbered):
 
 
 class Part(Numbered):
-    """A named artifact beside the answer; the last of a name counts."""
+    """A named artifact beside the answer; the last of a name counts.
+
+    `token` is the order's, where the order is not known to be mine.
+    """
 
     type: Literal["part"] = "part"
     key: Key
     name: Word
     value: Any
+    token: Annotated[str, Field(max_length=4096)] | None = None
 
 
 class Question(Numbered):

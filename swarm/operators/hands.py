@@ -1,14 +1,15 @@
 """The operator's end of the protocol: pure, with times handed in.
 
 What comes in becomes `acts`: begin an order, stop one, hear an answer. An order is begun
-once for its key, however often it is given; an answer is kept, and given again to whoever
-asks for the same key later: a host that was started anew, for one.
+once for its key, however often it is given; an answer is kept, with its parts, and given
+again to whoever asks for the same key later: a host that was started anew, for one, which
+is told again what it was asked, too.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from swarm.operators.channel import Channel
@@ -31,6 +32,8 @@ from swarm.operators.frames import (
     Numbered,
     Offer,
     OrderBody,
+    Part,
+    Question,
     ReplyAnswer,
     Result,
     Resume,
@@ -47,6 +50,8 @@ __all__ = ("Answering", "Begin", "Card", "Hands", "HandsAct", "Stop")
 Answering: TypeAlias = Result | Fail | Halt | ReplyAnswer
 # What a host may send is bounded by what it says; this bounds what is parsed at all.
 _MOST_BYTES = 4 * 1024 * 1024
+# Of the answers that hosts have taken, those that the next one may ask for again.
+_LATEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,18 @@ class Stop:
     reason: str
 
 
+@dataclass(slots=True)
+class _Told:
+    """What was said of an order, and must not be lost: its parts, and what is still asked.
+
+    Shape: `heard`: the host that there is has been told.
+    """
+
+    parts: dict[str, Part] = field(default_factory=dict[str, Part])
+    questions: dict[str, Question] = field(default_factory=dict[str, Question])
+    heard: bool = True
+
+
 HandsAct: TypeAlias = Begin | Stop | Welcome | AnswerQuestion | Settled | Seats | Drain | Error
 
 
@@ -91,6 +108,7 @@ class Hands:
         self.holding: dict[str, OrderBody] = {}
         self.answers: OrderedDict[str, tuple[Answering, bool]] = OrderedDict()
         self.session: str | None = None
+        self._told: dict[str, _Told] = {}
         self._bounds = bounds
         self._channel = Channel(bounds)
         self._live = False
@@ -110,6 +128,7 @@ class Hands:
         if self.session is not None:
             resume = Resume(session=self.session, last=self._channel.received)
         open_ = [key for key, (_, settled) in self.answers.items() if not settled]
+        late = [key for key, (_, settled) in self.answers.items() if settled][-_LATEST:]
         card = self.card
         return text_of(
             Hello(
@@ -119,7 +138,7 @@ class Hands:
                 capacity=card.capacity,
                 takes=card.takes,
                 resume=resume,
-                holding=[*self.holding, *open_][:1000],
+                holding=[*self.holding, *open_, *late][:1000],
             )
         )
 
@@ -161,9 +180,11 @@ class Hands:
         )
         self._channel = Channel(bounds)
         self._channel.epoch = welcome.epoch
+        for told in self._told.values():
+            told.heard = False
         for answer, settled in list(self.answers.values()):
             if not settled:
-                self.say(answer, now_s)
+                self._answer_again(answer, now_s)
         return [welcome]
 
     def _heard(self, frame: Frame, now_s: float) -> list[HandsAct]:
@@ -171,12 +192,16 @@ class Hands:
             case Assign() | Ask() | HookBefore() | HookAfter() | Offer():
                 return self._given(frame.order, isinstance(frame, Offer), now_s)
             case Cancel():
-                self.holding.pop(frame.key, None)
+                if self.holding.pop(frame.key, None) is not None:
+                    self._told.pop(frame.key, None)
                 return [Stop(frame.key, frame.reason)]
             case Settled():
                 self._settled(frame)
                 return [frame]
-            case AnswerQuestion() | Seats() | Drain() | Error():
+            case AnswerQuestion():
+                self.drop_question(frame.key, frame.id)
+                return [frame]
+            case Seats() | Drain() | Error():
                 return [frame]
             case _:
                 return []
@@ -184,19 +209,42 @@ class Hands:
     def _given(self, order: OrderBody, offered: bool, now_s: float) -> list[HandsAct]:
         known = self.answers.get(order.key)
         if known is not None:
-            self.answers[order.key] = (known[0], False)
-            self.say(known[0], now_s)
+            answer = known[0]
+            if not isinstance(answer, ReplyAnswer):
+                answer = answer.model_copy(update={"token": order.token})
+            self.answers[order.key] = (answer, False)
+            self._answer_again(answer, now_s)
             return []
         again = order.key in self.holding
         self.holding[order.key] = order
+        told = self._told.get(order.key)
+        if again and told is not None:
+            self._say_again(told, order.token, now_s)
         return [] if again and not offered else [Begin(order, offered)]
+
+    def _answer_again(self, answer: Answering, now_s: float) -> None:
+        told = self._told.get(answer.key)
+        if told is not None and not isinstance(answer, ReplyAnswer):
+            self._say_again(told, answer.token, now_s)
+        self.say(answer, now_s)
+
+    def _say_again(self, told: _Told, token: str | None, now_s: float) -> None:
+        """Tell a host what the one before was told; the last part of a name counts."""
+        if told.heard:
+            return
+        told.heard = True
+        for part in told.parts.values():
+            self.say(part.model_copy(update={"token": token}), now_s)
+        for question in told.questions.values():
+            self.say(question, now_s)
 
     def _settled(self, frame: Settled) -> None:
         known = self.answers.get(frame.key)
         if known is not None:
             self.answers[frame.key] = (known[0], True)
         while len(self.answers) > self._bounds.remembered:
-            self.answers.popitem(last=False)
+            key, _ = self.answers.popitem(last=False)
+            self._told.pop(key, None)
 
     # -- saying ------------------------------------------------------------------------
 
@@ -208,6 +256,18 @@ class Hands:
         text = self._channel.post(frame, now_s)
         if self._live:
             self.texts.append(text)
+        if isinstance(frame, Part | Question) and frame.key in self.holding:
+            told = self._told.setdefault(frame.key, _Told(heard=True))
+            if isinstance(frame, Part):
+                told.parts[frame.name] = frame
+            else:
+                told.questions[frame.id] = frame
+
+    def drop_question(self, key: str, name: str) -> None:
+        """Note that nobody waits for the answer to a question any more."""
+        told = self._told.get(key)
+        if told is not None:
+            told.questions.pop(name, None)
 
     def answer(self, frame: Answering, now_s: float) -> None:
         """Answer an order that is held.
@@ -219,8 +279,11 @@ class Hands:
             return
         if not isinstance(frame, ReplyAnswer):
             frame = frame.model_copy(update={"token": order.token})
+        told = self._told.get(frame.key)
+        if told is not None:
+            told.questions.clear()
         if self.session is not None:
-            self.say(frame, now_s)
+            self._answer_again(frame, now_s)
         self.holding.pop(frame.key, None)
         self.answers[frame.key] = (frame, False)
 

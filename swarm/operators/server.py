@@ -23,6 +23,7 @@ from swarm.core.capability.chain import MAX_TOKEN
 from swarm.core.capability.grant import Grant
 from swarm.core.capability.guard import WORK, Guard
 from swarm.core.capability.rules import covers
+from swarm.core.capability.standing import Standing
 from swarm.operators.bucket import Bucket
 from swarm.operators.faults import FAULTS, PeerFault
 from swarm.operators.frames import (
@@ -209,7 +210,7 @@ class _Line:
     ) -> None:
         self._operators = operators
         self._guard = guard
-        self._token = token
+        self._standing = Standing(guard, token)
         self._grant = grant
         self._now = now
         self._outlet = Outlet()
@@ -290,7 +291,7 @@ class _Line:
         """Hold one act against the token, and do it; what is wrong with it is told."""
         try:
             self._judge(frame)
-            self._operators.heard(session, frame, self._proven(frame))
+            self._operators.heard(session, frame, lambda: self._proven(frame))
         except PeerFault as fault:
             if fault.code == "capability.unauthenticated":
                 self._outlet.end(fault.code)
@@ -307,7 +308,7 @@ class _Line:
         case = None if key is None else self._operators.desk.cases.get(key)
         if case is not None:
             run, step, attempt = case.order.run, case.order.step, case.order.attempt
-        decision = self._guard.look(self._token, _VERBS[type(frame)], run, step, attempt)
+        decision = self._standing.look(_VERBS[type(frame)], run, step, attempt)
         if decision.outsider:
             raise PeerFault("capability.unauthenticated", "the token does not hold any more")
         if not decision.allowed:
@@ -315,8 +316,8 @@ class _Line:
             raise PeerFault("capability.denied", said)
 
     def _proven(self, frame: Frame) -> bool:
-        """Say whether an answer carries the token of its order."""
-        if not isinstance(frame, Result | Fail | Halt) or frame.token is None:
+        """Say whether an answer, or a part of one, carries the token of its order."""
+        if not isinstance(frame, Result | Fail | Halt | Part) or frame.token is None:
             return False
         place = _place(frame.key)
         if place is None:
@@ -397,7 +398,7 @@ class _Line:
         now_s, epoch = self._now(), self._guard.ledger.epoch
         if epoch != self._judged[0] or now_s - self._judged[1] >= 1.0:
             self._judged = (epoch, now_s)
-            if not self._guard.look(self._token, "operator.connect", self._grant.run).allowed:
+            if not self._standing.look("operator.connect", self._grant.run).allowed:
                 self._outlet.end("capability.unauthenticated")
         session = self._session
         if session is not None and session.outlet is self._outlet:

@@ -19,8 +19,9 @@ from anyio.abc import TaskGroup
 
 from flowir.errors import FlowError, WorkerFailure
 from swarm.errors import Bug, SwarmError
+from swarm.operators.cases import Case, Member, Report, Tell
 from swarm.operators.channel import Channel
-from swarm.operators.desk import Case, Desk, Ending, Member, Report, Tell
+from swarm.operators.desk import Desk, Proof
 from swarm.operators.faults import FAULTS, PeerFault
 from swarm.operators.frames import (
     AnswerQuestion,
@@ -33,13 +34,14 @@ from swarm.operators.frames import (
     Part,
     Progress,
     Question,
+    Settled,
     Welcome,
     text_of,
 )
 from swarm.operators.limits import DEFAULT_BOUNDS, Bounds
 from swarm.operators.outlet import Outlet
 from swarm.operators.states import SESSION, SessionEvent, SessionState
-from swarm.ports.operators import Order, Reply
+from swarm.ports.operators import Ending, Order, Reply, Settling
 from swarm.ports.questions import Ask
 from swarm.ports.worker import StepLink
 
@@ -87,12 +89,16 @@ class Session:
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    """Whoever waits for an order: what was reported, and when to look again."""
+    """Whoever waits for an order: what was reported, and when to look again.
+
+    Shape: `asked` are the questions that are put to people now, by who asks and their names.
+    """
 
     reports: deque[Progress | Part | Question] = field(
         default_factory=deque[Progress | Part | Question]
     )
     wake: anyio.Event = field(default_factory=anyio.Event)
+    asked: dict[tuple[str, str], Question] = field(default_factory=dict[tuple[str, str], Question])
 
 
 class Operators:
@@ -124,9 +130,12 @@ class Operators:
 
     # -- the port ----------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Give orders: a host is there."""
+        self._rests = self.desk.closed = False
+
     async def ask(self, seat: str, order: Order, link: StepLink | None = None) -> Reply:
         """Give an order to who sits in *seat*; return the reply."""
-        self._rests = False
         self._resting.discard(order.key)
         listener = self._listeners[order.key] = _Listener()
         try:
@@ -153,59 +162,90 @@ class Operators:
         session = self.sessions.get(case.holder.id)
         return session is not None and session.outlet is not None
 
+    def order(self, key: str) -> Order | None:
+        """Return the order of this key, while it waits for an answer."""
+        case = self.desk.cases.get(key)
+        return None if case is None or case.ending is not None else case.order
+
+    def is_over(self, key: str) -> bool:
+        """Say whether an order of this key was answered, or taken back, not long ago."""
+        return self.desk.is_over(key)
+
+    def answer(self, key: str, ending: Ending, by: str) -> Settling:
+        """Take in an ending from whoever shows the order's own token."""
+        if self.order(key) is None:
+            return "duplicate" if self.is_over(key) else "stale"
+        outcome = self.desk.answer(key, ending, by, self._now())
+        self.carry()
+        return outcome
+
+    def drain(self) -> None:
+        """Tell everybody that the host gives nothing new, and is about to end."""
+        self.desk.closed = True
+        for session in list(self.sessions.values()):
+            self._post(session, Drain())
+
     def rest(self) -> None:
         """Keep what is asked: the host ends, and asks again."""
         self._rests = True
         self._resting.update(self.desk.cases)
 
-    def drain(self) -> None:
-        """Tell everybody that the host gives nothing new, and is about to end."""
-        for session in self.sessions.values():
-            self.desk.drain(session.member)
-            self._post(session, Drain())
-
     async def _followed(self, case: Case, listener: _Listener, link: StepLink | None) -> Ending:
         """Wait for an answer; its errors come out as they are, not as those of a group."""
+        # Most orders ask nothing of people, and need no tasks.
+        ending = await self._answer(case, listener, link, None)
+        if ending is not None:
+            return ending
         caught: list[Exception] = []
-        ending: list[Ending] = []
         async with anyio.create_task_group() as asking:
             try:
-                ending.append(await self._answer(case, listener, link, asking))
+                ending = await self._answer(case, listener, link, asking)
             except Exception as error:  # noqa: BLE001 - it is raised again below
                 caught.append(error)
             asking.cancel_scope.cancel()
         if caught:
             raise caught[0]
-        return ending[0]
+        assert ending is not None  # noqa: S101 - there are tasks for questions
+        return ending
 
     async def _answer(
-        self, case: Case, listener: _Listener, link: StepLink | None, asking: TaskGroup
-    ) -> Ending:
+        self, case: Case, listener: _Listener, link: StepLink | None, asking: TaskGroup | None
+    ) -> Ending | None:
+        """Return how an order ended; None: a question came, and there is no task for it."""
         while True:
             while listener.reports:
-                await self._report(listener.reports.popleft(), case, link, asking)
+                if asking is None and isinstance(listener.reports[0], Question):
+                    return None
+                await self._report(listener.reports.popleft(), case, listener, link, asking)
             if case.state == "answered":
                 ending = self.desk.collect(case.key, self._now())
                 self.carry()
                 return ending
             if case.state == "over":
                 raise WorkerFailure("operator.refused", f"order {case.key} was withdrawn")
-            due_s = self.desk.due_s(case)
-            left_s = None if due_s is None else max(due_s - self._now(), 0.0)
-            if not listener.wake.is_set():
-                with anyio.move_on_after(left_s):
+            await self._due(case, listener)
+
+    async def _due(self, case: Case, listener: _Listener) -> None:
+        """Wait for news of an order, and let become of it what is due meanwhile."""
+        due_s = self.desk.due_s(case)
+        if not listener.wake.is_set():
+            if due_s is None:
+                await listener.wake.wait()
+            else:
+                with anyio.move_on_after(max(due_s - self._now(), 0.0)):
                     await listener.wake.wait()
-            listener.wake = anyio.Event()
-            if due_s is not None and self._now() >= due_s:
-                self.desk.tick(case, self._now())
-                self.carry()
+        listener.wake = anyio.Event()
+        if due_s is not None and self._now() >= due_s:
+            self.desk.tick(case, self._now())
+            self.carry()
 
     async def _report(
         self,
         report: Progress | Part | Question,
         case: Case,
+        listener: _Listener,
         link: StepLink | None,
-        asking: TaskGroup,
+        asking: TaskGroup | None,
     ) -> None:
         if link is None:
             return
@@ -215,9 +255,16 @@ class Operators:
             case Part():
                 await link.part(report.name, report.value)
             case Question():
-                asking.start_soon(self._asked, report, case, link)
+                # One that is said again, over another session, is put to people already.
+                holder = case.holder
+                if asking is None or holder is None or (holder.by, report.id) in listener.asked:
+                    return
+                listener.asked[holder.by, report.id] = report
+                asking.start_soon(self._asked, report, holder.by, case, listener, link)
 
-    async def _asked(self, question: Question, case: Case, link: StepLink) -> None:
+    async def _asked(
+        self, question: Question, by: str, case: Case, listener: _Listener, link: StepLink
+    ) -> None:
         """Put an operator's question to people, and bring him the answer."""
         asked = Ask(
             question.prompt,
@@ -232,7 +279,9 @@ class Operators:
         except (FlowError, SwarmError) as error:
             said = error.message[:1000]
             answer = AnswerQuestion(key=key, id=name, code=error.code, message=said)
-        if case.holder is not None:
+        del listener.asked[by, name]
+        # An answer for one who has the order no more is for nobody.
+        if case.holder is not None and case.holder.by == by:
             self._tell(case.holder.id, answer)
 
     # -- sessions ----------------------------------------------------------------------
@@ -334,7 +383,7 @@ class Operators:
             limits=limits,
         )
 
-    def heard(self, session: Session, frame: Frame, proven: bool) -> None:
+    def heard(self, session: Session, frame: Frame, proven: Proof) -> None:
         """Take in what an operator says, when it is its turn.
 
         Raises: PeerFault.
@@ -419,6 +468,9 @@ class Operators:
             listener.wake.set()
 
     def _tell(self, member: str, frame: Numbered) -> None:
+        if self._rests and isinstance(frame, Settled):
+            # Nobody takes the answer down any more: he keeps it, and the next host asks.
+            return
         session = self.sessions.get(member)
         if session is not None:
             self._post(session, frame)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from flowir.errors import WorkerFailure
 from swarm.ports.worker import StepLink, Usage
 
-__all__ = ("Absence", "Choice", "Moment", "OperatorLink", "Order", "Reply")
+__all__ = ("Absence", "Choice", "Ending", "Moment", "OperatorLink", "Order", "Reply", "Settling")
 
 # do: do the step. before, after: look at a step that begins, or has an answer.
 # advise: say what becomes of a step that went wrong.
@@ -80,8 +81,18 @@ class Reply:
     halted: str | None = None
 
 
+# What an order ends with, and what becomes of an ending that somebody gives: it counts
+# (`taken`), the order has one (`duplicate`), or there is no such order (`stale`).
+Ending: TypeAlias = Reply | WorkerFailure
+Settling: TypeAlias = Literal["taken", "duplicate", "stale"]
+
+
 class OperatorLink(Protocol):
     """The way to the operators."""
+
+    def begin(self) -> None:
+        """Note that a host is there: it will ask, and orders are given."""
+        ...
 
     async def ask(self, seat: str, order: Order, link: StepLink | None = None) -> Reply:
         """Give an order to who sits in *seat*, or will; return the reply.
@@ -99,6 +110,25 @@ class OperatorLink(Protocol):
 
         It is held while an operator who has it is attached, and shows signs of life.
         """
+        ...
+
+    def order(self, key: str) -> Order | None:
+        """Return the order of this key, while it waits for an answer."""
+        ...
+
+    def is_over(self, key: str) -> bool:
+        """Say whether an order of this key was answered, or taken back, not long ago."""
+        ...
+
+    def answer(self, key: str, ending: Ending, by: str) -> Settling:
+        """Take in an ending from whoever shows the order's own token.
+
+        Shape: *by* is whose token it is; where somebody holds the order, it counts as his.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Tell everybody that nothing new is given, and that the host is about to end."""
         ...
 
     def rest(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from flowir.errors import WorkerFailure
-from swarm.ports.operators import Order, Reply
+from swarm.ports.operators import Ending, Order, Reply, Settling
 from swarm.ports.worker import StepLink
 
 __all__ = ("FakeOperators",)
@@ -52,6 +52,30 @@ class FakeOperators:
         """Return whether the order was given, and who has it is attached."""
         self.beats += 1
         return key in self._news and seat not in self._detached
+
+    def order(self, key: str) -> Order | None:
+        """Return an order that has no reply yet."""
+        return next((o for _, o in self.orders if o.key == key and key not in self._replies), None)
+
+    def is_over(self, key: str) -> bool:
+        """Say whether an order has its reply."""
+        return key in self._replies
+
+    def answer(self, key: str, ending: Ending, by: str) -> Settling:
+        """Take in an answer that came with the order's token; the first counts."""
+        if key in self._replies:
+            return "duplicate"
+        if key not in self._news:
+            return "stale"
+        self._replies[key] = ending
+        self._news[key].set()
+        return "taken"
+
+    def begin(self) -> None:
+        """Go on: who is here stays here."""
+
+    def drain(self) -> None:
+        """Go on: what is asked is given."""
 
     def rest(self) -> None:
         """Keep the orders: nothing here takes one back."""

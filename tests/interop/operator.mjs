@@ -10,6 +10,7 @@ let kept = []; // what we said, until it is acknowledged: {n, at, body}
 let early = new Map(); // what overtook others
 const holding = new Map(); // key -> order
 const answers = new Map(); // key -> {body, settled}
+const parts = new Map(); // key -> {heard: by the host that there is, said: name -> body}
 let line = null;
 let live = false;
 let failures = 0;
@@ -29,13 +30,26 @@ const answer = (order, body) => {
   const whole = { ...body, key: order.key };
   if (order.token && body.type !== "answer") whole.token = order.token;
   answers.set(order.key, { body: whole, settled: false });
+  sayAgain(order.key, order.token);
   say(whole);
+};
+const part = (key, name, value) => {
+  const body = { type: "part", key, name, value };
+  if (!parts.has(key)) parts.set(key, { heard: true, said: new Map() });
+  parts.get(key).said.set(name, body);
+  say(body);
+};
+const sayAgain = (key, token) => {
+  const told = parts.get(key);
+  if (!told || told.heard) return;
+  told.heard = true;
+  for (const body of told.said.values()) say({ ...body, token });
 };
 
 function work(order) {
   if (order.input === "wait") return;
   say({ type: "progress", key: order.key, text: `at ${order.input}` });
-  say({ type: "part", key: order.key, name: "note", value: order.input });
+  part(order.key, "note", order.input);
   if (order.input === "fail") {
     answer(order, { type: "fail", code: "operator.failed", message: "as asked" });
   } else {
@@ -49,10 +63,15 @@ function heard(message) {
     case "offer": {
       const { order } = message;
       const known = answers.get(order.key);
-      if (known) return say(known.body); // asked again: the same answer
+      if (known) {
+        known.body.token = order.token; // asked again: the same answer, with its parts
+        sayAgain(order.key, order.token);
+        return say(known.body);
+      }
       if (message.type === "offer") say({ type: "accept", key: order.key });
       const again = holding.has(order.key);
       holding.set(order.key, order);
+      sayAgain(order.key, order.token);
       if (!again) setImmediate(work, order);
       return;
     }
@@ -60,7 +79,7 @@ function heard(message) {
       if (answers.has(message.key)) answers.get(message.key).settled = true;
       return;
     case "cancel":
-      holding.delete(message.key);
+      if (holding.delete(message.key)) parts.delete(message.key);
   }
 }
 
@@ -90,7 +109,12 @@ function welcomed(welcome) {
   Object.assign(state, { session: welcome.session, sent: 0, received: 0 });
   kept = [];
   early = new Map();
-  for (const { body, settled } of answers.values()) if (!settled) say(body);
+  for (const told of parts.values()) told.heard = false;
+  for (const { body, settled } of answers.values()) {
+    if (settled) continue;
+    sayAgain(body.key, body.token);
+    say(body);
+  }
 }
 
 function open() {
@@ -100,7 +124,8 @@ function open() {
   });
   line.on("open", () => {
     const resume = state.session && { session: state.session, last: state.received };
-    put({ type: "hello", name, seats: ["reviewer"], capacity: 4, resume, holding: [...holding.keys()] });
+    const latest = [...answers.keys()].slice(-100);
+    put({ type: "hello", name, seats: ["reviewer"], capacity: 4, resume, holding: [...holding.keys(), ...latest] });
   });
   line.on("message", (data) => received(JSON.parse(data)));
   line.on("error", () => {});

@@ -485,6 +485,76 @@ async def test_his_answer_counts_though_the_next_host_has_asked_another(tmp_path
         tasks.cancel_scope.cancel()
 
 
+async def test_what_an_operator_asked_and_handed_over_outlives_the_host(tmp_path: Path) -> None:
+    begun, events, port = list[str](), list[Any](), free_port()
+    async with anyio.create_task_group() as tasks:
+        async with house(tmp_path, port=port) as one:
+            operator = one.operator()
+
+            @operator.handler
+            async def work(task: Task) -> Any:
+                begun.append(task.key)
+                await task.part("note", {"of": task.input})
+                return {"said": await task.ask("is this ours?")}
+
+            tasks.start_soon(operator.run)
+            run = await one.host.start(await one.load(), {"given": 1}, run_id="kept")
+            async for event in run.events():
+                if event["kind"] == "question.asked":
+                    break
+        async with house(tmp_path, port=port) as again:
+            run = await again.host.run("kept")
+            await until(lambda: bool(again.operators.desk.cases))
+            await until(lambda: operator.lines == 2)
+            (question,) = await run.questions()
+            await run.answer(question.id, True)
+            with anyio.fail_after(30):
+                assert (await run.result())["out"] == {"said": True}
+            events += [event async for event in run.events()]
+        tasks.cancel_scope.cancel()
+    assert begun == ["kept/$/1"]
+    assert [e["kind"] for e in events].count("question.asked") == 1
+    assert {e["name"] for e in events if e["kind"] == "step.part"} == {"note"}
+
+
+async def test_a_host_that_ends_tells_so_and_gives_nothing_new(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        line = await RawLine.shake(one.port, request(one.token("ada")))
+        await line.hello("ada", capacity=2)
+        run = await one.host.start(await one.load(), {"given": 1}, run_id="kept")
+        order = (await line.hear("assign"))["order"]
+        one.operators.drain()
+        await line.hear("drain")
+        other = await one.host.start(await one.load(), {"given": 2}, run_id="other")
+        await until(lambda: len(one.operators.desk.cases) == 2)
+        # What is in hand is finished; what is new waits for the next host.
+        await line.tell("result", key=order["key"], value="done")
+        assert (await line.hear("settled", "assign"))["type"] == "settled"
+        assert (await run.result())["out"] == "done"
+        assert [case.state for case in one.operators.desk.cases.values()] == ["waiting"]
+        assert other.status in ("running", "waiting")
+        await line.aclose()
+    async with house(tmp_path) as again, answering(again).running():
+        run = await again.host.run("other")
+        await until(lambda: run.status == "succeeded", 30)
+
+
+async def test_an_answer_that_comes_while_the_host_ends_is_asked_for_by_the_next(
+    tmp_path: Path,
+) -> None:
+    """It cannot be written down any more, so nobody says that it counts."""
+    async with house(tmp_path) as one:
+        line = await RawLine.shake(one.port, request(one.token("ada")))
+        await line.hello("ada")
+        await one.host.start(await one.load(), {"given": 1}, run_id="kept")
+        order = (await line.hear("assign"))["order"]
+        one.operators.rest()
+        await line.tell("result", key=order["key"], value="late")
+        await line.alive()
+        assert "settled" not in line.buffer.decode()
+        await line.aclose()
+
+
 async def test_without_operators_it_is_a_question() -> None:
     async with Host.in_memory(scripts="inline") as host:
         made = step({"verdict": ["PASS"], "seat": "ada", "prompt": "look"})

@@ -26,7 +26,7 @@ from swarm.operators import Bounds, Operators, Task
 from swarm.operators.channel import Channel
 from swarm.operators.desk import Desk
 from tests.swarm.chaos_proxy import Chaos, proxied
-from tests.swarm.operating import House, house, until
+from tests.swarm.operating import House, free_port, house, until
 
 pytestmark = pytest.mark.anyio
 
@@ -166,6 +166,43 @@ async def test_an_operator_does_what_the_protocol_asks(client: Client) -> None:
         await held.cancel("enough")
         await held.wait()
         assert await one.ask(8) == {"did": 8, "by": "ada"}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_over_hosts_that_begin_anew_every_step_is_finished_once(
+    client: Client, tmp_path: Path
+) -> None:
+    """Four hosts over one store, three of them ended in the middle of what their operators do."""
+    many, port = 12, free_port()
+    async with house(tmp_path, port=port, bounds=BOUNDS) as one:
+        away = _Away(one)
+        for n in range(many):
+            await one.host.start(await one.load(), {"given": n}, run_id=f"run{n}")
+    async with client(away, away.url, "ada"):
+        for least in (0, 3, 7, many):
+            async with house(tmp_path, port=port, bounds=BOUNDS) as one:
+                runs = [await one.host.run(f"run{n}") for n in range(many)]
+                await until(lambda at=runs, most=least: _succeeded(at) >= most, 30)
+                if least == many:
+                    for n, run in enumerate(runs):
+                        assert (await run.result())["out"] == {"did": n, "by": "ada"}
+                        kinds = Counter([e["kind"] async for e in run.events()])
+                        assert kinds["step.finished"] == 1
+
+
+class _Away(House):
+    """A host that is not there now: its address, and a token of it."""
+
+    def __init__(self, one: House) -> None:
+        super().__init__(one.host, one.operators, one.endpoint, one.port)
+        self._kept = one.token("ada")
+
+    def token(self, subject: str = "ada", role: str = "operator", **order: Any) -> str:
+        return self._kept
+
+
+def _succeeded(runs: list[Any]) -> int:
+    return sum(run.status == "succeeded" for run in runs)
 
 
 async def test_lines_whose_losses_nobody_mends_would_be_found_out(

@@ -8,7 +8,8 @@ import pytest
 
 from flowir.errors import WorkerFailure
 from swarm.errors import Bug
-from swarm.operators.desk import Desk, Member, Tell
+from swarm.operators.cases import Member, Report, Tell
+from swarm.operators.desk import Desk
 from swarm.operators.faults import PeerFault
 from swarm.operators.frames import (
     Accept,
@@ -20,6 +21,7 @@ from swarm.operators.frames import (
     Handover,
     Numbered,
     Offer,
+    Part,
     Progress,
     Result,
     Seats,
@@ -71,7 +73,7 @@ class Room:
         return self.desk.ask(seat, order, self.now_s)
 
     def hear(self, member: Member, frame: Numbered, *, proven: bool = False) -> None:
-        self.desk.heard(member, frame, proven, self.now_s)
+        self.desk.heard(member, frame, lambda: proven, self.now_s)
 
     def read(self) -> list[tuple[str, str, str]]:
         """Return what was told since: who, what, about which key."""
@@ -350,6 +352,75 @@ def test_an_answer_that_comes_before_its_order_waits_for_it() -> None:
     assert [f.outcome for _, f in _settled(room)] == ["stale", "taken"]
     room.hear(ada, done(), proven=True)
     assert [f.outcome for _, f in _settled(room)][-1] == "duplicate"
+
+
+def test_parts_that_come_before_their_order_go_with_it() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    with pytest.raises(PeerFault, match="expected one that is yours"):
+        room.hear(ada, Part(key="r/s/1", name="note", value=1))
+    room.hear(ada, Part(key="r/s/1", name="note", value=2), proven=True)
+    room.hear(ada, done(), proven=True)
+    room.desk.acts.clear()
+    room.ask()
+    parts = [a.frame for a in room.desk.acts if isinstance(a, Report) and a.frame is not None]
+    assert [(p.name, p.value) for p in parts if isinstance(p, Part)] == [("note", 2)]
+    assert room.desk.collect("r/s/1", 0) == Reply("done", "ada")
+    # The order is over: what is said of it now lies nowhere.
+    with pytest.raises(PeerFault, match="expected one that is yours"):
+        room.hear(ada, Part(key="r/s/1", name="note", value=3), proven=True)
+
+
+def test_a_part_of_what_another_has_by_now_counts_with_the_token() -> None:
+    room = Room()
+    ada, bob = room.sit("ada"), room.sit("bob")
+    case = room.ask()
+    other = bob if case.holder is ada else ada
+    room.desk.acts.clear()
+    room.hear(other, Part(key="r/s/1", name="note", value=1), proven=True)
+    assert [type(act) for act in room.desk.acts] == [Report]
+
+
+def test_an_answer_to_what_was_taken_back_is_stale_and_lies_nowhere() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.ask()
+    room.desk.withdraw("r/s/1", "too late", 0)
+    room.hear(ada, done(), proven=True)
+    assert [f.outcome for _, f in _settled(room)] == ["stale"]
+    assert room.ask().state == "held"
+
+
+def test_a_closed_desk_places_nothing_until_it_is_open() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.desk.closed = True
+    case = room.ask()
+    room.desk.attach(ada, 0)
+    assert (case.state, room.read()) == ("waiting", [])
+    room.desk.closed = False
+    room.desk.attach(ada, 0)
+    assert case.state == "held"
+
+
+def test_a_proof_is_asked_for_only_where_it_decides() -> None:
+    room, asked = Room(), list[str]()
+    ada = room.sit("ada")
+    room.ask()
+    room.desk.heard(ada, done(), lambda: bool(asked.append("asked")), 0)
+    assert (room.desk.cases["r/s/1"].state, asked) == ("answered", [])
+    room.desk.heard(ada, done("r/s/2"), lambda: bool(asked.append("asked")), 0)
+    assert asked == ["asked"]
+
+
+def test_an_answer_by_token_counts_as_that_of_who_has_the_order() -> None:
+    room = Room()
+    room.sit("ada")
+    room.ask()
+    assert room.desk.answer("r/s/1", Reply(1, "agent:x"), "agent:x", 0) == "taken"
+    assert room.desk.answer("r/s/1", Reply(2, "agent:x"), "agent:x", 0) == "duplicate"
+    assert ("ada", "cancel", "r/s/1") in room.read()
+    assert room.desk.collect("r/s/1", 0) == Reply(1, "ada")
 
 
 def _settled(room: Room) -> list[tuple[str, Settled]]:

@@ -85,7 +85,10 @@ class Guard:
         self._wall = wall
         self._noted_s = 0
         self._reserved: dict[str, int] = {}
-        self._derived: dict[tuple[bytes, Purpose], bytes] = {}
+
+    def keyring(self) -> Keyring:
+        """Return the keys as they are now: others, as soon as one was added or taken away."""
+        return self._keys.keyring()
 
     def now_s(self) -> float:
         """Return the time, which does not go back by more than a minute, over restarts too."""
@@ -150,7 +153,7 @@ class Guard:
         purpose: Purpose | None = None
         for one in PURPOSES:
             if one in purposes:
-                made = _NO_KEY if key is None else self._key(key.secret, one)
+                made = _NO_KEY if key is None else derived(key.secret, f"cap/{one}")
                 found = chain.holds(pieces, made)
                 if found is not None and key is not None:
                     tags, purpose = found, one
@@ -229,14 +232,6 @@ class Guard:
                 self._reserved[name] = left
             else:
                 self._reserved.pop(name, None)
-
-    def _key(self, secret: bytes, purpose: Purpose) -> bytes:
-        key = self._derived.get((secret, purpose))
-        if key is None:
-            if len(self._derived) > 32:
-                self._derived.clear()
-            key = self._derived[secret, purpose] = derived(secret, f"cap/{purpose}")
-        return key
 
 
 _NOTHING = chain.Pieces("0", ("0" * 256,), _NO_KEY)

@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -107,8 +108,9 @@ class Keyring:
         return replace(self, keys=kept)
 
 
+@lru_cache(maxsize=32)
 def derived(secret: bytes, info: str) -> bytes:
-    """Derive the key of a purpose."""
+    """Derive the key of a purpose; those of the latest few are kept."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(secret)
 
 

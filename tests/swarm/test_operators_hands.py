@@ -1,0 +1,155 @@
+"""What an operator has in hand over hosts that begin anew: said again where nobody knows it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from swarm.operators.channel import Channel
+from swarm.operators.frames import (
+    FROM_OPERATOR,
+    AnswerQuestion,
+    Assign,
+    Cancel,
+    Drain,
+    Limits,
+    Numbered,
+    OrderBody,
+    Part,
+    Question,
+    Result,
+    Settled,
+    Welcome,
+    read_frame,
+)
+from swarm.operators.hands import Begin, Card, Hands
+from swarm.operators.limits import Bounds
+
+KEY = "r/$/1"
+LIMITS = Limits(message_bytes=100_000, unacked=100, capacity=4, rate=100, burst=100)
+
+
+class Across:
+    """An operator, and hosts that say what a test wants."""
+
+    def __init__(self) -> None:
+        self.hands = Hands(Card("ada"), Bounds())
+        self.hosts = 0
+        self.host = Channel(Bounds())
+
+    def begin(self, *, resumed: bool = False) -> list[str]:
+        """Open a line; return what is said on it at once."""
+        self.hands.hello()
+        if not resumed:
+            self.hosts += 1
+            self.host = Channel(Bounds())
+        self.host.epoch += 1
+        welcome = Welcome(
+            epoch=self.host.epoch, session=f"s{self.hosts}", resumed=resumed,
+            last=self.host.received, name="ada", subject="ada", seats=["ada"], orders=[],
+            resume_s=600, heartbeat_s=20, redeliver_s=5, limits=LIMITS,
+        )  # fmt: skip
+        self.hands.received(welcome.model_dump_json(), 0)
+        return self.said()
+
+    def tell(self, frame: Numbered) -> list[Any]:
+        return self.hands.received(self.host.post(frame, 0), 0)
+
+    def give(self, token: str = "t") -> list[Any]:  # noqa: S107 - the name of one
+        order = OrderBody(key=KEY, moment="do", seat="ada", agent="a", token=token)
+        return self.tell(Assign(order=order))
+
+    def said(self) -> list[str]:
+        """Return what was said, as kinds and what tells them apart."""
+        texts, self.hands.texts = self.hands.texts, []
+        told: list[str] = []
+        for text in texts:
+            self.host.take(read_frame(text, FROM_OPERATOR, 100_000))
+            fields = json.loads(text)
+            told.append(" ".join(map(str, filter(None, (
+                fields["type"], fields.get("name") or fields.get("id"), fields.get("value"),
+                fields.get("token"),
+            )))))  # fmt: skip
+        return told
+
+
+def at_work() -> Across:
+    there = Across()
+    there.begin()
+    assert [type(act) for act in there.give()] == [Begin]
+    there.hands.say(Part(key=KEY, name="one", value=1), 0)
+    there.hands.say(Part(key=KEY, name="two", value=2), 0)
+    there.hands.say(Part(key=KEY, name="one", value=3), 0)
+    there.hands.say(Question(key=KEY, id="q1", prompt="sure?"), 0)
+    assert there.said() == ["part one 1", "part two 2", "part one 3", "question q1"]
+    return there
+
+
+def test_a_new_host_is_told_the_parts_and_the_questions_once_it_asks_again() -> None:
+    there = at_work()
+    assert there.begin() == []
+    assert there.give("t2") == []
+    assert there.said() == ["part one 3 t2", "part two 2 t2", "question q1"]
+    assert there.give("t2") == []
+    assert there.said() == []
+
+
+def test_the_same_host_is_told_nothing_twice() -> None:
+    there = at_work()
+    assert there.begin(resumed=True) == []
+    assert there.give() == []
+    assert there.said() == []
+
+
+def test_a_question_that_was_answered_or_given_up_is_not_asked_again() -> None:
+    there = at_work()
+    there.hands.say(Question(key=KEY, id="q2", prompt="and?"), 0)
+    there.tell(AnswerQuestion(key=KEY, id="q1", value=True))
+    there.hands.drop_question(KEY, "q2")
+    there.begin()
+    there.give()
+    assert [said for said in there.said() if said.startswith("question")] == []
+
+
+def test_an_answer_of_which_nobody_told_what_became_comes_with_its_parts() -> None:
+    there = at_work()
+    there.hands.answer(Result(key=KEY, value="done"), 0)
+    assert there.said() == ["result done t"]
+    again = ["part one 3 t", "part two 2 t", "result done t"]
+    assert there.begin() == again
+    # Asked for once more by the host that has it all: the answer is enough.
+    there.give("t2")
+    assert there.said() == ["result done t2"]
+    assert there.begin() == ["part one 3 t2", "part two 2 t2", "result done t2"]
+
+
+def test_an_answer_that_a_dead_host_has_taken_is_held_for_the_next() -> None:
+    there = at_work()
+    there.hands.answer(Result(key=KEY, value="done"), 0)
+    there.said()
+    there.tell(Settled(key=KEY, outcome="taken"))
+    assert json.loads(there.hands.hello())["holding"] == [KEY]
+    assert there.begin() == []
+    there.give("t2")
+    assert there.said() == ["part one 3 t2", "part two 2 t2", "result done t2"]
+
+
+def test_what_is_finished_before_the_new_host_asks_is_told_whole() -> None:
+    there = at_work()
+    there.begin()
+    there.hands.answer(Result(key=KEY, value="done"), 0)
+    assert there.said() == ["part one 3 t", "part two 2 t", "result done t"]
+
+
+def test_what_nobody_wants_any_more_is_forgotten() -> None:
+    there = at_work()
+    there.tell(Cancel(key=KEY, reason="enough"))
+    there.begin()
+    assert [type(act) for act in there.give()] == [Begin]
+    assert there.said() == []
+
+
+def test_a_host_that_ends_says_so_and_what_is_in_hand_goes_on() -> None:
+    there = at_work()
+    assert [type(act) for act in there.tell(Drain())] == [Drain]
+    assert KEY in there.hands.holding
