@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 import flowir
 from flowir.door import parse_json
 from swarm.cli.exits import say
+from swarm.cli.lines import Lines
 from swarm.core.questions import Question
 from swarm.errors import Refused
 from swarm.host.host import Host
@@ -38,10 +39,10 @@ def patience_of(wait: bool) -> Patience:
     return "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "leave"
 
 
-async def outlast(host: Host, run: Run, since: int, patience: Patience) -> bool:
+async def outlast(host: Host, run: Run, since: int, patience: Patience, lines: Lines) -> bool:
     """Do what is to be done while *run* waits; False: the command need not stay.
 
-    Returns as soon as the run goes on, whoever answered.
+    Returns as soon as the run goes on, whoever answered. *lines* are one for the command.
     """
     if patience == "leave":
         for question in await questions_of(host, run):
@@ -51,7 +52,7 @@ async def outlast(host: Host, run: Run, since: int, patience: Patience) -> bool:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, run, since, tasks)
         if patience == "ask":
-            stay[0] = await _ask_all(host, run)
+            stay[0] = await _ask_all(host, run, lines)
             tasks.cancel_scope.cancel()
     return stay[0]
 
@@ -93,28 +94,22 @@ async def _watch(run: Run, since: int, tasks: TaskGroup) -> None:
     tasks.cancel_scope.cancel()
 
 
-async def _ask_all(host: Host, run: Run) -> bool:
+async def _ask_all(host: Host, run: Run, lines: Lines) -> bool:
     """Ask on the terminal until nothing is open; False: nobody is there any more."""
     while open_ := await questions_of(host, run):
         question = open_[0]
         say(told(question))
         sys.stderr.write("answer> ")
         sys.stderr.flush()
-        line = await _line()
-        if not line:
+        line = await lines.next()
+        if line is None:
             return False
         try:
             asker = await host.run(question.run)
-            await asker.answer(question.id, _value(line.strip()), by="terminal")
+            await asker.answer(question.id, _value(line), by="terminal")
         except Refused as refused:
             say(str(refused))
     return True
-
-
-async def _line() -> str:
-    """Read a line without a thread, which nothing could take away from the terminal."""
-    await anyio.wait_readable(sys.stdin)
-    return sys.stdin.readline()
 
 
 def _value(text: str) -> object:

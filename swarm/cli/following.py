@@ -16,6 +16,7 @@ from anyio import CancelScope
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.asking import Patience, outlast
 from swarm.cli.exits import Exit, print_result, say
+from swarm.cli.lines import Lines
 from swarm.cli.progress import watching
 from swarm.core.run import RunOutcome
 from swarm.host.host import Host
@@ -73,6 +74,7 @@ async def follow(
 
 async def _shown(host: Host, run: Run, since: int, patience: Patience) -> bool:
     """Show what happens to the end of the run; False: it waits, and we need not."""
+    lines = Lines()
     while True:
         waiting = False
         with watching() as show:
@@ -84,7 +86,7 @@ async def _shown(host: Host, run: Run, since: int, patience: Patience) -> bool:
                     break
         if not waiting:
             return True
-        if not await outlast(host, run, since, patience):
+        if not await outlast(host, run, since, patience, lines):
             return False
 
 

@@ -25,6 +25,7 @@ import flowir
 from flowir.door import parse_json
 from flowir.errors import WorkerFailure
 from swarm.cli.exits import Exit, WrongUse, say
+from swarm.cli.lines import Lines
 from swarm.operators.client import Operator, Task, connect
 
 __all__ = ("command",)
@@ -76,7 +77,7 @@ def connect_(
 
 
 async def _serve(operator: Operator, argv: Sequence[str] | None) -> None:
-    desk, lines = anyio.Lock(), _Lines()
+    desk, lines = anyio.Lock(), Lines()
 
     async def asked(task: Task) -> Any:
         async with desk:
@@ -113,28 +114,7 @@ async def _announce(operator: Operator) -> None:
 # -- at a terminal -----------------------------------------------------------------------
 
 
-class _Lines:
-    """The lines of stdin, without a thread, which nothing could take away from a terminal.
-
-    What was read too much is kept for the next: a person may paste several lines.
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    async def next(self) -> str | None:
-        """Return a line; None: there will be none."""
-        while b"\n" not in self._rest:
-            await anyio.wait_readable(sys.stdin)
-            more = os.read(sys.stdin.fileno(), 65536)
-            if not more:
-                return None
-            self._rest += more
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode("utf-8", "replace").strip()
-
-
-async def _ask(task: Task, lines: _Lines) -> Any:
+async def _ask(task: Task, lines: Lines) -> Any:
     """Show an order and read its answer; who ends the input does not do it."""
     say(_told(task))
     while True:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +13,7 @@ import httpx2
 import pytest
 
 from swarm.cli.main import invoke
-
-_CODE = "from swarm.cli.main import main; main()"
+from tests.acceptance.served import CODE, bearing, done, serving, token, until
 
 TOOLS = """
 import time
@@ -39,58 +34,6 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "swarm.toml").write_text('[functions]\nslow = "tools.py:slow"\n')
     (tmp_path / "bp").mkdir()
     return tmp_path
-
-
-def swarm(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", _CODE, *arguments]
-
-
-def done(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(  # noqa: S603 - our own child
-        command, cwd=project, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-@contextmanager
-def serving(project: Path, *arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
-    """Start a server on a free port; end it, whatever happens."""
-    command = swarm(*arguments, "--bind", "127.0.0.1:0")
-    process = subprocess.Popen(  # noqa: S603 - our own child
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        said = process.stdout.readline() if "--json" in arguments else process.stderr.readline()
-        assert "http://" in said, said + process.stderr.read()
-        if "--json" in arguments:
-            yield process, json.loads(said)["url"]
-        else:
-            yield process, said.split()[2].rstrip(",")
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def token(project: Path, role: str) -> str:
-    made = done(project, *swarm("token", "mint", "ada", "--role", role))
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
-
-
-def bearing(shown: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {shown}"}
-
-
-def until(client: httpx2.Client, path: str, status: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for _ in range(400):
-        shown = client.get(path).json()
-        if shown["status"] == status:
-            return shown
-        time.sleep(0.05)
-    raise AssertionError(shown)
 
 
 def test_sigterm_drains_and_what_ran_goes_on_with_the_next_server(project: Path) -> None:
@@ -143,7 +86,7 @@ def test_an_address_that_cannot_be_listened_on_is_one_sentence(
 
 
 def test_without_the_extra_it_says_what_to_install(project: Path) -> None:
-    code = f"import sys; sys.modules['fastapi'] = None; sys.argv[1:] = ['serve']; {_CODE}"
+    code = f"import sys; sys.modules['fastapi'] = None; sys.argv[1:] = ['serve']; {CODE}"
     ran = done(project, sys.executable, "-c", code)
     assert ran.returncode == 2
     assert ran.stderr.splitlines() == [

@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import time
+import tty
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,41 @@ def test_on_a_terminal_the_question_is_asked(folder: Path) -> None:
     os.close(ours)
     assert child.returncode == 0
     assert json.loads(out)["ok"] is True
+
+
+@pytest.mark.parametrize("by_lines", [True, False])
+def test_lines_that_are_pasted_at_once_answer_one_question_after_the_other(
+    folder: Path, by_lines: bool
+) -> None:
+    """A wrong answer, a right one, and that of the next question, in one write.
+
+    A terminal hands them over line by line, or, where some program has told it so, at once.
+    """
+    script = ASK.replace(
+        'flow = flow.step { agent = approve, input = "ctx.text", out = "ctx.ok" },',
+        'flow = flow.seq { flow.step { agent = approve, input = "ctx.text", out = "ctx.ok" },'
+        ' flow.step { agent = approve, input = "ctx.ok", out = "ctx.sure" } },',
+    )
+    (folder / "ask.lua").write_text(script)
+    ours, theirs = pty.openpty()
+    if not by_lines:
+        tty.setcbreak(theirs)
+    command = [sys.executable, "-c", "from swarm.cli.main import main; main()", *START]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter
+        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=env, cwd=folder
+    )
+    os.close(theirs)
+    try:
+        _read_until(ours, "answer> ")
+        os.write(ours, b"maybe\ntrue\nfalse\n")
+        out, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        os.close(ours)
+    assert child.returncode == 0
+    assert json.loads(out)["ok"] is True
+    assert json.loads(out)["sure"] is False
 
 
 def _read_until(terminal: int, text: str) -> str:
