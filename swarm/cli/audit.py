@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed, witnessed
 from swarm.core.audit.entries import entry_of
@@ -61,7 +61,10 @@ def log(run: str | None, step: str | None, since: int, store: str | None, as_jso
             if row.no <= since:
                 continue
             said = json.loads(row.body)
-            print_result(json.dumps({"no": row.no, **said}) if as_json else _listed(row.no, said))
+            if as_json:
+                print_result(json.dumps({"no": row.no, **said}))
+            else:
+                print_lines(_listed(row.no, said), hang=9)
     return Exit.OK
 
 
@@ -112,9 +115,9 @@ def verify(
     if as_json:
         print_result(json.dumps(said))
     elif found.fault is not None:
-        print_result(str(found.fault))
+        print_lines(str(found.fault))
     else:
-        print_result(f"{found.size} entries, {found.checkpoints} checkpoints: as written")
+        print_lines(f"{found.size} entries, {found.checkpoints} checkpoints: as written")
     return Exit.OK if found.fault is None else Exit.FAILED
 
 
@@ -188,12 +191,12 @@ def _verify_proof(file: Path, keys: tuple[str, ...], store: str | None, as_json:
         entries = [{"no": no, **json.loads(body)} for no, body, _ in proof.entries]
         print_result(json.dumps({"fault": wrong, "entries": [] if wrong else entries}))
     elif wrong is not None:
-        print_result(wrong)
+        print_lines(wrong)
     else:
         for no, body, _ in proof.entries:
-            print_result(_listed(no, json.loads(body)))
+            print_lines(_listed(no, json.loads(body)), hang=9)
         size, at = proof.checkpoint.size, _moment(proof.checkpoint.at_s)
-        print_result(f"in the log of {size} entries that {proof.checkpoint.host} signed {at}")
+        print_lines(f"in the log of {size} entries that {proof.checkpoint.host} signed {at}")
     return Exit.OK if wrong is None else Exit.FAILED
 
 

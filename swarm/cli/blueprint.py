@@ -17,7 +17,7 @@ import click
 from swarm.blueprint.difference import Difference
 from swarm.blueprint.selector import parse_selector
 from swarm.cli.blueprints import opened_blueprints
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.inputs import read_value
 from swarm.cli.stores import IN_MEMORY, chosen_store, store_option
 from swarm.errors import Refused
@@ -211,7 +211,7 @@ def tag(selector: str, tag: str | None, delete: bool, store: str | None, as_json
 def list_(store: str | None, as_json: bool) -> int:
     """List the blueprints of the store, each with its newest version."""
     for entry in _acted(store, lambda kept: kept.list()):
-        print_result(json.dumps(_as_json(entry)) if as_json else _line(entry))
+        _print_entry(entry, as_json)
     return Exit.OK
 
 
@@ -223,7 +223,7 @@ def list_(store: str | None, as_json: bool) -> int:
 def log(blueprint: str, limit: int, store: str | None, as_json: bool) -> int:
     """Show the history of BLUEPRINT, the newest first."""
     for entry in _acted(store, lambda kept: kept.log(blueprint, limit=limit)):
-        print_result(json.dumps(_as_json(entry)) if as_json else _line(entry))
+        _print_entry(entry, as_json)
     return Exit.OK
 
 
@@ -369,7 +369,10 @@ def verify(repair: bool, store: str | None, as_json: bool) -> int:
     faults = _acted(store, lambda kept: kept.verify(repair=repair))
     for fault in faults:
         whole = {"blueprint": fault.blueprint, "message": fault.message, **fault.values}
-        print_result(json.dumps(whole) if as_json else f"{fault.blueprint}: {fault.message}")
+        if as_json:
+            print_result(json.dumps(whole))
+        else:
+            print_lines(f"{fault.blueprint}: {fault.message}")
     return Exit.FAILED if faults else Exit.OK
 
 
@@ -393,6 +396,13 @@ def _print_registered(found: Registered, as_json: bool) -> None:
     print_result(f"{found.entry.blueprint}@{found.entry.label}")
     if not found.is_new:
         say("that is what the newest version says already")
+
+
+def _print_entry(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        print_result(json.dumps(_as_json(entry)))
+    else:
+        print_lines(_line(entry))
 
 
 def _line(entry: Entry) -> str:

@@ -9,7 +9,7 @@ import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.blueprints import InvalidBlueprint, look_at
-from swarm.cli.exits import Exit, print_result
+from swarm.cli.exits import Exit, print_lines, print_result
 from swarm.cli.problems import problem_json
 from swarm.errors import Problem
 
@@ -31,13 +31,14 @@ def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
     looked = [anyio.run(_looked, name) for name in blueprints]
     found = [problem for problems, _ in looked for problem in problems]
     for problem in found:
-        print_result(
-            json.dumps(problem_json(problem), ensure_ascii=False) if as_json else str(problem)
-        )
+        if as_json:
+            print_result(json.dumps(problem_json(problem), ensure_ascii=False))
+        else:
+            print_lines(str(problem))
     if layers:
         for _, blueprint in looked:
             for line in () if blueprint is None else _layers(blueprint, as_json):
-                print_result(line)
+                print_result(line) if as_json else print_lines(line)
     return Exit.WRONG if found else Exit.OK
 
 

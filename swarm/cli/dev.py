@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from swarm.cli.blueprints import function_option
-from swarm.cli.exits import WrongUse, print_result, say
+from swarm.cli.exits import WrongUse, print_lines, say
 from swarm.cli.serve import bind_option, served, serving_host
 from swarm.cli.stores import store_option
 from swarm.compiler.source import SUFFIXES
@@ -110,10 +110,10 @@ class Watched:
             made = await self.host.blueprints.register(str(file), author="dev", reason="saved")
         except BlueprintInvalid as error:
             for problem in error.problems:
-                print_result(str(problem))
+                print_lines(str(problem))
             return
         except SwarmError as error:
-            print_result(f"{file}: {error.code}: {error}")
+            print_lines(f"{file}: {error.code}: {error}")
             return
         self.made_of[file] = frozenset(self._files(file, compiled.files))
         entry = made.entry

@@ -14,7 +14,7 @@ import anyio
 import apsw
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_result
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result
 from swarm.errors import SwarmError
 from swarm.host.parts import git_versions
 from swarm.lua.isolation import Isolation, try_isolation
@@ -83,8 +83,7 @@ def command(store: str | None, as_json: bool) -> int:
     if as_json:
         print_result(json.dumps(_as_json(findings)))
     else:
-        for line in _lines(findings, store):
-            print_result(line)
+        print_lines(*_lines(findings, store))
     return Exit.OK if findings.well else Exit.FAILED
 
 

@@ -13,7 +13,7 @@ import anyio
 import click
 
 from swarm.cli.blueprints import function_option
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.project import Project, find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, checked_store, chosen_store, opened_store, store_option
 from swarm.enhance.proposals import cleaned
@@ -143,7 +143,7 @@ def list_(blueprint: str | None, store: str | None, as_json: bool) -> int:
 
     for view in anyio.run(main):
         wire = json.dumps(view.to_wire(), ensure_ascii=False)
-        print_result(wire if as_json else _line(view))
+        print_result(wire) if as_json else print_lines(_line(view))
     return Exit.OK
 
 
@@ -227,7 +227,7 @@ def log(blueprint: str, store: str | None, as_json: bool) -> int:
 
     for row in anyio.run(main):
         said = f"{blueprint}@{row['label']}  {row['author']}  {cleaned(row['reason'])}"
-        print_result(json.dumps(row, ensure_ascii=False) if as_json else said)
+        print_result(json.dumps(row, ensure_ascii=False)) if as_json else print_lines(said)
     return Exit.OK
 
 
@@ -243,7 +243,7 @@ def _print(view: IssueView, as_json: bool) -> None:
     if as_json:
         print_result(json.dumps(view.to_wire(), ensure_ascii=False))
     else:
-        print_result("\n".join(_review(view)))
+        print_lines(*_review(view))
 
 
 def _line(view: IssueView) -> str:

@@ -1,12 +1,19 @@
-"""Exit codes, and the two ways to speak: results on stdout, all else on stderr."""
+"""Exit codes, and the ways to speak: results on stdout, all else on stderr.
+
+What a person reads is folded to his terminal; what a program may read, JSON and names, is
+printed as it is.
+"""
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 
 import click
 
-__all__ = ("Exit", "WrongUse", "print_result", "say")
+from swarm.cli.paper import folded_for
+
+__all__ = ("Exit", "WrongUse", "print_lines", "print_result", "say")
 
 
 class Exit(IntEnum):
@@ -32,7 +39,13 @@ class WrongUse(click.ClickException):
 
 def say(sentence: str) -> None:
     """Say something on stderr that is not a result."""
-    click.echo(sentence, err=True)
+    click.echo("\n".join(folded_for(sys.stderr, [sentence])), err=True)
+
+
+def print_lines(*lines: str, hang: int = 4) -> None:
+    """Print lines of the result for a person; *hang* indents what a terminal has no room for."""
+    for line in folded_for(sys.stdout, lines, hang):
+        print_result(line)
 
 
 def print_result(text: str) -> None:

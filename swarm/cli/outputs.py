@@ -10,7 +10,7 @@ from typing import cast
 import anyio
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.runs_view import opened_view
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.outputs import read_bytes
@@ -34,7 +34,8 @@ def outputs(run: str, store: str | None, as_json: bool) -> int:
             return outputs_of(cast("list[Row]", await view.events(run)))
 
     for made in anyio.run(main):
-        print_result(json.dumps(made.to_wire(), ensure_ascii=False) if as_json else _listed(made))
+        wire = json.dumps(made.to_wire(), ensure_ascii=False)
+        print_result(wire) if as_json else print_lines(_listed(made))
     return Exit.OK
 
 

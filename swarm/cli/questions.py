@@ -11,7 +11,7 @@ import click
 import flowir
 from flowir.door import parse_json
 from swarm.cli.asking import told
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.letters import done_or_written
 from swarm.cli.runs_view import opened_view
 from swarm.cli.stores import checked_store, opened_store, store_option
@@ -33,7 +33,7 @@ def questions(run: str | None, store: str | None, as_json: bool) -> int:
 
     for question in anyio.run(main):
         wire = json.dumps(question.to_wire(), ensure_ascii=False)
-        print_result(wire if as_json else told(question))
+        print_result(wire) if as_json else print_lines(told(question))
     return Exit.OK
 
 

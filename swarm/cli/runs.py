@@ -16,11 +16,12 @@ import click
 from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option
 from swarm.cli.collecting import gc
-from swarm.cli.exits import Exit, print_result, say
+from swarm.cli.exits import Exit, print_lines, print_result, say
 from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import edits
 from swarm.cli.letters import done_or_written
 from swarm.cli.outputs import output, outputs
+from swarm.cli.paper import folded_for
 from swarm.cli.progress import describe
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.questions import answer, questions
@@ -81,7 +82,7 @@ def list_(store: str | None, status: tuple[str, ...], limit: int, as_json: bool)
             return await view.runs(status or None, limit)
 
     for row in anyio.run(main):
-        print_result(json.dumps(_summary(row)) if as_json else _listed(row))
+        print_result(json.dumps(_summary(row))) if as_json else print_lines(_listed(row))
     return Exit.OK
 
 
@@ -106,7 +107,7 @@ def show(run: str, store: str | None, as_json: bool) -> int:
         whole = {**_summary(row), "steps": timeline.to_json(), **_ended(events)}
         print_result(json.dumps(whole, ensure_ascii=False))
         return Exit.OK
-    _print_lines([_listed(row), *drawn(timeline.root), *_last_words(events)])
+    _print_coloured([_listed(row), *drawn(timeline.root), *_last_words(events)])
     return Exit.OK
 
 
@@ -151,7 +152,7 @@ def _print_event(event: Event, as_json: bool) -> None:
         print_result(json.dumps(event, ensure_ascii=False))
         return
     said = describe(event) or event["kind"]
-    print_result(f"{event['seq']:>5}  {_moment(event['time_s'])}  {said}")
+    print_lines(f"{event['seq']:>5}  {_moment(event['time_s'])}  {said}", hang=7)
 
 
 # -- acting ----------------------------------------------------------------------------
@@ -357,17 +358,16 @@ def _moment(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _print_lines(lines: Sequence[str]) -> None:
-    """Print lines, in colours on a terminal."""
+def _print_coloured(lines: Sequence[str]) -> None:
+    """Print lines, their signs in colours on a terminal."""
     if not sys.stdout.isatty():
-        for line in lines:
-            print_result(line)
+        print_lines(*lines)
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
-    for line in lines:
+    for line in folded_for(sys.stdout, lines):
         text = Text(line)
         for sign, colour in _COLOURS.items():
             text.highlight_regex(sign, colour)

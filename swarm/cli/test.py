@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.project import find_project
 from swarm.cli.testing_replay import replay
 from swarm.cli.testing_report import as_json, as_lines, covered
@@ -84,8 +84,7 @@ async def _once(order: _Order) -> Exit:
     if order.json:
         print_result(json.dumps(as_json(results), ensure_ascii=False))
     else:
-        for line in as_lines(results):
-            print_result(line)
+        print_lines(*as_lines(results))
     return _exit(order, results)
 
 

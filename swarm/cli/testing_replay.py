@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from swarm.cli.blueprints import look_at
-from swarm.cli.exits import Exit, print_result
+from swarm.cli.exits import Exit, print_lines, print_result
 from swarm.cli.problems import problem_json
 from swarm.testing.recording import read_recording
 from swarm.testing.replay import departure
@@ -31,7 +31,7 @@ async def replay(recording: str, blueprint: str | None, as_json: bool) -> Exit:
         }
         print_result(json.dumps(told, ensure_ascii=False))
     elif found is None:
-        print_result(f"{name}: replays equal, {len(kept.answers)} answers")
+        print_lines(f"{name}: replays equal, {len(kept.answers)} answers")
     else:
-        print_result(str(found))
+        print_lines(str(found))
     return Exit.OK if found is None else Exit.FAILED

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store, store_option
 from swarm.core.capability.chain import fingerprint
 from swarm.core.capability.claims import MAX_TOKEN, Claims
@@ -109,7 +109,7 @@ def inspect(token_file: str | None, as_json: bool) -> int:
         return Exit.OK
     for name, value in said.items():
         shown = f"{value}  {_moment(value)}" if name in ("iat", "nbf", "exp") else value
-        print_result(f"{name:<12} {_spoken(shown)}")
+        print_lines(f"{name:<12} {_spoken(shown)}", hang=13)
     return Exit.OK
 
 

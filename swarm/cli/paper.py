@@ -1,0 +1,80 @@
+"""Lines for people: folded to the width of a terminal, and as they are where a program reads.
+
+    a1  waiting      review  2026-11-26 21:55:06     at 80 columns
+    a1  waiting      review                          at 40: what goes on is indented
+        2026-11-26 21:55:06
+
+A record stays one line for `grep` and `cut`; on a terminal nothing is cut off and no word is
+broken that fits a line. JSON is never folded: whoever copies it wants all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+__all__ = ("fold", "folded_for", "width_of")
+
+_HANG = 4
+# Narrower than this nothing is readable anyway, and words would stand letter by letter.
+_LEAST = 20
+_GUIDES = re.compile(r"(?:│   |    )*(?:├── |└── )?")
+_BELOW: Mapping[str, str] = {"├── ": "│   ", "└── ": "    "}
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Return how many columns a stream's terminal has; None: it is no terminal."""
+    if not stream.isatty():
+        return None
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(stream.fileno())[0]
+    except (OSError, ValueError):
+        columns = 80
+    return max(columns or 80, _LEAST)
+
+
+def folded_for(stream: TextIO, lines: Iterable[str], hang: int = _HANG) -> list[str]:
+    """Return *lines* as *stream* should show them; *hang* indents what goes on."""
+    width = width_of(stream)
+    whole = [part for line in lines for part in line.split("\n")]
+    return whole if width is None else [one for line in whole for one in fold(line, width, hang)]
+
+
+def fold(line: str, width: int, hang: int = _HANG) -> list[str]:
+    """Fold one line between words; a branch of a tree goes on below itself.
+
+    >>> fold("├── writer  failed  no answer came", 24)
+    ['├── writer  failed  no', '│       answer came']
+    """
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(line) <= width:
+        return [line]
+    indent = _below(line) + " " * hang
+    if len(indent) > width // 2:
+        indent = " " * _HANG
+    found, here = list[str](), ""
+    for word in re.findall(r"\s+|\S+", line):
+        if cell_len(here + word) <= width:
+            here += word
+            continue
+        if here.strip() and here != indent:
+            found.append(here.rstrip())
+            here = indent
+        if word.isspace():
+            continue
+        *pieces, last = chop_cells(word, width - len(indent))
+        for piece in pieces:
+            found.append(here + piece)
+            here = indent
+        here += last
+    return [*found, here.rstrip()] if here.strip() else found
+
+
+def _below(line: str) -> str:
+    """Return what stands below the head of a line: its indent, and the guides of its tree."""
+    found = _GUIDES.match(line)
+    head = "" if found is None else found[0]
+    return head[:-4] + _BELOW.get(head[-4:], head[-4:])
