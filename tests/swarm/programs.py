@@ -154,5 +154,11 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 async def idle(shop: Shop) -> None:
-    """Wait until the last keeper has been reaped: it says goodbye before it goes."""
+    """Wait until the last keeper has been reaped: it says goodbye before it goes.
+
+    The one that waits for the next program is sent away.
+    """
+    waiting = shop.house.nursery._spares  # pyright: ignore[reportPrivateUsage]
+    while waiting:
+        waiting.pop().close()
     await until(lambda: not shop.keepers())

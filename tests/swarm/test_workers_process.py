@@ -28,7 +28,7 @@ from swarm.workers.process.factory import ProcessFactory
 from swarm.workers.process.house import ProcessHouse
 from swarm.workers.process.settings import ProcessSettings
 from swarm.workers.process.workdir import remove_tree
-from tests.swarm.programs import Shop, is_alive, open_shop, python, sh
+from tests.swarm.programs import Shop, is_alive, open_shop, python, sh, until
 
 pytestmark = pytest.mark.anyio
 
@@ -418,6 +418,55 @@ async def test_it_cannot_win_rights(shop: Shop) -> None:
 async def test_it_leads_a_session_of_its_own(shop: Shop) -> None:
     script = "import os; print(os.getsid(0) == os.getpid() == os.getpgid(0))"
     assert await shop.value(python(script)) == "True"
+
+
+async def waiting_keeper(shop: Shop) -> int:
+    """Run a program; return the keeper that waits for the next, which was forked after it."""
+    number = int(await shop.value(sh("echo $$")))
+    assert shop.house.nursery.spares == 1
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = [pid for pid in shop.keepers() if pid > number]
+        return bool(found)
+
+    await until(is_there)
+    return found[0]
+
+
+async def test_a_keeper_waits_for_the_next_program_and_goes_with_the_host() -> None:
+    with open_shop() as shop:
+        first = await waiting_keeper(shop)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(shop.value, ["true"])
+        assert shop.house.nursery.spares == 1
+        last = await waiting_keeper(shop)
+        assert last != first
+    await until(lambda: not is_alive(last))
+    assert shop.house.nursery.spares == 0
+
+
+async def test_a_keeper_that_was_killed_while_it_waited_is_not_handed_out() -> None:
+    with open_shop() as shop:
+        waiting = await waiting_keeper(shop)
+        os.kill(waiting, 9)
+        await until(lambda: not is_alive(waiting))
+        assert await shop.value(["echo", "on"]) == "on"
+
+
+async def test_a_program_that_is_given_up_as_it_starts_is_asked_to_end(tmp_path: Path) -> None:
+    """It may be at work before the host has heard of it."""
+    with open_shop(tmp_path) as shop:
+        for number in range(8):
+            files = [tmp_path / f"{name}{number}" for name in ("up", "bye")]
+            script = f"trap 'echo > {files[1]}; exit' TERM; echo > {files[0]}; sleep 9 & wait"
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(shop.ask, sh(script))
+                while not files[0].exists():
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            assert files[1].exists()
 
 
 async def test_a_nursery_that_was_killed_is_started_again() -> None:

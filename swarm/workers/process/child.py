@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from swarm.workers.process.keeper import HEADER
 from swarm.workers.process.limits import Limits
@@ -106,10 +106,17 @@ class Child:
             child = cls(control, ours, patience)
             try:
                 await _send(control, _request(launch), [*theirs, *extra])
-                await child._started()
+                # Once it is asked for it is waited for: who gives up now ends a program that
+                # may be at work already, and not one that is nobody's.
+                with anyio.CancelScope(shield=True), anyio.move_on_after(patience.kill_s):
+                    await child._started()
+                if child.pid == 0:
+                    raise Unstarted("keeper", 0)
+                await checkpoint_if_cancelled()
+                await nursery.prepare()
             except BaseException:
                 ours = ()
-                await child.end(gently=False)
+                await child.end(gently=child.pid != 0)
                 raise
         except BaseException:
             _close(*ours)
@@ -119,10 +126,13 @@ class Child:
         return child
 
     async def _started(self) -> None:
-        told = await self._hear()
-        if "pid" not in told:
-            raise Unstarted(told.get("at", "keeper"), told.get("failed", 0))
-        self.pid = told["pid"]
+        match await self._hear():
+            case ["pid", pid]:
+                self.pid = int(pid)
+            case ["failed", at, number]:
+                raise Unstarted(at, int(number))
+            case _:
+                raise Unstarted("keeper", 0)
 
     # -- talking -----------------------------------------------------------------------
 
@@ -161,27 +171,31 @@ class Child:
         """Wait until `watch` knows of its end."""
         await self._exited.wait()
 
-    def _note(self, told: Mapping[str, Any]) -> None:
-        self.ended.limit = told.get("limit", self.ended.limit)
-        self.ended.code = told.get("exited", self.ended.code)
-        if not told or "exited" in told or "limit" in told or "gone" in told:
-            self._exited.set()
+    def _note(self, told: Sequence[str]) -> None:
+        match told:
+            case ["limit", name]:
+                self.ended.limit = name
+            case ["exited", code]:
+                self.ended.code = int(code)
+            case _:
+                pass  # It has gone, or its last word was that it goes.
+        self._exited.set()
 
-    async def _hear(self) -> dict[str, Any]:
-        """Return what the keeper says next; nothing where it has gone."""
+    async def _hear(self) -> list[str]:
+        """Return what the keeper says next, in words; none where it has gone."""
         while b"\n" not in self._told:
             await anyio.wait_readable(self._control)
             try:
                 data = self._control.recv(_CHUNK)
             except ConnectionError:
-                return {}
+                return []
             except BlockingIOError:
                 continue
             if not data:
-                return {}
+                return []
             self._told += data
         line, _, self._told = self._told.partition(b"\n")
-        return json.loads(line)
+        return line.decode().split()
 
     # -- the end -----------------------------------------------------------------------
 

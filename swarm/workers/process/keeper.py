@@ -15,7 +15,9 @@ what was imported.
 
 Talk on the socket: the host sends one request (length, then JSON, with the descriptors of
 the program), then `T` to ask the program to end; where it says nothing more, all is ended. The
-keeper answers with lines of JSON: `pid` or `failed` and `at`; then `limit`, `exited`, `gone`.
+keeper answers with lines: `pid N` or `failed WHERE ERRNO`; then `limit NAME`, `exited CODE` and
+`gone`. No JSON on this way, and nothing else that a process need not touch: each page that it
+does is copied, and a keeper has few instructions beside that.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from swarm.workers.process.tree import (
     children_by_parent,
     descendants,
     disk_usage,
+    is_only_child,
     kill_below,
     signal_tree,
     tasks_of_system,
@@ -73,6 +76,7 @@ def main() -> None:
     """Be the nursery, on the socket that is descriptor 0, until the host lets go of it."""
     for name in _IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     prctl = _prctl()
     prctl(_SET_CHILD_SUBREAPER, 1)
     door = socket.socket(fileno=os.dup(0))
@@ -83,13 +87,12 @@ def main() -> None:
 
 
 class _Bell:
-    """Becomes readable when a child has ended."""
+    """Becomes readable when a child has ended; SIGCHLD has a handler, which a fork keeps."""
 
     def __init__(self) -> None:
         self.reading, self._writing = os.pipe()
         for end in (self.reading, self._writing):
             os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
 
     def hush(self) -> None:
@@ -211,18 +214,18 @@ class _Keeper:
     def run(self) -> None:
         failure = self._launch()
         if failure is not None:
-            self._say(failed=failure[1], at=failure[0])
+            self._say("failed", *failure)
             return
-        self._say(pid=self._pid)
+        self._say("pid", self._pid)
         try:
             self._watch()
         finally:
             self._sweep()
-        self._say(gone=True)
+        self._say("gone")
 
-    def _say(self, **what: Any) -> None:
+    def _say(self, *words: str | int) -> None:
         with suppress(OSError):
-            self._control.sendall(json.dumps(what).encode() + b"\n")
+            self._control.sendall(" ".join(map(str, words)).encode() + b"\n")
 
     # -- its start ---------------------------------------------------------------------
 
@@ -289,7 +292,7 @@ class _Keeper:
     # -- while it runs -----------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Return when the host wants the end, or has gone."""
+        """Return when the host wants the end, or has gone; or when nothing is left to watch."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._bell.reading, select.POLLIN)
@@ -300,7 +303,8 @@ class _Keeper:
                 return
             if self._bell.reading in ready:
                 self._bell.hush()
-                self._look_at_ends()
+                if not self._look_at_ends():
+                    return
             if monotonic() >= due:
                 due = monotonic() + _LOOK_S
                 if not self._look_at_limits():
@@ -316,22 +320,23 @@ class _Keeper:
         signal_tree(self._pid, signal.SIGTERM)
         return True
 
-    def _look_at_ends(self) -> None:
-        """Tell that the program has ended, and reap what it left behind.
+    def _look_at_ends(self) -> bool:
+        """Tell that the program has ended, and reap what it left behind; False: nothing is left.
 
         The program itself stays unreaped: until then its id, which names its group, cannot
-        be given to a stranger.
+        be given to a stranger. Where it was the last of all the host need not ask for an end.
         """
         while not self._exited:
             seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if seen is None:
-                return
+                return True
             if seen.si_pid == self._pid:
                 self._exited = True
                 code = seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status
-                self._say(exited=code)
+                self._say("exited", code)
             else:
                 os.waitpid(seen.si_pid, 0)
+        return not is_only_child(self._pid)
 
     def _look_at_limits(self) -> bool:
         """Return whether it keeps to what cannot be limited beforehand."""
@@ -340,13 +345,13 @@ class _Keeper:
         if most is not None and self._may_be_many(most):
             count = len(descendants(os.getpid()))
             if count > most:
-                self._say(limit="processes", got=count)
+                self._say("limit", "processes")
                 return False
         most = self._limits.get("disk_bytes")
         if most is not None and self._looks % _DISK_LOOKS == 0:
             used = disk_usage(self._request["workdir"], most)
             if used > most:
-                self._say(limit="disk_bytes", got=used)
+                self._say("limit", "disk_bytes")
                 return False
         return True
 

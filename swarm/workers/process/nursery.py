@@ -31,8 +31,8 @@ class Nursery:
 
     def __init__(self) -> None:
         self._door: socket.socket | None = None
-        self._end: weakref.finalize[[subprocess.Popen[bytes], socket.socket, int], Nursery] | None
-        self._end = None
+        self._end: weakref.finalize[..., Nursery] | None = None
+        self._spares: list[socket.socket] = []
         self.pid: int | None = None
 
     async def keeper(self) -> socket.socket:
@@ -40,22 +40,50 @@ class Nursery:
 
         Raises: NurseryUnavailable.
         """
+        while self._spares:
+            spare = self._spares.pop()
+            if _is_there(spare):
+                return spare
+            spare.close()
         for _ in range(2):
-            ours, theirs = socket.socketpair()
             try:
-                await self._hand_over(theirs)
+                return await self._made()
             except (BrokenPipeError, ConnectionResetError):
-                ours.close()
                 self.close()
-                continue
-            except BaseException:
-                ours.close()
-                raise
-            finally:
-                theirs.close()
-            ours.setblocking(False)
-            return ours
         raise NurseryUnavailable("the process that starts programs ends as soon as it is there")
+
+    async def prepare(self) -> None:
+        """Have a keeper ready for the next program: it is half of what a start takes.
+
+        Where none can be had now, the next start will tell.
+        """
+        if self._spares or self._door is None:
+            return
+        with suppress(OSError):
+            made = await self._made()
+            if (
+                self._spares or self._door is None
+            ):  # Others did the same meanwhile, or the end came.
+                made.close()
+            else:
+                self._spares.append(made)
+
+    @property
+    def spares(self) -> int:
+        """How many keepers wait for a program."""
+        return len(self._spares)
+
+    async def _made(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        try:
+            await self._hand_over(theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        return ours
 
     async def _hand_over(self, socket_: socket.socket) -> None:
         door = self._opened()
@@ -74,7 +102,7 @@ class Nursery:
                 popen = _spawn(theirs)
             ours.setblocking(False)
             self._door, self.pid = ours, popen.pid
-            self._end = weakref.finalize(self, _end, popen, ours, os.getpid())
+            self._end = weakref.finalize(self, _end, popen, ours, self._spares, os.getpid())
         return self._door
 
     def close(self) -> None:
@@ -82,6 +110,17 @@ class Nursery:
         if self._end is not None:
             self._end()
         self._door = self._end = self.pid = None
+        self._spares = []
+
+
+def _is_there(keeper: socket.socket) -> bool:
+    """Tell whether a keeper that has nothing to say yet is alive."""
+    try:
+        return keeper.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def _spawn(door: socket.socket) -> subprocess.Popen[bytes]:
@@ -107,9 +146,12 @@ def _root() -> str:
     return str(Path(__file__).resolve().parents[3])
 
 
-def _end(popen: subprocess.Popen[bytes], door: socket.socket, owner: int) -> None:
+def _end(
+    popen: subprocess.Popen[bytes], door: socket.socket, spares: list[socket.socket], owner: int
+) -> None:
     """Leave nothing behind: also when nobody said goodbye, and when the interpreter exits."""
-    door.close()
+    for one in (door, *spares):
+        one.close()
     if os.getpid() != owner:  # A fork of this process has no say in its children.
         return
     popen.kill()

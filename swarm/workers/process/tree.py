@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 __all__ = (
     "children_by_parent",
     "descendants",
     "disk_usage",
+    "is_only_child",
     "kill_below",
     "signal_tree",
     "tasks_of_system",
@@ -82,10 +82,18 @@ def children_by_parent() -> dict[int, list[int]]:
     return found
 
 
+def is_only_child(pid: int) -> bool:
+    """Tell whether a child of this process is the only one; False where nobody tells."""
+    me = os.getpid()
+    try:
+        return _read(f"/proc/{me}/task/{me}/children").split() == [b"%d" % pid]
+    except OSError:
+        return False
+
+
 def _parent_of(pid: int) -> int | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        return int(stat.rpartition(b")")[2].split()[1])
+        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
     except (OSError, IndexError, ValueError):
         return None
 
@@ -93,9 +101,18 @@ def _parent_of(pid: int) -> int | None:
 def tasks_of_system() -> int | None:
     """Return how many processes and threads there are, where the system tells."""
     try:
-        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+        return int(_read("/proc/loadavg").split()[3].partition(b"/")[2])
     except (OSError, IndexError, ValueError):
         return None
+
+
+def _read(file: str) -> bytes:
+    """Read a file of /proc: in a process that was forked a moment ago, a twentieth of `Path`."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
 
 
 def disk_usage(folder: str, enough: int) -> int:
