@@ -57,13 +57,13 @@ class Nursery:
 
         Where none can be had now, the next start will tell.
         """
-        if self._spares or self._door is None:
+        door = self._door
+        if self._spares or door is None:
             return
         with suppress(OSError):
             made = await self._made()
-            if (
-                self._spares or self._door is None
-            ):  # Others did the same meanwhile, or the end came.
+            # Others may have done the same meanwhile, or the end came.
+            if self._spares or self._door is not door:
                 made.close()
             else:
                 self._spares.append(made)
