@@ -26,7 +26,7 @@ from swarm.testing.cases import suite_cases
 __all__ = ("command",)
 
 _REST_S = 0.02
-_STATES = {"applied": Exit.OK, "waiting": Exit.WAITING}
+_STATES = {"applied": Exit.OK, "canary": Exit.OK, "waiting": Exit.WAITING}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 author_option = click.option("--author", envvar="SWARM_AUTHOR", help="Who says so; default: you.")
@@ -82,12 +82,15 @@ def _author(given: str | None) -> str:
         return "unknown"
 
 
-async def _rested(run: Run) -> None:
-    """Return once a run has ended, or waits for a person who has not answered."""
+async def _rested(enhancer: Enhancer, run: Run) -> IssueView:
+    """Return an issue once it has ended, is tried, or waits for a person who has not answered."""
     while run.status in ("pending", "running", "waiting"):
         if run.status == "waiting" and await run.questions():
-            return
+            break
+        if (await enhancer.show(run.id)).state == "canary":
+            break
         await anyio.sleep(_REST_S)
+    return await enhancer.show(run.id)
 
 
 # -- commands ------------------------------------------------------------------------------
@@ -124,8 +127,7 @@ def submit(
             run = await enhancer.submit(
                 blueprint, intent, author=_author(author), examples=examples
             )
-            await _rested(run)
-            return await enhancer.show(run.id)
+            return await _rested(enhancer, run)
 
     return _ended(anyio.run(main), as_json)
 
@@ -178,8 +180,7 @@ def approve(
         async with _opened(checked_store(store)) as enhancer:
             await enhancer.host.resume(issue)
             run = await enhancer.approve(issue, by=_author(author), token=token)
-            await _rested(run)
-            return await enhancer.show(issue)
+            return await _rested(enhancer, run)
 
     return _ended(anyio.run(main), as_json)
 
@@ -196,7 +197,7 @@ def reject(issue: str, reason: str, author: str | None, store: str | None) -> in
         async with _opened(checked_store(store)) as enhancer:
             await enhancer.host.resume(issue)
             run = await enhancer.reject(issue, by=_author(author), reason=reason)
-            await _rested(run)
+            await _rested(enhancer, run)
 
     anyio.run(main)
     say(f"rejected {issue}")
@@ -270,5 +271,7 @@ def _review(view: IssueView) -> Iterator[str]:
         yield f"  its proposer says: {cleaned(rationale)}"
     if view.state == "applied":
         yield f"  committed as {issue['blueprint']}@{view.outcome['label']}"
+    if view.state == "canary":
+        yield f"  tried as {issue['blueprint']}@{view.outcome['label']} on a share of its runs"
     if view.state == "waiting":
         yield f"  swarm enhance approve {view.run}"

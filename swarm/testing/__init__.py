@@ -11,6 +11,7 @@ from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds
 from swarm.testing.layers import RecordedLink, built_layer, call_through
 from swarm.testing.operators import FakeOperators
+from swarm.testing.proposers import ScriptedProposer
 from swarm.testing.rehearsal import Rehearsal, Rehearsed
 
 __all__ = (
@@ -25,6 +26,7 @@ __all__ = (
     "Rehearsal",
     "Rehearsed",
     "Scripted",
+    "ScriptedProposer",
     "ScriptedWorker",
     "built_layer",
     "call_through",

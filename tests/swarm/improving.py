@@ -15,6 +15,7 @@ from swarm.enhance.rules import propose as propose_by_rules
 from swarm.host.enhance import Enhancer
 from swarm.host.host import Host
 from swarm.host.run import Run
+from swarm.testing import ScriptedProposer
 
 __all__ = ("propose_by_rules",)
 
@@ -131,15 +132,9 @@ def edited(edit: Edit, document: Mapping[str, Any] = DOCUMENT) -> dict[str, Any]
     return made
 
 
-def proposing(*answers: Any) -> Callable[[dict[str, Any]], Any]:
+def proposing(*answers: Any) -> ScriptedProposer:
     """Make a proposer that gives its answers in turn, and the last of them from then on."""
-    left = list(answers)
-
-    def propose(asked: dict[str, Any]) -> Any:
-        answer = left.pop(0) if len(left) > 1 else left[0]
-        return answer(asked) if callable(answer) else answer
-
-    return propose
+    return ScriptedProposer(answers, again=True)
 
 
 def patching(edit: Edit, **more: Any) -> Callable[[dict[str, Any]], Any]:

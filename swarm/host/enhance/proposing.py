@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any, Final
 
 import anyio
@@ -16,6 +17,8 @@ from swarm.host.enhance.issues import Issues
 from swarm.host.run import Run
 
 __all__ = ("Proposing",)
+
+_LOGGER = logging.getLogger(__name__)
 
 _TOLD: Final = 5
 _PROPOSE_S: Final = 600.0
@@ -46,6 +49,10 @@ class Proposing:
             return {"proposal": {}, "problem": "enhance.late: no proposal came in time"}
         except SwarmError as e:
             return {"proposal": {}, "problem": said(e)}
+        except Exception as e:
+            _LOGGER.warning("a proposer raised", exc_info=e)
+            why = f"enhance.proposer: it raised {type(e).__name__}"
+            return {"proposal": {}, "problem": why}
         return {"proposal": wire, "problem": ""}
 
     async def _asked(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
