@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
-from swarm.api import blueprints, desk, events, outputs, runs, steps
+from swarm.api import blueprints, desk, enhance, events, outputs, runs, steps
 from swarm.api.door import Asgi, Bounds, Door, Front
 from swarm.api.gate import ANY, NONE, VERB
 from swarm.api.messages import ProblemDocument
@@ -47,7 +47,7 @@ def build(
         exception_handlers={HTTPException: _told},
     )
     app.state.front = front
-    parts = (runs, events, outputs, steps, blueprints, desk)
+    parts = (runs, events, outputs, steps, blueprints, enhance, desk)
     for part in parts:
         app.include_router(part.router)
     app.state.routes = [route for part in parts for route in part.router.routes]

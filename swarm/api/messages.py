@@ -5,7 +5,7 @@ Times are UTC seconds since 1970, as in events.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,6 +16,7 @@ from swarm.ports.versions import Entry
 
 __all__ = (
     "Answer",
+    "Approval",
     "AuditPage",
     "BlueprintPage",
     "Cancel",
@@ -24,7 +25,13 @@ __all__ = (
     "DiffView",
     "EntryPage",
     "EntryView",
+    "FreezeSent",
+    "FreezeView",
     "HostView",
+    "ImprovementLog",
+    "IssueDetail",
+    "IssueList",
+    "IssueSent",
     "OperatorList",
     "OperatorView",
     "OutputList",
@@ -34,6 +41,7 @@ __all__ = (
     "QuestionList",
     "QuestionView",
     "Ready",
+    "Refusal",
     "RegisteredView",
     "Registration",
     "Rerun",
@@ -68,6 +76,10 @@ class _Sent(BaseModel):
 
 class _Told(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _View(Protocol):
+    def to_wire(self) -> dict[str, Any]: ...
 
 
 # -- problems ------------------------------------------------------------------------------
@@ -389,6 +401,73 @@ class Rollback(_Sent):
 
     selector: Name
     reason: Line = ""
+
+
+# -- enhance -------------------------------------------------------------------------------
+
+
+class IssueSent(_Sent):
+    """What somebody wants of a blueprint, in words."""
+
+    blueprint: Name
+    intent: Annotated[str, Field(min_length=1, max_length=4000)]
+    examples: list[Line] = Field(default=[], max_length=16)
+
+
+class Approval(_Sent):
+    """Which change was looked at: as `decision.review` of the issue names it."""
+
+    base: Name
+    result: Name
+
+
+class Refusal(_Sent):
+    """Why a change is refused."""
+
+    reason: Line = ""
+
+
+class FreezeSent(_Sent):
+    """Whether nothing is to be committed: of one blueprint, or of any."""
+
+    frozen: bool
+    blueprint: Name | None = None
+
+
+class FreezeView(_Told):
+    """Whether nothing is committed now."""
+
+    frozen: bool
+    blueprint: str | None
+
+
+class IssueDetail(_Told):
+    """An issue: what is wanted, what was proposed and judged, and what became of it."""
+
+    run: str
+    state: str
+    issue: dict[str, JsonValue]
+    change: dict[str, JsonValue]
+    verdicts: list[dict[str, JsonValue]]
+    decision: dict[str, JsonValue]
+    outcome: dict[str, JsonValue]
+
+    @classmethod
+    def of(cls, view: _View) -> IssueDetail:
+        """Tell of an issue."""
+        return cls.model_validate(view.to_wire())
+
+
+class IssueList(_Told):
+    """Issues, the latest first."""
+
+    issues: list[IssueDetail]
+
+
+class ImprovementLog(_Told):
+    """The versions that the loop made, the newest first."""
+
+    entries: list[dict[str, JsonValue]]
 
 
 # -- tokens, audit, host -------------------------------------------------------------------

@@ -59,6 +59,12 @@ _STATUS: Final[Mapping[str, int]] = {
     "function.unknown": 422,
     "agent.unknown": 422,
     "audit.unavailable": 404,
+    "enhance.unavailable": 404,
+    "enhance.frozen": 409,
+    "enhance.not_waiting": 409,
+    "enhance.stale": 409,
+    "enhance.rate_limited": 429,
+    "enhance.cooling_down": 429,
 }
 _WORDS: Final[Mapping[str, int]] = {
     "unknown": 404,

@@ -26,6 +26,8 @@ __all__ = (
     "Registered",
     "Served",
     "ServedBlueprints",
+    "ServedEnhancer",
+    "ServedIssue",
     "ServedOutput",
     "ServedRecords",
     "ServedRun",
@@ -109,6 +111,37 @@ class ServedRecords(Protocol):
         self, since: int = 0, limit: int = 100, run: str | None = None
     ) -> Sequence[Kept]: ...
     async def prove(self, run: str, step: str | None = None) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+class ServedIssue(Protocol):
+    """An issue, as far as it is."""
+
+    def to_wire(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+class ServedEnhancer(Protocol):
+    """Who improves the blueprints of a host."""
+
+    async def submit(  # noqa: D102
+        self, blueprint: str, intent: str, *, author: str, examples: Sequence[str] = ()
+    ) -> ServedRun: ...
+    async def issues(  # noqa: D102
+        self, blueprint: str | None = None, *, limit: int = 1000
+    ) -> Sequence[ServedIssue]: ...
+    async def show(self, run_id: str) -> ServedIssue: ...  # noqa: D102
+    async def approve(  # noqa: D102
+        self,
+        run_id: str,
+        *,
+        by: str,
+        token: str | None = None,
+        seen: tuple[str, str] | None = None,
+    ) -> ServedRun: ...
+    async def reject(self, run_id: str, *, by: str, reason: str = "") -> ServedRun: ...  # noqa: D102
+    async def log(self, blueprint: str) -> list[dict[str, Any]]: ...  # noqa: D102
+    async def serving(self, selector: str, run_id: str | None) -> str: ...  # noqa: D102
+    def freeze(self, frozen: bool = True, blueprint: str | None = None) -> None: ...  # noqa: D102
+    def frozen_for(self, blueprint: str | None = None) -> bool: ...  # noqa: D102
 
 
 class ServedStep(Protocol):
@@ -196,6 +229,8 @@ class Served(Protocol):
     def operators(self) -> OperatorLink | None: ...  # noqa: D102
     @property
     def records(self) -> ServedRecords: ...  # noqa: D102
+    @property
+    def enhancer(self) -> ServedEnhancer | None: ...  # noqa: D102
     def judge(self) -> Guard: ...  # noqa: D102
     def guest(self, token: str) -> Visitor: ...  # noqa: D102
     async def load(  # noqa: D102

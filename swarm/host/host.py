@@ -11,12 +11,12 @@ logging: that is the app's.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -69,14 +69,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from swarm.api.door import Asgi, Bounds
+    from swarm.api.served import ServedEnhancer
     from swarm.core.capability.guard import Guard, KeyStore
     from swarm.host.authority import Authority
     from swarm.host.guest import Guest
 
 __all__ = ("Host", "run_blocking")
 
-# Given a selector and the id of a run that somebody chose, returns the selector that serves it.
-Serving: TypeAlias = Callable[[str, "str | None"], Awaitable[str]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -159,7 +158,7 @@ class Host:
         self._around = LayerHost(clock, operators=operators)
         self._layering = Layering(self._around, SHIPPED, layers)
         self._blueprints: Blueprints | None = None
-        self._serving: Serving | None = None
+        self._enhancer: ServedEnhancer | None = None
         self.registry = Registry(
             (
                 FunctionFactory(),
@@ -429,9 +428,14 @@ class Host:
         """
         self._house.secrets.add(name, value)
 
-    def serve_by(self, serving: Serving) -> None:
-        """Let *serving* say with which version a new run of a selector begins."""
-        self._serving = serving
+    @property
+    def enhancer(self) -> ServedEnhancer | None:
+        """Who improves its blueprints, if anybody does."""
+        return self._enhancer
+
+    def improve_by(self, enhancer: ServedEnhancer) -> None:
+        """Let *enhancer* improve its blueprints; it says which version begins a new run."""
+        self._enhancer = enhancer
 
     async def load_to_run(self, selector: str, run_id: str | None = None) -> CompiledBlueprint:
         """Compile the version that a new run of `id` or `id@selector` begins with.
@@ -440,8 +444,8 @@ class Host:
         a *run_id* of the caller's own it is the same each time.
         Raises: as `load`.
         """
-        if self._serving is not None:
-            selector = await self._serving(selector, run_id)
+        if self._enhancer is not None:
+            selector = await self._enhancer.serving(selector, run_id)
         return await self.blueprints.load(selector)
 
     async def load(self, source: Source) -> CompiledBlueprint:

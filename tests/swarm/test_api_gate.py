@@ -53,6 +53,7 @@ def filled(path: str, world: World) -> str:
         "tag": "prod",
         "which": "note",
         "name": "note",
+        "issue": world.asking,
         "digest": "sha256:0",
     }
     return re.sub(r"\{(\w+)\}", lambda found: known[found[1]], path)
@@ -188,7 +189,8 @@ async def test_every_operation_goes_well_for_who_may_do_it() -> None:
     An admin may do everything here, but for what takes the token of an attempt, which is of
     another purpose: that is done by whoever has such a token.
     """
-    async with world(roles=ALL_VERBS) as there:
+    async with world(roles=ALL_VERBS, improved=True) as there:
+        issues = [await waiting(there, f"be kind, {n}") for n in range(2)]
         run, asking = f"/v1/runs/{there.run}", f"/v1/runs/{there.asking}"
         (question,) = await (await there.host.run(there.asking)).questions()
         tries: list[tuple[str, str, Any]] = [
@@ -223,6 +225,13 @@ async def test_every_operation_goes_well_for_who_may_do_it() -> None:
             ("POST", f"{asking}/resume", None),
             ("POST", f"{asking}/questions/{question.id}/answer", {"value": 1}),
             ("POST", f"{asking}/cancel", {}),
+            ("POST", "/v1/enhance/issues", {"blueprint": "improved", "intent": "be kind"}),
+            ("GET", "/v1/enhance/issues?blueprint=improved", None),
+            ("GET", f"/v1/enhance/issues/{issues[0]['run']}", None),
+            ("POST", f"/v1/enhance/issues/{issues[0]['run']}/approve", seen(issues[0])),
+            ("POST", f"/v1/enhance/issues/{issues[1]['run']}/reject", {"reason": "no"}),
+            ("PUT", "/v1/enhance/freeze", {"frozen": False}),
+            ("GET", "/v1/enhance/log/improved", None),
             ("POST", "/v1/tokens/revoke", {"subject": "eve"}),
         ]
         well: set[tuple[str, str]] = set()
@@ -243,6 +252,20 @@ async def test_every_operation_goes_well_for_who_may_do_it() -> None:
     print(f"{told}, {len(by_worker)} of {len(ROUTES) - len(at_desk)} for a worker")  # noqa: T201
     assert well == at_desk
     assert well | by_worker == {(m, p) for m, p, _ in ROUTES}
+
+
+async def waiting(there: World, intent: str) -> Any:
+    """Submit an issue, and return it once a senior is asked."""
+    loop = there.host.enhancer
+    assert loop is not None
+    run = await loop.submit("improved", intent, author="bob")
+    await until(lambda: run.status == "waiting")
+    return (await loop.show(run.id)).to_wire()
+
+
+def seen(issue: Any) -> dict[str, str]:
+    review = issue["decision"]["review"]
+    return {"base": review["base"], "result": review["result"]}
 
 
 async def _done_by_worker() -> set[tuple[str, str]]:

@@ -133,14 +133,17 @@ async def test_a_hostile_proposer_that_is_asked_for_something_harmless_gets_nowh
     enhancer = i.in_memory(proposer)
     async with enhancer.host as host:
         await i.registered(host)
-        survived = 0
+        survived, done = 0, dict[str, Any]()
         for _ in hostile:
             ended = await i.improved(enhancer, "tag helper with short")
-            assert i.outcome_of(ended)["state"] == "rejected"
+            done = i.outcome_of(ended)
+            assert done["state"] == "rejected"
             assert await denied(enhancer, ended.run_id)
             survived += await i.labels(host) == ["1.0.0"]
         print(f"hostile proposals: {survived} / {len(hostile)}")  # noqa: T201 - the count
         assert survived == len(hostile)
+        # The last of them raised: that is a reason, and its run did not fail.
+        assert done["reasons"] == ["enhance.proposer: it raised ConnectionError"]
         assert (
             i.outcome_of(await i.improved(enhancer, "tag helper with short"))["state"] == "applied"
         )

@@ -12,8 +12,10 @@ import httpx2
 from fastapi import FastAPI
 
 from swarm.core.capability.verbs import VERBS
+from swarm.host.enhance import Enhancer
 from swarm.host.host import Host
 from swarm.workers.context import StepContext
+from tests.swarm import improving as i
 
 __all__ = ("ALL_VERBS", "ASKS", "HELLO", "World", "web", "world")
 
@@ -32,6 +34,20 @@ ASKS: dict[str, Any] = {
     "agents": [{"name": "human", "kind": "human", "prompt": "sure?"}],
     "flow": {"kind": "step", "ref": "human", "in": "null", "out": "ctx.answer"},
 }
+
+
+# Its last agent is told something else by each proposal: a senior is asked.
+IMPROVED: dict[str, Any] = {**i.DOCUMENT, "id": "improved", "layers": []}
+
+
+def improving(host: Host) -> Enhancer:
+    """Let the blueprints of a host be improved, before it is opened."""
+
+    def propose(asked: dict[str, Any]) -> Any:
+        told = asked["issue"]["intent"]
+        return i.patching(lambda d: d["agents"][4].__setitem__("instructions", told))(asked)
+
+    return Enhancer(host, i.OPEN, proposer=propose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,9 @@ class World:
 
 
 @asynccontextmanager
-async def web(store: Path | None = None, **settings: Any) -> AsyncGenerator[Host]:
+async def web(
+    store: Path | None = None, *, improved: bool = False, **settings: Any
+) -> AsyncGenerator[Host]:
     """Open a host that has what the world's blueprints need."""
     settings.setdefault("scripts", "inline")
     host = Host.in_memory(**settings) if store is None else Host(store, **settings)
@@ -63,7 +81,11 @@ async def web(store: Path | None = None, **settings: Any) -> AsyncGenerator[Host
         await context.part("note", {"of": input})
         return f"0123456789 {input}"
 
+    if improved:
+        improving(host)
     async with host:
+        if improved:
+            await i.registered(host, IMPROVED)
         yield host
 
 

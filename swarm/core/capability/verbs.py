@@ -73,6 +73,7 @@ VERBS: Final[Mapping[str, str]] = MappingProxyType(
         "enhance.read": "see proposals",
         "enhance.approve": "approve a proposal",
         "enhance.reject": "reject a proposal",
+        "enhance.freeze": "stop the loop of improvement, or let it go on",
         "audit.read": "read the audit log",
         "audit.prove": "make proofs and checkpoints of the audit log",
         "token.delegate": "mint a token with fewer rights than one's own",
@@ -100,7 +101,7 @@ TABLE: Final[Table] = MappingProxyType(
         "operator": _OPERATES,
         "senior": _OPERATES
         | {"blueprint.register", "blueprint.tag", "blueprint.rollback", "run.forget",
-           "enhance.approve", "enhance.reject", "audit.read", "audit.prove"},
+           "enhance.approve", "enhance.reject", "enhance.freeze", "audit.read", "audit.prove"},
         "admin": _SEES
         | {"run.pause", "run.cancel", "run.forget", "audit.read", "audit.prove", "token.mint",
            "token.revoke", "token.rotate", "host.backup", "host.stop"},

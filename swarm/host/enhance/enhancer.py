@@ -13,6 +13,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.enhance.policy import AUTHOR, Decision, Policy
 from swarm.enhance.proposals import cleaned, read_issue
 from swarm.enhance.rules import propose as propose_by_rules
+from swarm.errors import Refused
 from swarm.host.enhance.approvals import Approvals
 from swarm.host.enhance.bench import Bench, Cases, Proposer, loop_file, wall
 from swarm.host.enhance.canaries import Canaries
@@ -68,7 +69,7 @@ class Enhancer:
         self._committer = Committer(
             bench, self._maker, self._judge, self._approvals, self._canaries
         )
-        host.serve_by(self._canaries.serving)
+        host.improve_by(self)
         self._bench = bench
         self._register()
 
@@ -106,9 +107,10 @@ class Enhancer:
             self._loaded = await self.host.load(str(self._loop_file))
         return await self.host.start(self._loaded, {"issue": issue.to_wire()}, run_id=run_id)
 
-    async def issues(self, blueprint: str | None = None) -> list[IssueView]:
+    async def issues(self, blueprint: str | None = None, *, limit: int = 1000) -> list[IssueView]:
         """Return the issues, the latest first, as far as they are."""
-        return [await self.show(run.id) for run in await self._issues.runs(blueprint)]
+        runs = (await self._issues.runs(blueprint))[:limit]
+        return [await self.show(run.id) for run in runs]
 
     async def show(self, run_id: str) -> IssueView:
         """Return an issue as it is.
@@ -132,15 +134,26 @@ class Enhancer:
             if entry.note.author.split("+")[0] == AUTHOR
         ]
 
-    async def approve(self, run_id: str, *, by: str, token: str | None = None) -> Run:
+    async def approve(
+        self,
+        run_id: str,
+        *,
+        by: str,
+        token: str | None = None,
+        seen: tuple[str, str] | None = None,
+    ) -> Run:
         """Approve what an issue waits for; the change goes on to be committed.
 
         Shape: *token* None: the owner of the store approves, in the name of *by*. A token
-        must be a senior's, for this run, and for this base and result alone.
-        Raises: Denied; Refused (enhance.not_waiting).
+        must be a senior's, for this run, and for this base and result alone. *seen* are the
+        base and the result that were looked at, where another may wait by now.
+        Raises: Denied; Refused (enhance.not_waiting, enhance.stale).
         """
         run, question = await self._issues.waiting(run_id)
         review = question.ask.input
+        if seen is not None and seen != (review["base"], review["result"]):
+            told = f"{run_id}: expected the base and the result that wait, got others"
+            raise Refused("enhance.stale", told)
         if token is None:
             token = self.approval(run_id, review, by)
         else:
@@ -167,6 +180,14 @@ class Enhancer:
     def frozen(self) -> bool:
         """Whether nothing is committed by the loop, whatever is approved."""
         return self._switch.frozen()
+
+    def frozen_for(self, blueprint: str | None = None) -> bool:
+        """Whether nothing is committed of *blueprint*, or of any (None)."""
+        return self._switch.frozen(blueprint)
+
+    async def serving(self, selector: str, run_id: str | None) -> str:
+        """Return the version that a new run of *selector* begins with, as a selector."""
+        return await self._canaries.serving(selector, run_id)
 
     def freeze(self, frozen: bool = True, blueprint: str | None = None) -> None:
         """Stop the loop from committing, or let it go on; any process may say so.
