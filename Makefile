@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 
-.PHONY: help demo test check lint bench docs clean
+.PHONY: help demo test check lint bench bench-own bench-curves docs clean
 
 help:
 	@echo "make demo    run blueprints/review.lua and print its result"
 	@echo "make test    run the tests"
 	@echo "make check   format, lint, types, import order, Lua, tests: what CI runs"
-	@echo "make bench   measure, as ratios"
+	@echo "make bench   do the same works on swarm and its peers; bench/results.md"
+	@echo "make bench-own, bench-curves   every figure of our own; how they grow, in pictures"
 	@echo "make docs    write the reference anew, from the code"
 	@echo "make clean   remove what the others made"
 
@@ -37,10 +38,16 @@ lint: $(STAMP)
 check: lint test
 
 bench: $(STAMP)
+	@$(BIN)/python -m bench.side_by_side
+
+bench-own: $(STAMP)
 	@for file in bench/*_bench.py; do $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; done
+
+bench-curves: $(STAMP)
+	@$(BIN)/python -m bench.curves
 
 docs: $(STAMP)
 	@$(BIN)/python -m docs.generate
 
 clean:
-	@rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .bench build dist .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache

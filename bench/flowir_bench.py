@@ -18,7 +18,7 @@ from bench import flows
 from bench.lanes import grown_mb
 from bench.rounds import Figure, Round, interleave, ratio, report
 
-__all__ = ("figures", "main")
+__all__ = ("expressions", "figures", "main")
 
 _ROUNDS = 15
 _TURNS = 5_000
@@ -34,7 +34,7 @@ def figures() -> Iterator[Figure]:
     yield from _steps()
     yield from _inside()
     yield from _appends()
-    yield from _expressions()
+    yield from expressions()
     yield from _documents()
     yield from _snapshots()
     if Path("/proc/self/statm").exists():
@@ -116,7 +116,8 @@ def _appends() -> Iterator[Figure]:
         yield Figure(f"{name}, to one after 2", ratio(late, early), "times", 2)
 
 
-def _expressions() -> Iterator[Figure]:
+def expressions() -> Iterator[Figure]:
+    """Measure what expressions cost."""
     n = flows.path("$.n")
     two = {"op": "lt", "lhs": {"op": "add", "lhs": n, "rhs": flows.lit(1)}, "rhs": flows.lit(9)}
     items = {"op": "filter", "over": flows.path("$.list"), "bind": "x",

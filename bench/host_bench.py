@@ -1,14 +1,15 @@
-"""What the durable host costs, beside a plain await and raw commits of the same file.
+"""What the durable host costs: `python -m bench.host_bench [--strict] [FOLDER]`.
 
-Prints one line for each: medians of rounds, in which the rivals take turns.
+Beside a plain await and bare commits of the same file: medians of rounds, in which the
+rivals take turns.
 """
 
 from __future__ import annotations
 
 import gc
-import tempfile
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import anyio
 import apsw
 
+from bench.rounds import Figure, in_folder, ratio
 from flowir.wire import load
 from swarm.blueprint.frozen import thawed
 from swarm.core.replay import Replay
@@ -29,6 +31,7 @@ ROUNDS = 5
 STEPS = 2_000
 RUNS = 1_000
 LANES = 1_000
+DURABILITIES: tuple[Durability, ...] = ("memory", "normal", "full")
 
 
 async def work(call: Call, link: StepLink) -> Outcome:
@@ -114,57 +117,69 @@ async def started_together(durability: Durability, folder: Path) -> float:
         return await timed(all_runs)
 
 
-async def resumed(folder: Path) -> float:
-    """Return the time it takes to bring a run of 10,000 steps back, reading included."""
-    store = folder / "resumed"
-    blueprint = scripted_blueprint(chain(10_000), {"w": work})
+async def resumed(
+    folder: Path, steps: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return the time it takes to bring a run of *steps* back, reading included."""
+    store = folder / f"resumed-{steps}"
+    blueprint = scripted_blueprint(chain(steps), {"w": work})
     async with Host(Parts.at(store, "normal")) as host:
         run = await host.start(blueprint, run_id="long")
         await run.result()
     opened = open_store(store, "normal")
     took: list[float] = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = clock()
         rows = await opened.journal.read(run.log.run_id, 0, 1_000_000)
         replay = Replay(load(thawed(blueprint.document["flow"])), rows[0])
         replay.feed(rows[1:])
-        took.append(time.perf_counter() - began)
+        took.append(clock() - began)
     opened.close()
     return median(took)
 
 
-def line(what: str, value: str, beside: str = "") -> None:
-    print(f"{what:<46} {value:>16}  {beside}")
+def figures(folder: Path) -> Iterator[Figure]:
+    """Measure everything, one figure after the other."""
+    anyio.run(plain, STEPS)
+    awaited = median(anyio.run(timed, lambda: plain(STEPS)) for _ in range(ROUNDS)) / STEPS
+    yield Figure("plain await of the worker", awaited * 1e6, "µs")
+    for durability in DURABILITIES:
+        yield from _sequential(durability, folder, awaited)
+    for durability in DURABILITIES:
+        took = median(anyio.run(started_together, durability, folder) for _ in range(ROUNDS))
+        yield Figure(f"{RUNS} runs of 5 steps, {durability}", RUNS * 5 / took, "steps/s")
+    for durability in DURABILITIES:
+        took = median(anyio.run(hosted, FAN, durability, folder, 1) for _ in range(ROUNDS))
+        yield Figure(f"fanout item, {durability}", took / LANES * 1e6, "µs")
+    yield from resuming(folder)
 
 
-async def main() -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        folder = Path(name)
-        await plain(STEPS)
-        awaited = median([await timed(lambda: plain(STEPS)) for _ in range(ROUNDS)]) / STEPS
-        line("plain await of the worker", f"{awaited * 1e6:.2f} us")
-        for durability in ("memory", "normal", "full"):
-            steps = STEPS if durability != "full" else STEPS // 4
-            ours: list[float] = []
-            raws: list[float] = []
-            for _ in range(ROUNDS):
-                if durability != "memory":
-                    raws.append(raw_commits(folder, durability, steps) / steps)
-                ours.append(await hosted(chain(steps), durability, folder, 1) / steps)
-            took = median(ours)
-            ratio = median([a / b for a, b in zip(ours, raws, strict=False)]) if raws else 0
-            beside = f"{took / awaited:.0f} x plain await"
-            if raws:
-                beside += f", {ratio:.2f} x a raw commit ({median(raws) * 1e6:.0f} us)"
-            line(f"sequential step, {durability}", f"{took * 1e6:.1f} us", beside)
-        for durability in ("memory", "normal", "full"):
-            took = median([await started_together(durability, folder) for _ in range(ROUNDS)])
-            line(f"{RUNS} runs of 5 steps, {durability}", f"{RUNS * 5 / took:,.0f} steps/s")
-        for durability in ("memory", "normal", "full"):
-            took = median([await hosted(FAN, durability, folder, 1) for _ in range(ROUNDS)])
-            line(f"fanout item, {durability}", f"{took / LANES * 1e6:.1f} us")
-        line("resume of 10,000 steps", f"{await resumed(folder):.3f} s")
+def _sequential(durability: Durability, folder: Path, awaited: float) -> Iterator[Figure]:
+    """Measure a step of a chain, with bare commits of the same file in turns."""
+    steps = STEPS if durability != "full" else STEPS // 4
+    ours: list[float] = []
+    raws: list[float] = []
+    for _ in range(ROUNDS):
+        if durability != "memory":
+            raws.append(raw_commits(folder, durability, steps) / steps)
+        ours.append(anyio.run(hosted, chain(steps), durability, folder, 1) / steps)
+    name = f"sequential step, {durability}"
+    yield Figure(name, median(ours) * 1e6, "µs")
+    yield Figure(f"{name}, to a plain await", median(ours) / awaited, "times")
+    if raws:
+        most = 2 if durability == "full" else None
+        yield Figure(f"{name}, to a bare commit", ratio(ours, raws), "times", most)
+
+
+def resuming(folder: Path) -> Iterator[Figure]:
+    """Measure how long a run of many steps takes to be where it was."""
+    yield Figure("resume of 10,000 steps", anyio.run(resumed, folder, 10_000), "s", 0.3)
+
+
+def main() -> int:
+    """Print every figure as it is found."""
+    return in_folder(figures)
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    sys.exit(main())

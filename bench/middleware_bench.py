@@ -7,13 +7,15 @@ the agent is a worker that answers at once, so that all there is to see is what 
 from __future__ import annotations
 
 import gc
+import sys
 import time
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 import anyio
 
-from bench.rounds import Figure, interleave
+from bench.rounds import Figure, interleave, ratio, report
 from swarm.host.host import Host
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox, Worker
 
@@ -70,20 +72,25 @@ def timed(layers: tuple[dict[str, Any], ...]) -> float:
     return anyio.run(run, layers)
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
+    """Measure everything, one figure after the other."""
     single = [(one,) for one in STACK]
     stacks = [(), STACK, *single]
     taken = interleave(*[lambda layers=layers: timed(layers) for layers in stacks], times=ROUNDS)
     plain, whole, *each = taken
-    step_us = median(plain) / STEPS * 1e6
-    print(Figure("a step without layers (CPU)", step_us, "us"))
+    yield Figure("a step without layers (CPU)", median(plain) / STEPS * 1e6, "µs")
     added = [(a - b) / STEPS * 1e6 for a, b in zip(whole, plain, strict=True)]
-    print(Figure("the default stack adds", median(added), "us", 25))
-    print(Figure("the same, as a share of the step", median(whole) / median(plain), "x"))
+    yield Figure("the default stack adds", median(added), "µs", 25)
+    yield Figure("a step with it, to one without", ratio(whole, plain), "times")
     for layers, seconds in zip(single, each, strict=True):
         cost = median((a - b) / STEPS * 1e6 for a, b in zip(seconds, plain, strict=True))
-        print(Figure(f"  {layers[0]['use']} alone adds", cost, "us"))
+        yield Figure(f"  {layers[0]['use']} alone adds", cost, "µs")
+
+
+def main() -> int:
+    """Print every figure as it is found."""
+    return report(figures())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

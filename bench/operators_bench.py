@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -18,6 +19,7 @@ import anyio
 from websockets.asyncio.client import connect as bare
 from websockets.typing import Subprotocol
 
+from bench.rounds import Figure, report
 from swarm.operators import Bounds, Operators, Task
 from swarm.operators.frames import PROTOCOL
 from tests.swarm.operating import House, house
@@ -132,34 +134,45 @@ async def _many(one: House, operators: int, steps: int) -> float:
     return steps / took[0]
 
 
-async def main(operators: int, steps: int) -> None:
-    """Measure, and print."""
+async def _measured(idle: int, steps: int) -> list[Figure]:
     async with house(bounds=BOUNDS, operators=Operators(BOUNDS)) as one:
 
         @one.host.function("same")
         def same(value: Any) -> Any:
             return value
 
-        echo_s = await _echo(one)
-        (there_s, spent_s), (here_s, own_s) = await _steps(one)
-        print(f"step by an operator   {there_s * 1e3:7.2f} ms   (goal 2)")
-        print(
-            f"  processor time      {spent_s * 1e3:7.2f} ms   of a function's {own_s * 1e3:.2f} ms"
-        )
-        print(
-            f"  bare echo           {echo_s * 1e3:7.2f} ms   step is {there_s / echo_s:.1f} times"
-        )
-        print(
-            f"  step by a function  {here_s * 1e3:7.2f} ms   step is {there_s / here_s:.1f} times"
-        )
-        kb, lag_s = await _idle(one, operators)
-        print(f"idle operator         {kb:7.1f} KiB  both ends of {operators} lines (goal 100)")
-        print(f"  loop lag p99        {lag_s * 1e3:7.2f} ms   (goal 50)")
-        rate = await _many(one, 50, steps)
-        print(f"50 operators          {rate:7.0f} steps/s over {steps} steps")
+        found = await _round_trip(one)
+        if idle:
+            kb, lag_s = await _idle(one, idle)
+            name = f"operator: both ends of one of {idle:,} idle lines"
+            found.append(Figure(name, kb, "KiB", 100))
+            found.append(Figure("operator: lag of the loop meanwhile, p99", lag_s * 1e3, "ms", 50))
+            rate = await _many(one, 50, steps)
+            found.append(Figure(f"operator: {steps:,} steps by 50 of them", rate, "steps/s"))
+        return found
+
+
+async def _round_trip(one: House) -> list[Figure]:
+    echo_s = await _echo(one)
+    (there_s, spent_s), (here_s, own_s) = await _steps(one)
+    return [
+        Figure("operator: a step there and back", there_s * 1e3, "ms", 2),
+        Figure("operator: its processor time", spent_s * 1e3, "ms"),
+        Figure("operator: to a bare echo over the same line", there_s / echo_s, "times"),
+        Figure("operator: to a step by a function", there_s / here_s, "times"),
+        Figure("operator: the same in processor time", spent_s / own_s, "times"),
+    ]
+
+
+def figures(idle: int = 1_000, steps: int = 2_000) -> Iterator[Figure]:
+    """Measure everything; without *idle* lines, the round trip alone."""
+    yield from anyio.run(_measured, idle, steps)
+
+
+def main() -> int:
+    """Print every figure; two words are the idle lines and the steps by many."""
+    return report(figures(*(int(word) for word in sys.argv[1:3] if word.isdigit())))
 
 
 if __name__ == "__main__":
-    given = [int(one) for one in sys.argv[1:3]]
-    operators, steps = given if len(given) == 2 else (1000, 2000)
-    anyio.run(main, operators, steps)
+    sys.exit(main())

@@ -10,20 +10,20 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from statistics import median
 from typing import Any
 
 import anyio
 
-from bench.rounds import Figure, ratio
+from bench.rounds import Figure, ratio, report
 from swarm.blueprint.agent import AgentSpec
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Call, Toolbox
 from swarm.workers.process.factory import ProcessFactory
 from swarm.workers.process.house import ProcessHouse
 
-__all__ = ("main",)
+__all__ = ("figures", "main")
 
 ROUNDS = 7
 STEPS = 20
@@ -57,8 +57,8 @@ async def _seconds(act: Callable[[], Awaitable[Any]]) -> float:
     return (time.perf_counter() - began) / STEPS
 
 
-async def _measured() -> None:
-    house = ProcessHouse()
+async def _measured() -> list[Figure]:
+    house, found = ProcessHouse(), list[Figure]()
     try:
         for name, argv in (("true", _TRUE), ("python -c pass", _PYTHON)):
             step = _step(house, argv)
@@ -68,17 +68,24 @@ async def _measured() -> None:
             for _ in range(ROUNDS):
                 bare.append(await _seconds(lambda argv=argv: _bare(argv)))
                 steps.append(await _seconds(step))
-            print(Figure(f"{name}: a bare start", median(bare) * 1e3, "ms"))
-            print(Figure(f"{name}: a step", median(steps) * 1e3, "ms"))
-            print(Figure(f"{name}: a step to a bare start", ratio(steps, bare), "times"))
+            found += (
+                Figure(f"{name}: a bare start", median(bare) * 1e3, "ms"),
+                Figure(f"{name}: a step", median(steps) * 1e3, "ms"),
+                Figure(f"{name}: a step to a bare start", ratio(steps, bare), "times"),
+            )
     finally:
         house.close()
+    return found
+
+
+def figures() -> Iterator[Figure]:
+    """Measure everything."""
+    yield from anyio.run(_measured)
 
 
 def main() -> int:
     """Print every figure."""
-    anyio.run(_measured)
-    return 0
+    return report(figures())
 
 
 if __name__ == "__main__":
