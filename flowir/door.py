@@ -90,7 +90,7 @@ def _loads(text: str | bytes, limits: Limits, at: str) -> Any:
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         if (crowd := _crowd(decoded, limits)) and (crowd := _crowd(_bare(decoded), limits)):
-            _refuse(at, f"expected at most {crowd}, got more")
+            raise FlowError("value.too_large", f"expected at most {crowd}, got more", at=at)
         return json.loads(
             decoded,
             object_pairs_hook=_object,

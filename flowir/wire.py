@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowir.door import parse_json
-from flowir.errors import Malformed, Problem
+from flowir.errors import FlowError, Malformed, Problem
 from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.nodes import NODE_FIELDS, Expr, Flow, Node, Retry
 from flowir.path import Path, format_path
@@ -75,7 +75,12 @@ def parse_document(document: Document, *, limits: Limits = DEFAULT_LIMITS) -> An
         value_size=limits.document_bytes * MEASURE_PER_BYTE,
         containers=limits.document_containers,
     )
-    return parse_json(document, limits=roomy, max_bytes=limits.document_bytes)
+    try:
+        return parse_json(document, limits=roomy, max_bytes=limits.document_bytes)
+    except Malformed:
+        raise
+    except FlowError as e:  # a value would be too large; a document is malformed
+        raise Malformed([Problem("malformed", e.at, e.message)]) from None
 
 
 def load_expr(

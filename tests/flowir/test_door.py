@@ -195,6 +195,26 @@ def test_a_text_is_bounded_before_it_is_parsed() -> None:
         assert (caught.value.code, caught.value.at) == ("value.too_large", "input")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[],{}]", "$: expected at most 2 arrays and objects, got more"),
+        ("[1,2,3,4]", "$: expected at most 3 values, got more"),
+        (b"[1,2,3,4]", "$: expected at most 3 values, got more"),
+    ],
+)
+def test_a_text_of_too_many_values_is_too_large(text: str | bytes, says: str) -> None:
+    with pytest.raises(FlowError) as e:
+        parse_json(text, limits=Limits(values=3, containers=2))
+    assert e.value.code == "value.too_large"
+    assert str(e.value) == says
+
+
+def test_what_stands_in_strings_is_no_value() -> None:
+    text = '["[[[{{{,,,,,,", "\\"[,[,"]'
+    assert parse_json(text, limits=Limits(values=3, containers=1)) == json.loads(text)
+
+
 def test_a_place_begins_where_the_caller_says() -> None:
     with pytest.raises(Malformed, match=r"^answer\.a\[0\]: "):
         parse_json('{"a": [99999999999999999999]}', at="answer")

@@ -276,7 +276,7 @@ def test_a_result_that_would_be_too_large_is_refused(case: tuple[str, list[Any]]
 
 def test_a_text_that_decodes_to_too_large_a_value_is_refused_as_such() -> None:
     with pytest.raises(FlowError) as caught:
-        STANDARD_EXTERNS["json.decode"]("[" + "1," * (LIMIT // 9 + 1000) + "1]")
+        STANDARD_EXTERNS["json.decode"]("[" + "1," * (LIMIT // 8) + "1]")
     assert caught.value.code == "value.too_large"
 
 

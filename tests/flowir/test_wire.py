@@ -498,6 +498,13 @@ def test_the_size_of_text_is_counted_in_bytes() -> None:
     assert "bytes" in problems(text, limits=Limits(document_bytes=len(text)))[0]
 
 
+def test_a_document_of_too_many_arrays_is_malformed() -> None:
+    text = json.dumps(assign(value=lit([[], []])))
+    assert problems(text, limits=Limits(document_containers=4)) == [
+        "$: expected at most 4 arrays and objects, got more"
+    ]
+
+
 def test_a_document_that_is_no_text_is_parsed_already() -> None:
     assert parse_document(EMPTY) is EMPTY
 
