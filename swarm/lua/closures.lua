@@ -122,6 +122,9 @@ local function closures(root, flow, name_of)
     if library_names[value] then return { is = "library", name = library_names[value] } end
     if kind == "table" then
       if rawget(value, "__swarm") == "agent" then return { is = "agent", name = name_of(value) } end
+      if rawget(value, "__swarm") == "file" then
+        return { is = "file", path = rawget(value, "path") }
+      end
       if rawget(value, "__swarm") then return { is = "other", what = "a part of a flow" } end
       return tell_table(value)
     end

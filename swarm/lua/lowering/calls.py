@@ -137,6 +137,14 @@ def _raise(low: Lowers, e: Call, scope: Scope) -> Value:
     return Value(raised(low, e, scope))
 
 
+def _file(low: Lowers, e: Call, scope: Scope) -> Value:
+    value = _one(low, e, scope)
+    if not value.literal or not isinstance(value.literal[0], str):
+        hint = 'flow.file "prompts/tone.txt"; choose between files with if'
+        raise Refused(e.line, "flow.file takes the name of a file, a constant text", hint)
+    return Value(ops.file(value.literal[0]), "string", quiet=True)
+
+
 def _copy(low: Lowers, e: Call, scope: Scope) -> Value:
     """Lower `copy(t)`: the values of a flow are copies, this one is meant to be."""
     value = _one(low, e, scope)
@@ -183,6 +191,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "error": _raise,
     "flow.array": _listed,
     "flow.fail": _raise,
+    "flow.file": _file,
     "ipairs": _loop_only,
     "limit": _loop_only,
     "next": _next,

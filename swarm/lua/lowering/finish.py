@@ -32,10 +32,27 @@ class Written:
         if isinstance(value, Drafted):
             return self.node(value, inside(at, name))
         if name != "children":
-            return value
+            return _referring(value) if isinstance(value, dict) else value
         place = inside(at, name)
         kept: list[Drafted] = [one for one in value if one.kind != "end"]
         return [self.node(one, inside(place, i)) for i, one in enumerate(kept)]
+
+
+def _referring(e: Any) -> Any:
+    """Return an expression with the texts of files as references, as documents have them."""
+    if isinstance(e, list):
+        items: list[Any] = e
+        return [_referring(one) for one in items]
+    if not isinstance(e, dict):
+        return e
+    members: dict[str, Any] = e
+    match members.get("op"):
+        case "lit" | "path":
+            return members
+        case "file":
+            return {"$file": members["path"]}  # as swarm.compiler.references reads it
+        case _:
+            return {name: _referring(one) for name, one in members.items()}
 
 
 def written(nodes: list[Drafted], where: Place, root: str) -> tuple[dict[str, Any], Written]:

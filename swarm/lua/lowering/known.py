@@ -17,7 +17,17 @@ from swarm.lua.lowering.free import outer_locals
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.syntax import Chunk, children, parse_lua, walk
 
-__all__ = ("Agent", "Closure", "Constant", "Known", "Library", "Members", "Opaque", "read_closures")
+__all__ = (
+    "Agent",
+    "Closure",
+    "Constant",
+    "File",
+    "Known",
+    "Library",
+    "Members",
+    "Opaque",
+    "read_closures",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,13 @@ class Constant:
     """A plain value, of JSON."""
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The text of a file, which is put in when the blueprint is compiled."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,7 @@ class Closure:
     outer: dict[str, Known] = field(default_factory=dict[str, "Known"])
 
 
-Known: TypeAlias = Agent | Constant | Library | Opaque | Members | Closure
+Known: TypeAlias = Agent | Constant | File | Library | Opaque | Members | Closure
 
 
 def read_closures(told: Mapping[str, Any], sources: Mapping[str, str]) -> Closure:
@@ -114,6 +131,8 @@ class _Reader:
                 return Agent(told["name"])
             case "constant":
                 return Constant(told.get("value"))
+            case "file":
+                return File(told["path"])
             case "library":
                 return Library(told["name"])
             case "function":

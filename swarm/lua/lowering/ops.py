@@ -30,6 +30,7 @@ __all__ = (
     "eq",
     "exists",
     "fail",
+    "file",
     "get",
     "iif",
     "is_number",
@@ -164,6 +165,11 @@ def obj(fields: dict[str, Op]) -> Op:
 def array(items: list[Op]) -> Op:
     """Build a list."""
     return {"op": "array", "items": items}
+
+
+def file(path: str) -> Op:
+    """Stand for the text of a file; on the wire it is a reference, which `finish` writes."""
+    return {"op": "file", "path": path}
 
 
 def concat(args: list[Op]) -> Op:
