@@ -7,8 +7,12 @@ What is compared: the result, or the error's code; and the sequence of agent cal
 from __future__ import annotations
 
 import json
+import math
+import operator
+import re
 import zlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +24,11 @@ from lupa import lua54  # pyright: ignore[reportMissingTypeStubs]
 import flowir
 from flowir.errors import FlowError, WorkerFailure
 from swarm.errors import ScriptFailed
-from swarm.lua.lowering import PlainFlow, lower_plain
+from swarm.lua.lowering import ROUNDS, PlainFlow, helpers, lower_plain
+from swarm.lua.lowering.names import Callee
 from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script
+from tests.plain.rewriting import rewritten
 
 __all__ = ("FILE", "HEAD", "Batch", "Ended", "Program", "TooLong", "answer", "told_by")
 
@@ -59,6 +65,8 @@ local function prepare(c, n) c.draft = echo {{ topic = c.topic, n = n }} c.ready
 local util = {{ inc = function(n) return n + 1 end, word = "util" }}
 """
 
+# What a stub says that fails.
+FAILED = "no answer"
 # What Lua raises itself has no code of its own: whatever the flow says of it is the same.
 _RUNTIME = frozenset(
     ["arith.overflow", "arith.zero_division", "path.missing", "path.not_writable", "type.mismatch"]
@@ -98,7 +106,7 @@ def answer(name: str, given: JSON, call: int) -> JSON:
             return ("", "a", "PASS", "b c", "10")[mark % 5]
         case "flaky":
             if given == "fail" or (given != "ok" and mark % 3 == 0):
-                raise WorkerFailure("net.down", "no answer", True, None)
+                raise WorkerFailure("net.down", FAILED, True, None)
             return mark % 5
         case "rec":
             return ({"ok": True, "n": mark % 4}, {"n": None, "t": "x"}, {"l": [1, 2, 3]})[mark % 3]
@@ -112,31 +120,38 @@ def answer(name: str, given: JSON, call: int) -> JSON:
             return None if given == 1 else {"a": None, "b": 1}
 
 
-def canonical(value: JSON) -> JSON:
-    """Return a value as Lua knows it: nothing is not there, and empty tables are alike."""
+def canonical(value: JSON, strict: Sequence[str] = ()) -> JSON:
+    """Return a value as Lua knows it: nothing is not there.
+
+    Empty tables are alike, and so are the two zeros, but for *strict* "empty" and "zero_sign".
+    """
+    empty = repr(value) if "empty" in strict else "<empty>"
     if isinstance(value, dict):
         members: dict[str, JSON] = value
         if isinstance(members.get("code"), str) and "message" in members:
             members = {name: members.get(name) for name in ("code", "message", "data")}
-            if members["code"] in _RUNTIME:
+            if members["code"] in _RUNTIME or _by_lua(members["code"], members["message"]):
                 members["message"] = "<runtime>"
-        kept = {k: canonical(v) for k, v in members.items() if v is not None}
-        return kept or "<empty>"
+        kept = {k: canonical(v, strict) for k, v in members.items() if v is not None}
+        return kept or empty
     if isinstance(value, list):
         items: list[JSON] = value
-        while items and items[-1] is None:
-            items = items[:-1]
-        return [canonical(item) for item in items] or "<empty>"
+        return [canonical(item, strict) for item in items] or empty
     if isinstance(value, str):
         return "<runtime>" if value in _RUNTIME else value
     if isinstance(value, bool) or value is None:
         return value
-    # The sign of zero is lost here and there (docs/plain-lua.md).
-    return ("integer" if isinstance(value, int) else "float", repr(value + 0))
+    shown = repr(value if "zero_sign" in strict else value + 0)
+    return ("integer" if isinstance(value, int) else "float", shown)
 
 
-def _ended(status: str, value: JSON, calls: list[JSON]) -> Ended:
-    return Ended(status, canonical(value), tuple(calls))
+def _by_lua(code: JSON, message: JSON) -> bool:
+    """Tell whether a step failed of Lua's own making: its words name other lines."""
+    return code == "step.failed" and message != FAILED
+
+
+def _ended(status: str, value: JSON, calls: list[JSON], strict: Sequence[str] = ()) -> Ended:
+    return Ended(status, canonical(value, strict), tuple(calls))
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -170,18 +185,85 @@ def computed(name: str, source: str, given: JSON) -> JSON:
         raise WorkerFailure(failed.code, str(failed), False, failed.value) from failed
 
 
+@contextmanager
+def noted_steps(into: set[int]) -> Generator[None]:
+    """Note where the functions begin that the lowering has a step of Lua compute."""
+    original = helpers.handed_back
+
+    def noted(callee: Callee) -> Any:
+        into.add(callee.function.start)
+        return original(callee)
+
+    helpers.handed_back = noted
+    try:
+        yield
+    finally:
+        helpers.handed_back = original
+
+
+# The codes that a flow knows: those that its text writes, and the machine's own.
+_WRITTEN = (
+    r"""["']([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+)["']""",
+    r"""error\(\s*["']([^"']+)["']\s*,""",
+    r"""code\s*=\s*["']([^"']+)["']""",
+)
+_OWN = ("fanout.all_failed", "fanout.empty", "fanout.no_quorum", "loop.limit", "step.failed")
+
+
+class _Host:
+    """What the oracle asks Python for: floats and letters as a flow has them."""
+
+    def __init__(self, lua: Any, source: str) -> None:
+        self._lua = lua
+        self._source = source
+
+    def table(self) -> Any:
+        """Return the functions as a table of Lua."""
+        return self._lua.table_from(
+            {
+                "order": self.order,
+                "upper": str.upper,
+                "lower": str.lower,
+                "floor": partial(self.whole, math.floor),
+                "ceil": partial(self.whole, math.ceil),
+                "float_text": json.dumps,
+                "floor_div": operator.floordiv,
+                "compact": self.compact,
+            }
+        )
+
+    def order(self, names: Any) -> Any:
+        """Put the names of lanes in the order of the text."""
+        known: list[str] = list(names.values())
+        return self._lua.table_from(sorted(known, key=lambda n: self._source.find(f"{n} = fun")))
+
+    @staticmethod
+    def compact(text: str) -> str:
+        """Write JSON as a stub's answer is written."""
+        return json.dumps(json.loads(text))
+
+    @staticmethod
+    def whole(f: Callable[[float], int], number: float) -> int | None:
+        """Round to an integer of 64 bit, if there is one."""
+        found = f(number)
+        return found if -(1 << 63) <= found < 1 << 63 else None
+
+
 class Batch:
     """The flow functions of one script: what they share is read once.
 
     Shape: the script returns a blueprint, or a list of them; *answers* are the agents'.
     """
 
-    def __init__(self, source: str, answers: Answers = answer) -> None:
+    def __init__(self, source: str, answers: Answers = answer, rounds: int = ROUNDS) -> None:
         self.source = source
+        self.rounds = rounds
         self.told = told_by(self.source)
         self.answers = answers
         self.calls: list[JSON] = []
-        self._oracle: Any = None
+        self._oracles: dict[bool, Any] = {}
+        # Where the functions begin that are steps of Lua, by flow; flows are held to be known.
+        self._noted: dict[int, tuple[PlainFlow, frozenset[int]]] = {}
 
     @classmethod
     def of(cls, bodies: Sequence[str]) -> Batch:
@@ -191,7 +273,15 @@ class Batch:
 
     def lowered(self, i: int, **options: Any) -> PlainFlow:
         """Lower one of the functions."""
-        return lower_plain(self.told[i], {FILE: self.source}, **options)
+        steps: set[int] = set()
+        with noted_steps(steps):
+            plain = lower_plain(self.told[i], {FILE: self.source}, **options)
+        self._noted[id(plain)] = plain, frozenset(steps)
+        return plain
+
+    def steps(self, plain: PlainFlow) -> frozenset[int]:
+        """Return where the functions begin that are steps of Lua in this flow."""
+        return self._noted[id(plain)][1]
 
     def program(self, i: int, **options: Any) -> Program:
         """Return one that is not refused, to be run."""
@@ -199,15 +289,27 @@ class Batch:
         assert not plain.problems, plain.problems
         return Program(self, i, plain)
 
-    def in_lua(self, i: int, ctx: str) -> tuple[str, ...]:
-        """Run one of the functions itself."""
-        if self._oracle is None:
-            lua: Any = lua54.LuaRuntime(unpack_returned_tuples=True)
-            load = lua.execute(_ORACLE)
-            order = partial(self._order, lua)
-            self._oracle = load(self.source, f"@{FILE}", self._call, order)
+    def in_lua(
+        self, i: int, ctx: str, steps: frozenset[int], off: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Run one of the functions itself, *off* the differences that are left out."""
+        early = "early_reads" not in off
+        if early not in self._oracles:
+            self._oracles[early] = self._load(early)
+        lua, run = self._oracles[early]
         self.calls.clear()
-        return self._oracle(i + 1, ctx)
+        codes = [*_RUNTIME, *_OWN]
+        for pattern in _WRITTEN:
+            codes += re.findall(pattern, self.source)
+        lists = [lua.table_from(list(one)) for one in (steps, off, codes)]
+        return run(i + 1, ctx, *lists)
+
+    def _load(self, early: bool) -> tuple[Any, Any]:
+        lua: Any = lua54.LuaRuntime(unpack_returned_tuples=True)
+        load = lua.execute(_ORACLE)
+        host = _Host(lua, self.source).table()
+        source = rewritten(self.source, self.rounds, early_reads=early)
+        return lua, load(source, f"@{FILE}", self._call, host)
 
     def _call(self, name: str, given: str) -> tuple[bool, str, str]:
         value = json.loads(given)
@@ -217,11 +319,6 @@ class Batch:
         except WorkerFailure as failure:
             return False, failure.code, failure.message
 
-    def _order(self, lua: Any, names: Any) -> Any:
-        """Put the names of lanes in the order of the text."""
-        known: list[str] = list(names.values())
-        return lua.table_from(sorted(known, key=lambda name: self.source.find(f"{name} = fun")))
-
 
 class Program:
     """One flow function, to be run on contexts both ways."""
@@ -230,11 +327,12 @@ class Program:
         self._batch = batch
         self._i = i
         self.plain = plain
+        self._steps = batch.steps(plain)
         self.flow = flowir.load(plain.node)
         self._agents = {one["name"]: one["source"] for one in plain.agents}
 
-    def through_machine(self, ctx: JSON) -> Ended:
-        """Run the lowered flow."""
+    def through_machine(self, ctx: JSON, off: Sequence[str] = ()) -> Ended:
+        """Run the lowered flow; *off* as for Lua, where it is about what is compared."""
         calls: list[JSON] = []
 
         def dispatch(ref: str, given: JSON) -> JSON:
@@ -244,25 +342,25 @@ class Program:
             return self._batch.answers(ref, given, len(calls))
 
         try:
-            return _ended("ok", flowir.run(self.flow, ctx, dispatch), calls)
+            return _ended("ok", flowir.run(self.flow, ctx, dispatch), calls, off)
         except FlowError as error:
-            if getattr(error, "cause_code", None) == "script.error":
-                return _ended("error", _told("type.mismatch", ""), calls)
             return _ended("error", _told(error.code, error.message), calls)
 
-    def through_lua(self, ctx: JSON) -> Ended:
+    def through_lua(self, ctx: JSON, off: Sequence[str] = ()) -> Ended:
         """Run the function itself.
 
+        Shape: *off* are differences between a flow and Lua that are left out.
         Raises: TooLong.
         """
-        status, *rest = self._batch.in_lua(self._i, json.dumps(ctx))
+        status, *rest = self._batch.in_lua(self._i, json.dumps(ctx), self._steps, off)
         if status == "long":
             raise TooLong
         value = json.loads(rest[0]) if status == "ok" else _told(*rest)
-        return _ended(status, value, list(self._batch.calls))
+        return _ended(status, value, list(self._batch.calls), off)
 
 
 def _told(code: str, message: str) -> JSON:
     """Return an error as it is compared: the machine's own words are not Lua's."""
-    machine = code in _RUNTIME or code.startswith("fanout.")
+    machine = code in _RUNTIME or code.startswith("fanout.") or code == "loop.limit"
+    machine = machine or _by_lua(code, message)
     return [code, "" if machine else message]

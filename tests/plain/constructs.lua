@@ -353,6 +353,26 @@ function(ctx) local function save(v) ctx.saved = v return echo(v) end local a = 
 function(ctx) local a, b = ask(1), ask(2) return { a, b } end
 function(ctx) if ask(1) == "yes" then return 1 end return ask(2) end
 function(ctx) local function try_twice(x) local ok, v = pcall(flaky, x) if ok then return v end return flaky("ok") end return try_twice("fail") end
+--@ helpers that change a table they are given
+function(ctx) local function push(l, x) l[#l + 1] = x end local out = {} push(out, 1) push(out, "b") return { out, #out } end
+--> {"log": ["a"]}
+--> {}
+--> {"log": {"x": 1}}
+function(ctx) local function note(l, x) table.insert(l, x) end note(ctx.log, 1) note(ctx.log, echo(2)) return { ctx.log, #ctx.log } end
+function(ctx) local function bump(t) t.n = (t.n or 0) + 1 return t.n end local t = { n = 1 } local a, b = bump(t), bump(t) return { a, b, t.n } end
+function(ctx) local function mark(rows, i, how) rows[i].state = how rows[i].seen = echo(i) end local rows = { { id = 1 }, { id = 2 } } mark(rows, 2, "done") return rows end
+function(ctx) local function both(a, b) a.x = 1 b.y = a.x + 1 end local t = {} both(t, t) return t end
+function(ctx) local function set(t, k, v) t[k] = v end local t = { deep = { inner = {} } } set(t.deep.inner, "a", 1) set(t.deep, "b", echo(2)) set(t, "c", 3) return t end
+function(ctx) local function wrap(l, x) local function put(m, y) m[#m + 1] = y end put(l, x) put(l, x) end local l = { 0 } wrap(l, 7) return l end
+function(ctx) local l = { 1 } local function reset() l = { 9 } return 5 end local function push(t, x) t[#t + 1] = x end local old = #l push(l, reset()) return { old, l } end
+function(ctx) local l = { 1 } local function nth() return #l + 4 end local function push(t, x) t[#t + 1] = x end push(l, nth()) push(l, nth()) return l end
+function(ctx) local l = { 1 } local function push(t, x) l = { "new" } t[#t + 1] = x end pcall(push, copy(l), 2) return l end
+function(ctx) local function clear(t) t = {} t.x = 1 return t end local t = { n = 1 } local u = clear(t) return { t.n, u.x } end
+function(ctx) local function drain(q) local seen = {} while #q > 0 do seen[#seen + 1] = table.remove(q, 1) end return seen end local q = { 1, 2, 3 } local got = drain(q) return { got = got, left = #q } end
+function(ctx) local function push(t, x) t[#t + 1] = x end local log = {} for i = 1, 3 do push(log, i) end for _, x in pairs(log) do ctx.last = x end return { log, ctx.last } end
+function(ctx) local function put(t, k) t[k] = true end local seen = {} put(seen, "a") put(seen, "b") local n = 0 for k in pairs(seen) do n = n + 1 end return { n, seen.a, seen.z == nil } end
+function(ctx) local function put(t, x) t.items[#t.items + 1] = x end local box = { items = {} } put(box, 1) put(box, echo(2)) return box end
+function(ctx) return parallel({ 1, 2 }, function(i) local function push(t, x) t[#t + 1] = x end local l = {} push(l, i) push(l, echo(i)) return l end) end
 --@ helpers that take the context
 function(ctx) prepare(ctx, 1) prepare(ctx, 2) return ctx end
 function(ctx) local function total(c) return (c.n or 0) + 1 end return total(ctx) end

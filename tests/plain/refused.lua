@@ -11,6 +11,8 @@ function(ctx) local x <close> = nil end
 function(ctx) local function f(...) return echo(...) end f(1) end
 --@ several results of an agent | one value
 function(ctx) local a, b = echo(1) end
+function(ctx) local a, b, c = pcall(echo, 1) end
+function(ctx) local a, b a, b = echo(1) end
 function(ctx) return 1, 2 end
 --@ several values where one is taken | takes one
 function(ctx) local t = { ("x,y"):gsub(",", ";") } return t end
@@ -118,6 +120,9 @@ function(ctx) local out, t = {}, {} for i = 1, 2 do t.i = i out[#out + 1] = t en
 function(ctx) local n = 0 local t repeat n = n + 1 t = ctx.l[1] ctx.l[1].done = true until t.done or n > 3 return n end
 function(ctx) ctx.o.x = ctx.o end | inside itself
 function(ctx) ctx.all = { c = ctx } end | inside itself
+--@ a helper that changes a table whose name is set anew meanwhile | write copy
+function(ctx) local l = { 1 } local function push(t, x) l = { "new", t } t[#t + 1] = x end push(l, 2) return l end
+function(ctx) local l = { 1 } local function other() l = { 9 } end local function push(t, x) local first = t other() t[#t + 1] = x return first end return { push(l, 2), l } end
 --@ changing the table that a loop goes over | goes over
 function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i + 1].done = true end end
 function(ctx) for i, f in ipairs(ctx.files) do ctx.files[i].done = true ctx.last = f.done end end | f may reach too

@@ -1,6 +1,7 @@
 """The written functions, by construct: those that are lowered, and those that are refused.
 
-`constructs.lua` and `refused.lua` hold sections, each behind a line `--@ construct`. A
+`constructs.lua`, `differences.lua` (by the name of the difference that they show) and
+`refused.lua` hold sections, each behind a line `--@ construct`. A
 function begins with `function(ctx)` and ends where the next line begins another; lines
 `--> context` before it are the contexts to run it on. In `refused.lua` words of the
 refusal stand behind a bar: of a whole section, or of one function.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ("CONSTRUCTS", "REFUSALS", "Refusal", "Written")
+__all__ = ("CONSTRUCTS", "DIFFERENCES", "REFUSALS", "Refusal", "Written")
 
 _HERE = Path(__file__).parent
 # Where a function says nothing else: with nothing there, and with something of each kind.
@@ -65,10 +66,10 @@ def _functions(lines: list[str]) -> list[tuple[str, tuple[dict[str, Any], ...]]]
     return [("\n".join(text), given) for text, given in found]
 
 
-def _written() -> list[Written]:
+def _written(name: str) -> list[Written]:
     return [
         Written(construct, body, contexts)
-        for construct, lines in _sections("constructs.lua")
+        for construct, lines in _sections(name)
         for body, contexts in _functions(lines)
     ]
 
@@ -83,5 +84,6 @@ def _refusals() -> list[Refusal]:
     return found
 
 
-CONSTRUCTS = _written()
+CONSTRUCTS = _written("constructs.lua")
+DIFFERENCES = _written("differences.lua")
 REFUSALS = _refusals()

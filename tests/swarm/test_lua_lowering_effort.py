@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarm.lua.lowering import aliasing, handed, lowering
+from swarm.lua.lowering import aliasing, handed, liveness, lowering
 from swarm.lua.lowering.effort import MOST, Effort, TooMuch
 from tests.plain.both import HEAD, Batch
 
@@ -103,6 +103,37 @@ def test_helpers_within_helpers_are_read_up_to_a_bound(
     plain = lowered("function(ctx) ctx.out = h6(ctx.a) end", chain(6))
     assert plain.problems == ()
     assert (max(one.spent for one in counted.all) < 21_000) is ended
+
+
+def sums(count: int) -> str:
+    """Expressions of many parts, in loops around loops: what each looks at is counted."""
+    line = "n = " + " + ".join(["n"] * 20)
+    body = "\n".join([line] * count)
+    return f"function(ctx)\nlocal n = ctx.n\nfor i = 1, 2 do for j = 1, 2 do\n{body}\nend end\nend"
+
+
+def test_a_flow_that_reads_too_much_is_refused(
+    counted: type[Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lowered(sums(10)).problems == ()
+    small = max(one.spent for one in counted.all)
+    monkeypatch.setattr(liveness, "MOST", small * 5)
+    assert lowered(sums(40)).problems == ()  # the benign twin
+    (place, problem), *others = lowered(sums(100)).problems
+    assert others == []
+    assert "up to here the flow reads too much" in problem.message
+    assert problem.hint == "make two blueprints of it: flow.sub runs the one in the other"
+    first = HEAD.count("\n")
+    assert first + 40 < (place.line or 0) < first + 100
+
+
+def test_reading_takes_work_in_proportion_to_the_text(counted: type[Counted]) -> None:
+    spent: list[int] = []
+    for count in (20, 40, 80):
+        lowered(sums(count))
+        spent.append(max(one.spent for one in counted.all))
+    assert spent[1] / spent[0] < 2.1
+    assert spent[2] / spent[1] < 2.1
 
 
 def test_effort_ends_where_it_is_said() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from swarm.errors import Place
+from swarm.lua.lowering import liveness
 from swarm.lua.lowering.access import (
     ANY,
     ANY_FIELD,
@@ -51,12 +52,14 @@ def shared_writes(
 
     Shape: *looped* are the places of tables that loops go over, with the loops' lines;
     *scripts* are the tables of the script, by identity, with what they are called;
-    *effort* bounds the search (None: as usual).
+    *effort* bounds the search (None: as usual), that for names that are read has its own.
     """
     tables = {access_of(place): line for place, line in looped.items()}
     effort = effort or Effort()
-    search = _Search(tables, Lives(nodes), Origins(scripts, effort))
+    lives = Lives(Effort(liveness.MOST))
+    search = _Search(tables, lives, Origins(scripts, effort))
     try:
+        lives.read(nodes)
         search.nodes(nodes, _State(effort))
     except TooMuch:
         search.give_up()
@@ -291,10 +294,15 @@ class _Search:
 
     def give_up(self) -> None:
         """Refuse the flow where the search has become too much."""
-        assert self._at is not None  # noqa: S101 - without a node there is nothing to search
+        at = self._at or self._lives.reached
+        assert at is not None  # noqa: S101 - without a node there is nothing to search
+        if self._at is None:
+            why = "up to here the flow reads too much to tell which names are looked at again"
+            self.refuse(at, why, "make two blueprints of it: flow.sub runs the one in the other")
+            return
         why = "up to here too many tables may be one and the same to tell what a change reaches"
         hint = "write copy(…) where a table is put into another or gets a second name"
-        self.refuse(self._at, why, hint)
+        self.refuse(at, why, hint)
 
     def refuse_inside_itself(self, node: Drafted, edited: Access, sources: list[Access]) -> None:
         inside = [source for source in sources if begins(source, edited)]
@@ -313,8 +321,11 @@ class _Search:
             mine, other = min(shared)
             alias = max(mine, other, key=lambda one: (one[:1] != WHOLE, self._lives.first(one)))
             why = f"this changes a table that {shown(other)} may reach too"
-            hint = "in Lua both would change, in a flow only one: write copy(…) where "
-            self.refuse(node, why, f"{hint}{shown(alias)} is set")
+            where = f"write copy(…) where {shown(alias)} is set"
+            looped = node.through
+            if looped is not None and edited[:1] != access_of(looped.place)[:1]:
+                where = f"begin the loop with local own = copy({shown(edited[:1])})"
+            self.refuse(node, why, f"in Lua both would change, in a flow only one: {where}")
 
     def matters(self, node: Drafted, edited: Access, other: Access) -> bool:
         """Tell whether somebody may still look at a table by another name."""

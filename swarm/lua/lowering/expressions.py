@@ -37,7 +37,7 @@ from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Value, constant, nothing, shown_kind
 from swarm.lua.lowering.work import CORNER, Drafted, Lowers
 
-__all__ = ("AS_LIST", "constant_of", "lower_value", "lower_values", "static")
+__all__ = ("AS_LIST", "callee_of", "constant_of", "lower_value", "lower_values", "static")
 
 # Where an empty table is a list whatever the text says of its place.
 AS_LIST: Target = (0, ())
@@ -109,7 +109,9 @@ def _name(low: Lowers, e: Name, scope: Scope) -> Value:
         case Context():
             return whole_context()
         case Slot():
-            return Value(ops.path(bound.place), bound.kind, quiet=True)
+            read = ops.path(bound.place)
+            ir = ops.default(read, ops.NULL) if bound.inside else read
+            return Value(ir, bound.kind, quiet=not bound.inside)
         case Value():
             return bound
         case None:
@@ -123,6 +125,11 @@ def constant_of(bound: Binding, name: str, line: int) -> Value:
     match bound:
         case known.Constant(value=value):
             return constant(value)
+        case known.File(path=path):
+            return Value(ops.file(path), "string", quiet=True)
+        case known.Library(name="math.huge"):
+            hint = "begin with the first of the values, or with nil"
+            raise Refused(line, "math.huge: a number of a flow is finite", hint)
         case known.Agent():
             raise Refused(line, f"'{name}' is an agent, not a value", f"call it: {name}(input)")
         case known.Opaque(what=what):
@@ -132,7 +139,9 @@ def constant_of(bound: Binding, name: str, line: int) -> Value:
             raise Refused(line, f"'{name}' is a function, not a value", hint)
         case _:
             hint = f"name the member: {name}.member"
-            raise Refused(line, f"'{name}' is a table of functions or agents, not a value", hint)
+            raise Refused(
+                line, f"'{name}' is a table of functions, agents or files, not a value", hint
+            )
 
 
 def _unknown(e: Name, scope: Scope) -> Refused:
@@ -162,6 +171,12 @@ def static(low: Lowers, e: Expression, scope: Scope) -> Binding | None:
             return _static_member(low, base, number.value, scope)
         case _:
             return None
+
+
+def callee_of(low: Lowers, caller: Callee, e: Expression) -> Callee | None:
+    """Return the function of the script that an expression in *caller* names, if it does."""
+    found = static(low, e, caller.scope) if isinstance(e, (Name, Index, Paren)) else None
+    return found if isinstance(found, Callee) else None
 
 
 def _static_member(low: Lowers, base: Expression, key: str | float, scope: Scope) -> Binding | None:
@@ -224,7 +239,7 @@ def _index(low: Lowers, e: Index, scope: Scope) -> Value:
         _note_script(low, fixed.value, _chain(e))
         return constant(fixed.value)
     if fixed is not None:
-        return constant_of(fixed, "this", e.line)
+        return constant_of(fixed, ".".join(_chain(e)).lstrip("="), e.line)
     keys: list[Expression] = []
     base: Expression = e
     while isinstance(base, Index):

@@ -6,6 +6,7 @@ all that is ever assigned there. Nothing here is about the order in which things
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from flowir.syntax import (
@@ -23,6 +24,7 @@ from flowir.syntax import (
     Table,
     Unary,
 )
+from swarm.lua.lowering.names import Callee
 from swarm.lua.lowering.values import Kind, constant, join_kinds
 from swarm.lua.syntax import (
     Assignment,
@@ -34,11 +36,13 @@ from swarm.lua.syntax import (
     children,
 )
 
-__all__ = ("Facts", "Target")
+__all__ = ("CalleeOf", "Facts", "Target")
 
 # A table's place as far as the text tells: a declaration, and the names behind it.
 Target: TypeAlias = tuple[int, tuple[str, ...]]
 _Names: TypeAlias = dict[str, int]
+# Finds the function of the script that an expression names.
+CalleeOf: TypeAlias = Callable[[Callee, Expression], Callee | None]
 
 _LIST_USES = frozenset({"ipairs", "parallel"})
 _LIST_FUNCTIONS = frozenset({"insert", "remove", "concat", "sort", "unpack"})
@@ -50,7 +54,8 @@ _BOOLEANS = frozenset({"==", "~=", "<", "<=", ">", ">="})
 class Facts:
     """The facts of every function that was studied."""
 
-    def __init__(self) -> None:
+    def __init__(self, callee_of: CalleeOf) -> None:
+        self._callee_of = callee_of
         self._declared: dict[int, int] = {}
         self._values: dict[Target, list[Expression | None]] = {}
         self._kinds: dict[Target, Kind] = {}
@@ -60,12 +65,17 @@ class Facts:
         self._objects: set[Target] = set()
         # Names are known by the identity of their nodes: these must not die.
         self._studied: dict[int, Function] = {}
+        self._reading: Callee | None = None
+        self._local_functions: dict[int, Function] = {}
 
-    def study(self, function: Function) -> None:
-        """Read a function, once; its outer names are unknown."""
+    def study(self, callee: Callee) -> None:
+        """Read a function, once, and those that it hands tables to; outer names are unknown."""
+        function = callee.function
         if id(function) not in self._studied:
             self._studied[id(function)] = function
+            outer, self._reading = self._reading, callee
             self._function(function, {})
+            self._reading = outer
 
     # ---- what was found
 
@@ -174,9 +184,13 @@ class Facts:
             case Local():
                 self._expressions(statement.values, names)
                 for i, local in enumerate(statement.names):
-                    self._declare(names, local.name, local, _value_at(statement.values, i))
+                    value = _value_at(statement.values, i)
+                    self._declare(names, local.name, local, value)
+                    if isinstance(value, Function):
+                        self._local_functions[id(local)] = value
             case LocalFunction(name=name, function=function):
                 self._declare(names, name.name, name, None)
+                self._local_functions[id(name)] = function
                 self._function(function, names)
             case Assignment():
                 self._assignment(statement, names)
@@ -252,6 +266,8 @@ class Facts:
                     left += children(piece)
             # The names inside are resolved by now only if they are read first.
             self._use(piece, names)
+            if isinstance(piece, Call) and piece.arguments:
+                self._hand_over(piece, names)
 
     def _use(self, piece: Syntax, names: _Names) -> None:
         match piece:
@@ -271,6 +287,27 @@ class Facts:
                 self._note(first, names, self._lists)
             case _:
                 pass
+
+    def _hand_over(self, call: Call, names: _Names) -> None:
+        """Let a table that is handed to a function be what that function takes it for."""
+        function = self._called(call.function, names)
+        if function is None:
+            return
+        for parameter, given in zip(function.parameters, call.arguments, strict=False):
+            place = (id(parameter), ())
+            if self.is_list(place):
+                self._note(given, names, self._lists)
+            elif place in self._objects:
+                self._note(given, names, self._objects)
+
+    def _called(self, e: Expression, names: _Names) -> Function | None:
+        if isinstance(e, Name) and e.name in names:
+            return self._local_functions.get(names[e.name])
+        callee = None if self._reading is None else self._callee_of(self._reading, e)
+        if callee is None:
+            return None
+        self.study(callee)
+        return callee.function
 
     def _note(self, expression: Expression, names: _Names, into: set[Target]) -> None:
         self._resolve(expression, names)

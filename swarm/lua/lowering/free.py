@@ -17,9 +17,17 @@ from swarm.lua.syntax import (
     NumericFor,
     Repeat,
     children,
+    walk,
 )
 
-__all__ = ("changed_tables", "free_names", "outer_locals", "root_of", "writes_outside")
+__all__ = (
+    "changed_parameters",
+    "changed_tables",
+    "free_names",
+    "outer_locals",
+    "root_of",
+    "writes_outside",
+)
 
 # Functions of `table` that change their first argument.
 _CHANGES = frozenset({"insert", "move", "remove", "sort"})
@@ -145,6 +153,16 @@ def changed_tables(piece: Syntax) -> Iterator[Expression]:
             yield first
         case _:
             return
+
+
+def changed_parameters(function: Function) -> frozenset[str]:
+    """Return the parameters in whose tables a function changes something, or lets others do."""
+    pieces = [piece for one in function.body for piece in walk(one)]
+    changed = {root_of(table) for piece in pieces for table in changed_tables(piece)}
+    for piece in pieces:
+        if isinstance(piece, Call) and not isinstance(piece.function, Index):
+            changed |= {root_of(one) for one in piece.arguments}
+    return frozenset(one.name for one in function.parameters if one.name in changed)
 
 
 def root_of(e: Expression) -> str | None:

@@ -7,15 +7,17 @@ the place of its call, node by node.
 
 from __future__ import annotations
 
-from flowir.syntax import Binary, Call, Expression, Function, Name, Return
+from flowir.path import parse_path
+from flowir.syntax import Binary, Call, Expression, Function, Index, Name, Return, String
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.exits import delivers_directly, returns_of
 from swarm.lua.lowering.expressions import static
+from swarm.lua.lowering.free import changed_parameters, free_names, writes_outside
 from swarm.lua.lowering.helpers import by_helper, computes_only
-from swarm.lua.lowering.names import Callee, Context, Scope
+from swarm.lua.lowering.names import Callee, Context, Scope, Slot
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Value, nothing
-from swarm.lua.lowering.work import Frame, Lowers
+from swarm.lua.lowering.work import CORNER, Frame, Lowers
 from swarm.lua.syntax import walk
 
 __all__ = ("call_function", "inline")
@@ -34,7 +36,8 @@ def call_function(
         found = _as_expression(low, callee, _bound(low, e.arguments, scope), e.line)
         if found is not None:
             return found
-    return inline(low, callee, _bound(low, e.arguments, scope), scope, e.line, into)
+    given = _bound(low, e.arguments, scope, callee)
+    return inline(low, callee, given, scope, e.line, into)
 
 
 def _is_context(e: Expression, scope: Scope) -> bool:
@@ -42,10 +45,15 @@ def _is_context(e: Expression, scope: Scope) -> bool:
 
 
 def _bound(
-    low: Lowers, arguments: tuple[Expression, ...], scope: Scope
+    low: Lowers, arguments: tuple[Expression, ...], scope: Scope, callee: Callee | None = None
 ) -> list[Value | Expression]:
-    """Evaluate the arguments; the context, agents and functions go through as themselves."""
+    """Evaluate the arguments; the context, agents and functions go through as themselves.
+
+    So do the tables that *callee* changes: it changes its caller's.
+    """
     passed = [_is_context(one, scope) or static(low, one, scope) is not None for one in arguments]
+    if callee is not None and not any(passed):
+        passed = [place is not None for place in _changed_places(low, callee, arguments, scope)]
     values = iter(
         low.values(
             tuple(one for one, by_name in zip(arguments, passed, strict=True) if not by_name),
@@ -54,6 +62,63 @@ def _bound(
     )
     pairs = zip(arguments, passed, strict=True)
     return [one if by_name else next(values) for one, by_name in pairs]
+
+
+# ---- tables that a function changes
+
+
+def _changed_places(
+    low: Lowers, callee: Callee, arguments: tuple[Expression, ...], scope: Scope
+) -> list[Slot | None]:
+    """Return, by argument, the place of the caller's table that a function changes.
+
+    Nobody may set anew what the place is a part of: neither the function, nor one that is
+    called among the arguments, which come first.
+    """
+    low.work.facts.study(callee)
+    changed = changed_parameters(callee.function)
+    calls = [one for e in arguments for one in walk(e) if isinstance(one, Call)]
+    called = [callee, *(static(low, one.function, scope) for one in calls)]
+    settled = all(_sets_nothing(one, set()) for one in called if isinstance(one, Callee))
+    if not changed or not settled:
+        return [None] * len(arguments)
+    names = [one.name for one in callee.function.parameters]
+    found: list[Slot | None] = []
+    for i, given in enumerate(arguments):
+        is_changed = i < len(names) and names[i] in changed
+        free = is_changed and not low.work.facts.is_assigned(id(callee.function.parameters[i]))
+        found.append(place_of(low, given, scope) if free else None)
+    return found
+
+
+def _sets_nothing(callee: Callee, seen: set[int]) -> bool:
+    """Tell whether a function, and those that it calls, assign to their own names only."""
+    if id(callee.function) in seen:
+        return True
+    seen.add(id(callee.function))
+    bound = (callee.scope.find(name) for name in free_names(callee.function))
+    called = [one for one in bound if isinstance(one, Callee)]
+    return not writes_outside(callee.function) and all(_sets_nothing(one, seen) for one in called)
+
+
+def place_of(low: Lowers, e: Expression, scope: Scope) -> Slot | None:
+    """Return the place that a chain of constant names stands for, as a local."""
+    names: list[str] = []
+    base = e
+    while isinstance(base, Index) and isinstance(base.key, String) and base.key.value:
+        names.append(base.key.value)
+        base = base.base
+    bound = scope.find(base.name) if isinstance(base, Name) else None
+    names.reverse()
+    if isinstance(bound, Slot):
+        if not names:
+            return bound
+        if bound.through is None:
+            at = ops.place(*parse_path(bound.place).segments, *names)
+            return Slot(at, bound.lane, inside=True)
+    if isinstance(bound, Context) and names and names[0] != CORNER:
+        return Slot(ops.place(*names), 0, inside=True)
+    return None
 
 
 # ---- as an expression
@@ -125,7 +190,7 @@ def inline(
         raise Refused(line, f"'{callee.name}' calls itself, and not only computes", hint)
     if function.varargs:
         raise Refused(function.line, "a function of a flow has no '...'", "name the parameters")
-    work.facts.study(function)
+    work.facts.study(callee)
     inner = Scope(callee.scope)
     _bind_parameters(low, callee, arguments, inner, scope, line)
     outer_loops, work.loops = work.loops, []
@@ -154,6 +219,8 @@ def _bind_parameters(
                 continue
             at = low.work.declare(inner, parameter.name, key=id(parameter))
             low.work.assign(at, given.ir, line, implicit=True)
+        elif (place := place_of(low, given, scope)) is not None:
+            inner.names[parameter.name] = place
         elif _is_context(given, scope):
             if low.work.facts.is_assigned(id(parameter)):
                 raise Refused(parameter.line, "the context keeps its name", "use another local")

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.lua.lowering.access import WHOLE, Access, access_of, variable
+from swarm.lua.lowering.effort import Effort
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.work import CORNER, Drafted
 
-__all__ = ("Lives",)
+__all__ = ("MOST", "Lives")
 
 _LOCAL = re.compile(rf"\$\.{CORNER}\.([^.\[]+)")
 # The fields of nodes that hold expressions, those that hold places that are written, and
@@ -26,6 +27,9 @@ _EXPRESSIONS = ("in", "items", "limit", "quorum", "cond", "value")
 _BEFORE = ("counter", "bind", "index")
 _NODES = ("then", "else", "body", "catch")
 _AFTER = ("at", "out", "error_at", "exhausted_at")
+# Nodes, parts of expressions and loops that are looked at: some seconds. The largest flow
+# that was written or generated to be lowered took @@.
+MOST = 4_000_000
 
 
 @dataclass(slots=True)
@@ -38,14 +42,25 @@ class _Loop:
 
 
 class Lives:
-    """Where variables are set first and where they are read, in a flow."""
+    """Where variables are set first and where they are read, in a flow.
 
-    def __init__(self, nodes: Iterable[Drafted]) -> None:
+    Shape: `reached` is the node that was read last.
+    """
+
+    def __init__(self, effort: Effort) -> None:
+        self.reached: Drafted | None = None
+        self._effort = effort
         self._reads: dict[str, list[int]] = {}
         self._firsts: dict[str, int] = {}
         self._places: dict[int, tuple[int, _Loop | None]] = {}
         self._next = 1
         self._loop: _Loop | None = None
+
+    def read(self, nodes: Iterable[Drafted]) -> None:
+        """Read a flow, before anything is asked.
+
+        Raises: TooMuch.
+        """
         for node in nodes:
             self._node(node)
 
@@ -54,7 +69,10 @@ class Lives:
         return self._firsts.get(variable(access), 0)
 
     def may_be_read(self, access: Access, node: Drafted) -> bool:
-        """Tell whether a variable may be looked at behind a node."""
+        """Tell whether a variable may be looked at behind a node.
+
+        Raises: TooMuch.
+        """
         if access[:1] == WHOLE or access[0].startswith("="):
             return True  # the context is the result, and the script goes on
         name = variable(access)
@@ -63,6 +81,7 @@ class Lives:
         if reads and reads[-1] > at:
             return True
         while loop is not None:
+            self._effort.spend()
             i = bisect_left(reads, loop.first)
             if self._firsts.get(name, 0) < loop.first and i < len(reads) and reads[i] <= loop.last:
                 return True
@@ -73,6 +92,8 @@ class Lives:
 
     def _node(self, node: Drafted) -> None:
         fields = node.fields
+        self.reached = node
+        self._effort.spend()
         outer = self._loop
         if node.kind == "loop":
             self._loop = _Loop(self._next, self._next, outer)
@@ -97,7 +118,7 @@ class Lives:
             self._read(fields.get(name))
 
     def _read(self, e: Op | None) -> None:
-        for name in _locals_of(e):
+        for name in self._locals_of(e):
             reads = self._reads.setdefault(f"{CORNER}.{name}", [])
             if not reads or reads[-1] != self._next:
                 reads.append(self._next)
@@ -113,22 +134,22 @@ class Lives:
                 self._reads.setdefault(whole, []).append(self._next)
             self._firsts.setdefault(whole, self._next)
 
-
-def _locals_of(e: Any) -> Iterator[str]:
-    """Yield the locals that an expression reads."""
-    left: list[Any] = [e]
-    while left:
-        one = left.pop()
-        if isinstance(one, list):
-            items: list[Any] = one
-            left += items
-        elif isinstance(one, dict):
-            members: dict[str, Any] = one
-            if members.get("op") == "lit":
-                continue
-            if members.get("op") == "path":
-                found = _LOCAL.match(members["at"])
-                if found:
-                    yield found[1]
-                continue
-            left += members.values()
+    def _locals_of(self, e: Any) -> Iterator[str]:
+        """Yield the locals that an expression reads."""
+        left: list[Any] = [e]
+        while left:
+            one = left.pop()
+            self._effort.spend()
+            if isinstance(one, list):
+                items: list[Any] = one
+                left += items
+            elif isinstance(one, dict):
+                members: dict[str, Any] = one
+                if members.get("op") == "lit":
+                    continue
+                if members.get("op") == "path":
+                    found = _LOCAL.match(members["at"])
+                    if found:
+                        yield found[1]
+                    continue
+                left += members.values()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from flowir.limits import DEFAULT_LIMITS
 from flowir.syntax import Binary, Call, Expression, Index, Method, Name, Number, String
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.elements import as_list, keys_of
@@ -358,11 +359,13 @@ def _name_of(e: Expression, otherwise: str) -> str:
 def _build(low: Lowers, plan: _Plan) -> set[Exit]:
     work, line = low.work, plan.line
     limit, body = _limited(low, plan)
+    if plan.test is not None:  # it is asked once more, to tell whether more was wanted
+        limit = min(limit, DEFAULT_LIMITS.iterations - 1)
     round_ = Round(_label(body))
     work.loops.append(round_)
     try:
         with work.aside() as nodes:
-            exits = _iteration(low, plan, body, round_)
+            exits = _iteration(low, plan, body, round_, limit)
     finally:
         work.loops.pop()
     _answer_skips(low, round_, nodes, line)
@@ -377,13 +380,13 @@ def _build(low: Lowers, plan: _Plan) -> set[Exit]:
         "counter": plan.counter,
         "cond": cond,
         "body": work.body(nodes, line),
-        "max": limit,
+        "max": limit if plan.test is None else limit + 1,
     }
-    if plan.most is None:
+    if plan.most is None and plan.test is None:
         fields["exhausted_at"] = work.slot("more")
     work.emit("loop", line, **fields)
-    if plan.most is None:
-        _refuse_more(low, fields["exhausted_at"], limit, line)
+    if "exhausted_at" in fields:
+        _refuse_more(low, ops.all_of(ops.path(fields["exhausted_at"])), limit, line)
     return {one for one in exits if one not in (round_.stop, round_.skip)}
 
 
@@ -392,12 +395,12 @@ def _ended(plan: _Plan, leaving: list[str]) -> Op:
     return ops.all_of(*going, plan.cond)
 
 
-def _iteration(low: Lowers, plan: _Plan, body: Body, round_: Round) -> set[Exit]:
+def _iteration(low: Lowers, plan: _Plan, body: Body, round_: Round, limit: int) -> set[Exit]:
     work, inner = low.work, Scope(plan.scope)
     if plan.begin is not None:
         plan.begin(inner)
     if plan.test is not None:
-        return _tested(low, plan, body, inner, round_)
+        return _tested(low, plan, body, inner, round_, limit)
     exits = low.block(body, inner)
     if plan.until is not None:
         _until(low, plan, inner, round_, exits)
@@ -405,13 +408,17 @@ def _iteration(low: Lowers, plan: _Plan, body: Body, round_: Round) -> set[Exit]
     return exits
 
 
-def _tested(low: Lowers, plan: _Plan, body: Body, inner: Scope, round_: Round) -> set[Exit]:
+def _tested(
+    low: Lowers, plan: _Plan, body: Body, inner: Scope, round_: Round, limit: int
+) -> set[Exit]:
     """Ask a condition that calls agents at the start of each iteration."""
     work, line = low.work, plan.line
     assert plan.test is not None  # noqa: S101 - the caller looked
     round_.stop = round_.stop or work.exit("stop")
     cond = low.condition(plan.test, inner)
     with work.aside() as then:
+        more = ops.compare("gte", ops.path(plan.counter), ops.lit(limit))
+        _refuse_more(low, more, limit, line)
         exits = low.block(body, inner)
         work.end(inner.slots, line)
     with work.aside() as otherwise:
@@ -487,7 +494,7 @@ def _limited(low: Lowers, plan: _Plan) -> tuple[int, Body]:
     return (limit if plan.most is not None else rounds), plan.body[1:]
 
 
-def _refuse_more(low: Lowers, more: str, limit: int, line: int) -> None:
+def _refuse_more(low: Lowers, more: Op, limit: int, line: int) -> None:
     work = low.work
     message = (
         f"the loop reached its limit of {limit} rounds — begin it with limit(n), or give "
@@ -496,4 +503,4 @@ def _refuse_more(low: Lowers, more: str, limit: int, line: int) -> None:
     with work.aside() as nodes:
         work.assign("$", ops.fail(LOOP_LIMIT, ops.lit(message)), line, implicit=True)
     then = work.body(nodes, line)
-    work.emit("branch", line, implicit=True, cond=ops.all_of(ops.path(more)), then=then)
+    work.emit("branch", line, implicit=True, cond=more, then=then)

@@ -16,8 +16,8 @@ from swarm.lua.lowering.calls import lower_call
 from swarm.lua.lowering.counts import refuse_several
 from swarm.lua.lowering.elements import whole_context
 from swarm.lua.lowering.exits import delivers_directly
-from swarm.lua.lowering.expressions import lower_value, lower_values
-from swarm.lua.lowering.facts import Target
+from swarm.lua.lowering.expressions import callee_of, lower_value, lower_values
+from swarm.lua.lowering.facts import Facts, Target
 from swarm.lua.lowering.finish import written
 from swarm.lua.lowering.helpers import by_lua
 from swarm.lua.lowering.inlining import inline
@@ -72,10 +72,12 @@ def lower_plain(
         closure = read_closures(told, sources)
     except Refused as refused:
         return _refused([(Place(where.file, refused.line), refused)])
-    work = Work(closure.file, sources, rounds)
+    facts = Facts(lambda callee, e: callee_of(low, callee, e))
+    work = Work(closure.file, sources, rounds, facts)
     work.codes.update(_codes(closure))
     work.declared.update(agents)
-    _Lowering(work).flow(closure)
+    low = _Lowering(work)
+    low.flow(closure)
     found = work.refused or shared_writes(work.nodes, work.looped, work.scripts)
     if found:
         return _refused(found)
@@ -140,7 +142,7 @@ class _Lowering:
             hint = "function(ctx) … end"
             raise Refused(function.line, "a flow function takes the context only", hint)
         callee = work.outside.callee(closure)
-        work.facts.study(function)
+        work.facts.study(callee)
         scope = Scope(callee.scope)
         for parameter in function.parameters:
             scope.names[parameter.name] = Context()

@@ -54,7 +54,8 @@ end
 local function __outcome(f, ...)
   local ok, value = __protected(f, ...)
   if ok then return { value = value } end
-  local problem = __told(value)
+  if type(value) ~= "table" then __raise(value, 0) end -- the step fails: it is Lua's own
+  local problem = value
   local code, cause_code = problem.code or "error", problem.cause_code
   return { code = code, message = problem.message, data = problem.data, cause_code = cause_code }
 end"""

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from flowir.syntax import Function
-from swarm.lua.lowering.known import Agent, Closure, Constant, Known, Library, Members, Opaque
+from swarm.lua.lowering.known import (
+    Agent,
+    Closure,
+    Constant,
+    File,
+    Known,
+    Library,
+    Members,
+    Opaque,
+)
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.values import Kind, Value
 
@@ -40,7 +49,8 @@ class Slot:
     """A local: its place in the corner, the lane that owns it, and what it holds.
 
     `key` tells the declaration, for `facts`; 0 where there is none. `through`: it is the
-    item of a loop that writes into it; `at_item`: it is where that item stands.
+    item of a loop that writes into it; `at_item`: it is where that item stands. `inside`:
+    it is a parameter that stands for a field of a table, which may be missing.
     """
 
     place: str
@@ -49,6 +59,7 @@ class Slot:
     key: int = 0
     through: Through | None = None
     at_item: Through | None = None
+    inside: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +72,9 @@ class Callee:
     scope: Scope
 
 
-Binding: TypeAlias = Context | Slot | Value | Callee | Agent | Constant | Library | Members | Opaque
+Binding: TypeAlias = (
+    Context | Slot | Value | Callee | Agent | Constant | File | Library | Members | Opaque
+)
 
 
 @dataclass(slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from flowir.limits import INT_MIN
 from flowir.syntax import Binary, Call, Expression, Function, Method, Paren, Unary
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.facts import Target
@@ -36,8 +37,9 @@ def unary(low: Lowers, e: Unary, scope: Scope) -> Value:
         return Value(ops.length(value.ir), "integer")
     if e.op == "~":
         return low.by_lua("~", [value], e.line)
-    if value.literal and isinstance(value.literal[0], (int, float)) and value.is_number:
-        return constant(-value.literal[0])
+    known = value.literal[0] if value.literal else None
+    if value.is_number and isinstance(known, (int, float)) and known != INT_MIN:
+        return constant(-known)
     kind: Kind = "integer" if value.kind in _INTEGERS else "number"
     return Value(ops.arith("mul", value.ir, ops.lit(-1)), kind)
 

@@ -106,11 +106,11 @@ class Work:
     of the blueprint's agents: a function does not hold those that it never names.
     """
 
-    def __init__(self, file: str, sources: Mapping[str, str], rounds: int) -> None:
+    def __init__(self, file: str, sources: Mapping[str, str], rounds: int, facts: Facts) -> None:
         self.file = file
         self.sources = sources
         self.rounds = rounds
-        self.facts = Facts()
+        self.facts = facts
         self.outside = Outside()
         self.nodes: list[Drafted] = []
         self.refused: list[tuple[Place, Refused]] = []
