@@ -13,20 +13,19 @@ from flowir.path import Path, format_path, parse_path
 
 __all__ = ("plainly",)
 
-_NIL: dict[str, Any] = {"op": "lit", "value": None}
-_FALSE: dict[str, Any] = {"op": "lit", "value": False}
 _EMPTY: dict[str, Any] = {"op": "lit", "value": {}}
 
 
 def plainly(expr: Any) -> dict[str, Any]:
     """Return a shorter expression of the same meaning where everything is there.
 
-    >>> plainly({"op": "default", "arg": {"op": "path", "at": "$.a"}, "fallback": _NIL})
+    >>> nothing = {"op": "lit", "value": None}
+    >>> plainly({"op": "default", "arg": {"op": "path", "at": "$.a"}, "fallback": nothing})
     {'op': 'path', 'at': '$.a'}
     """
     here = {name: _inside(expr, name, value) for name, value in expr.items()}
     match here:
-        case {"op": "default", "arg": arg, "fallback": fallback} if fallback in (_NIL, _FALSE):
+        case {"op": "default", "arg": arg, "fallback": {"op": "lit", "value": None | False}}:
             return arg
         case {"op": "and", "args": [only]}:
             return only

@@ -210,6 +210,13 @@ def test_a_text_of_too_many_values_is_too_large(text: str | bytes, says: str) ->
     assert str(e.value) == says
 
 
+def test_a_text_whose_value_takes_more_than_it_does_is_too_large() -> None:
+    assert parse_json("[1,2,3]", limits=Limits(value_size=40)) == [1, 2, 3]
+    with pytest.raises(FlowError) as e:
+        parse_json("[1,2,3]", limits=Limits(value_size=20))
+    assert e.value.code == "value.too_large"
+
+
 def test_what_stands_in_strings_is_no_value() -> None:
     text = '["[[[{{{,,,,,,", "\\"[,[,"]'
     assert parse_json(text, limits=Limits(values=3, containers=1)) == json.loads(text)

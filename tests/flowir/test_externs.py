@@ -274,9 +274,11 @@ def test_a_result_that_would_be_too_large_is_refused(case: tuple[str, list[Any]]
     assert caught.value.code == "value.too_large"
 
 
-def test_a_text_that_decodes_to_too_large_a_value_is_refused_as_such() -> None:
+@pytest.mark.parametrize("count", [LIMIT // 8, LIMIT // 9 + 1000])
+def test_a_text_that_decodes_to_too_large_a_value_is_refused_as_such(count: int) -> None:
+    """The larger text has too many values, which are counted; the other one is weighed."""
     with pytest.raises(FlowError) as caught:
-        STANDARD_EXTERNS["json.decode"]("[" + "1," * (LIMIT // 8) + "1]")
+        STANDARD_EXTERNS["json.decode"]("[" + "1," * count + "1]")
     assert caught.value.code == "value.too_large"
 
 

@@ -131,3 +131,12 @@ def test_what_is_spent_is_gone() -> None:
 def test_a_path_names_what_is_missing() -> None:
     with pytest.raises(FlowError, match=r"a member 'b' of \$\.a"):
         flowir.evaluate("ctx.a.b", {"a": {}})
+
+
+def test_an_error_that_is_raised_again_has_a_cause_that_is_a_code() -> None:
+    for cause in (None, "net.down"):
+        with pytest.raises(FlowError) as e:
+            ops.fail("a.b", "m", None, cause)
+        assert (e.value.code, e.value.cause_code) == ("a.b", cause)
+    with pytest.raises(FlowError, match="expected a string or null as cause_code, got number 5"):
+        ops.fail("a.b", "m", None, 5)
