@@ -21,7 +21,7 @@ _NAMES = re.compile(
     r"(swarm|host|lua_stdlib|lupa|flowir|math|string|table|utf8|coroutine)\..*"
     r"|(websocket|hook|test)\..*"
     r"|http\.(request|disconnect|response\..*)|.*\.token"  # messages of ASGI
-    r"|flow\.(test|array|blueprint|fail|null|sleep)|.*\.(lark|lua|txt|py|toml|db|jsonl?|ya?ml|lock|git|index)"
+    r"|flow\.(test|array|blueprint|fail|file|null|sleep)|.*\.(lark|lua|txt|py|toml|db|jsonl?|ya?ml|lock|git|index)"
 )
 _UNDOTTED = {"malformed", "protocol", "bug"}
 

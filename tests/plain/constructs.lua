@@ -94,6 +94,7 @@ function(ctx) local r = rec(1) return { r.ok == nil, r.nothing == nil } end
 function(ctx) return ctx.gone.field end
 function(ctx) return { ctx["n"], ctx.r["x"] } end
 --@ `t[key]`
+function(ctx) local t = nil local ok = pcall(function() return t[ctx.gone] end) return { ok, ({ 1 })[ctx.gone] == nil } end
 function(ctx) local k = "x" return { v = ctx.r and ctx.r[k] } end
 function(ctx) local names = { a = 1, b = 2 } local k = ctx.s or "b" return names[k] or "none" end
 function(ctx) return CFG.names[ctx.n] == nil end
@@ -373,6 +374,15 @@ function(ctx) local function push(t, x) t[#t + 1] = x end local log = {} for i =
 function(ctx) local function put(t, k) t[k] = true end local seen = {} put(seen, "a") put(seen, "b") local n = 0 for k in pairs(seen) do n = n + 1 end return { n, seen.a, seen.z == nil } end
 function(ctx) local function put(t, x) t.items[#t.items + 1] = x end local box = { items = {} } put(box, 1) put(box, echo(2)) return box end
 function(ctx) return parallel({ 1, 2 }, function(i) local function push(t, x) t[#t + 1] = x end local l = {} push(l, i) push(l, echo(i)) return l end) end
+--@ helpers that take functions or agents
+function(ctx) local function each(l, f) for i, x in ipairs(l) do f(x, i) end end local s = 0 each({ 5, 6 }, function(x, i) s = s + x * i end) return s end
+function(ctx) local function each(l, f) for i, x in ipairs(l) do f(echo(x), i) end end local s = 0 each({ 5, 6 }, function(x, i) s = s + x * i end) return s end
+function(ctx) local function map(l, f) local out = {} for i, x in ipairs(l) do out[i] = f(x) end return out end return { map({ 1, 2 }, function(x) return echo(x) + 1 end), map({ 3 }, double), map({ 4, "a" }, tostring), map({ 5 }, echo) } end
+function(ctx) local function filter(l, f) local out = {} for _, x in ipairs(l) do if f(x) then out[#out + 1] = x end end return out end local least = 2 return filter({ 1, 2, 3 }, function(x) return x >= least end) end
+function(ctx) local function with(f) local ok, e = pcall(f) return ok and "ok" or e.code end return { with(function() echo(1) end), with(function() error("a.b", "c") end) } end
+function(ctx) local function retry(n, f) for i = 1, n do local ok, v = pcall(f, i) if ok then return v end end return "gave up" end return { retry(3, function(i) if i < 3 then error("x.y", "z") end return echo(i) end), retry(1, function() error("x.y", "z") end) } end
+function(ctx) local function twice(f, x) return f(f(x)) end return twice(double, 3) + twice(echo, 1) end
+function(ctx) local function best(l, of) local found for _, x in ipairs(l) do if not found or of(x) > of(found) then found = x end end return found end return best({ { n = 1 }, { n = 3 }, { n = 2 } }, function(x) return x.n end).n end
 --@ helpers that take the context
 function(ctx) prepare(ctx, 1) prepare(ctx, 2) return ctx end
 function(ctx) local function total(c) return (c.n or 0) + 1 end return total(ctx) end
@@ -440,6 +450,7 @@ function(ctx) ctx.l[#ctx.l + 1] = "more" return ctx.l end
 function(ctx) local t = { items = {} } t.items[#t.items + 1] = { n = 1 } return t end
 function(ctx) local groups = { a = {} } local k = "a" groups[k][#groups[k] + 1] = 1 return groups end
 --@ `table.insert`
+function(ctx) local l = { "a", "b" } table.insert(l, #l / 2 + 1, "x") return { l, pcall(function() table.insert(l, 1.5, "y") end), #l } end
 function(ctx) local o = {} table.insert(o, "a") table.insert(o, "b") return o end
 function(ctx) local o = { 1, 2 } table.insert(o, 1, 0) table.insert(o, 4, 3) return o end
 function(ctx) local o = { 1 } table.insert(o, 5, 9) return o end
@@ -448,6 +459,8 @@ function(ctx) local t = { l = { 2 } } table.insert(t.l, 1, 1) return t end
 function(ctx) local g = {} for _, r in ipairs({ { k = "a", v = 1 }, { k = "b", v = 2 }, { k = "a", v = 3 } }) do if not g[r.k] then g[r.k] = {} end table.insert(g[r.k], r.v) end return g end
 function(ctx) local g = {} for _, r in ipairs({ { k = "a", v = 1 }, { k = "a", v = 3 } }) do g[r.k] = g[r.k] or {} g[r.k][#g[r.k] + 1] = r.v end return g end
 --@ `table.remove`
+function(ctx) local l = { "a", "b" } return { table.remove(l, 2.0), #l } end
+function(ctx) local function drain(l) while #l > 0 do if echo(table.remove(l)) == 1 then return "one" end end return "out" end local l = { 3, 1, 2 } return { drain(l), #l, drain({}), drain({ 5 }) } end
 function(ctx) local o = { 1, 2, 3 } local last = table.remove(o) return { last, o } end
 function(ctx) local o = { 1, 2, 3 } local first = table.remove(o, 1) return { first, o } end
 function(ctx) local o = {} return table.remove(o) == nil end
@@ -481,6 +494,7 @@ function(ctx) if next(ctx.l or {}) then return "some" else return "none" end end
 function(ctx) return next(ctx.n) end
 function(ctx) local seen = {} for _, x in ipairs(list(2)) do seen["k" .. x] = true end return next(seen) ~= nil end
 --@ texts: what an expression says
+function(ctx) local n = 4 return { ("ab"):rep(n / 2), ("abc"):sub(2.0), ("abc"):sub(1, n / 2), string.upper(5) .. string.lower(7), pcall(function() return ("x"):rep(n / 8) end) } end
 function(ctx) return { ("abc"):upper(), ("ABC"):lower(), ("abc"):len(), string.upper("x") } end
 function(ctx) local s = "abcdef" return { s:sub(2), s:sub(2, 3), s:sub(-2), s:sub(1, -2), s:sub(0), s:sub(10) } end
 function(ctx) return { ("ab"):rep(3), ("ab"):rep(2, "-"), ("x"):rep(0), string.rep("z", 2) } end

@@ -30,6 +30,7 @@ function(ctx) local t = {} table.insert(t, nilly(1)) table.insert(t, "x") return
 function(ctx) return { #ctx.l, ctx.l[2] } end
 function(ctx) local answers = parallel({ 1, 2 }, function(x) return nilly(1) end) return #answers end
 --@ no_holes
+function(ctx) local t, k = { 1, 2 }, 2.5 t[k] = 9 return t[2.5] end
 function(ctx) local t = { 1 } t[5] = 2 return t[5] end
 function(ctx) local t = { 1 } for i = 3, 4 do t[i] = i end return t[4] end
 function(ctx) local t, at = {}, 2 t[at] = "x" return t[at] end

@@ -384,6 +384,7 @@ function O.set(t, key, value, without)
     return
   end
   local at = mtype(key) and maths.tointeger(key)
+  if OFF.no_holes and mtype(key) and not at then t[key] = value return end
   if not at or shape == "object" then refuse("no position") end
   local count = count_of(t)
   if at < 1 or at > count + 1 then

@@ -321,7 +321,8 @@ class _Search:
             mine, other = min(shared)
             alias = max(mine, other, key=lambda one: (one[:1] != WHOLE, self._lives.first(one)))
             why = f"this changes a table that {shown(other)} may reach too"
-            where = f"write copy(…) where {shown(alias)} is set"
+            first = mine if alias == other else other
+            where = f"write copy(…) where {shown(alias)} is set, or change it as {shown(first)}"
             looped = node.through
             if looped is not None and edited[:1] != access_of(looped.place)[:1]:
                 where = f"begin the loop with local own = copy({shown(edited[:1])})"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.lowering.values import Value, shown_kind
+from swarm.lua.lowering.values import Value, constant, shown_kind
 from swarm.lua.lowering.work import CORNER, Lowers
 
-__all__ = ("as_list", "element", "field", "keys_of", "list_index", "whole_context")
+__all__ = ("as_list", "element", "field", "keys_of", "list_index", "whole", "whole_context")
 
 _SCALARS = frozenset({"nil", "boolean", "position", "integer", "number"})
 
@@ -51,7 +51,9 @@ def element(low: Lowers, base: Value, key: Value, line: int) -> Value:
     if key.literal or key.kind != "any":
         why = "a table of a flow has names and positions only"
         raise Refused(line, why, "index it by a string or an integer")
-    counted = ops.iif(ops.is_number(key.ir), _item(base, key), ops.NULL)
+    # Under any other key there is nothing, if it is a table at all.
+    other = ops.iif(ops.compare("gte", ops.length(base.ir), ops.lit(0)), ops.NULL, ops.NULL)
+    counted = ops.iif(ops.is_number(key.ir), _item(base, key), other)
     return Value(ops.iif(ops.is_text(key.ir), ops.get(base.ir, key.ir), counted))
 
 
@@ -59,6 +61,22 @@ def _item(base: Value, position: Value) -> Op:
     """Read an item; a table without anything in it has none."""
     listed = base.ir if base.kind == "list" else ops.listed(base.ir)
     return ops.get(listed, list_index(position))
+
+
+def whole(low: Lowers, value: Value, line: int) -> Value:
+    """Take a number for the integer that it is: Lua counts to 2.0 as it does to 2."""
+    if value.kind in ("position", "integer"):
+        return value
+    if value.literal and isinstance(value.literal[0], float) and value.literal[0].is_integer():
+        return constant(int(value.literal[0]))
+    if value.kind not in ("number", "any"):
+        return value
+    kept = low.work.keep(value, line)
+    floor = ops.call("math.floor", kept.ir)
+    message = ops.lit("expected a whole number, got a fraction")
+    return Value(
+        ops.iif(ops.eq(floor, kept.ir), floor, ops.fail("type.mismatch", message)), "integer"
+    )
 
 
 def list_index(position: Value) -> Op:

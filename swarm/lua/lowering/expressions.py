@@ -347,17 +347,21 @@ def lower_values(
     Where a later one calls an agent, what stands before it is evaluated before: if it may
     fail, or if the call may change what it reads.
     """
-    found: list[Value] = []
+    work, found = low.work, list[Value]()
     for i, e in enumerate(es):
-        with low.work.aside() as nodes:
+        most, work.most_temps = work.most_temps, work.temps
+        with work.aside() as nodes:
             value = low.value(e, scope, goals[i] if i < len(goals) else None)
         if nodes:
+            # What is kept now is set before the nodes, which must not use its place.
+            work.temps = work.most_temps
             writes = any(map(_writes, nodes))
             found = [
-                one if one.literal or (one.quiet and not writes) else low.work.keep(one, e.line)
+                one if one.literal or (one.quiet and not writes) else work.keep(one, e.line)
                 for one in found
             ]
-            low.work.nodes += nodes
+            work.nodes += nodes
+        work.most_temps = max(most, work.most_temps)
         found.append(value)
     return found
 

@@ -14,6 +14,7 @@ from swarm.lua.lowering.exits import delivers_directly, returns_of
 from swarm.lua.lowering.expressions import static
 from swarm.lua.lowering.free import changed_parameters, free_names, writes_outside
 from swarm.lua.lowering.helpers import by_helper, computes_only
+from swarm.lua.lowering.known import Agent, Library
 from swarm.lua.lowering.names import Callee, Context, Scope, Slot
 from swarm.lua.lowering.refusal import Refused
 from swarm.lua.lowering.values import Value, nothing
@@ -27,17 +28,22 @@ def call_function(
     low: Lowers, callee: Callee, e: Call, scope: Scope, into: str | None
 ) -> Value | None:
     """Lower the call of a function of the script."""
-    with_context = any(_is_context(one, scope) for one in e.arguments)
+    by_name = any(_is_context(one, scope) or _is_called(low, one, scope) for one in e.arguments)
     if computes_only(low, callee):
-        if not with_context:
+        if not by_name:
             values = low.values(e.arguments, scope)
-            found = _as_expression(low, callee, list(values), e.line)
+            found = _as_expression(low, callee, list(values), scope, e.line)
             return by_helper(low, callee, values, e.line) if found is None else found
-        found = _as_expression(low, callee, _bound(low, e.arguments, scope), e.line)
+        found = _as_expression(low, callee, _bound(low, e.arguments, scope), scope, e.line)
         if found is not None:
             return found
     given = _bound(low, e.arguments, scope, callee)
     return inline(low, callee, given, scope, e.line, into)
+
+
+def _is_called(low: Lowers, e: Expression, scope: Scope) -> bool:
+    """Tell whether an argument is a function or an agent, which no step can be given."""
+    return isinstance(static(low, e, scope), (Agent, Callee, Library))
 
 
 def _is_context(e: Expression, scope: Scope) -> bool:
@@ -125,7 +131,7 @@ def place_of(low: Lowers, e: Expression, scope: Scope) -> Slot | None:
 
 
 def _as_expression(
-    low: Lowers, callee: Callee, arguments: list[Value | Expression], line: int
+    low: Lowers, callee: Callee, arguments: list[Value | Expression], caller: Scope, line: int
 ) -> Value | None:
     """Lower `return expression` in the place of the call; None where it takes nodes."""
     match callee.function.body:
@@ -141,7 +147,9 @@ def _as_expression(
         given = arguments[i] if i < len(arguments) else nothing()
         if isinstance(given, Value):
             given = _once_or_kept(low, given, parameter.name, e, line)
-        scope.names[parameter.name] = given if isinstance(given, Value) else Context()
+            scope.names[parameter.name] = given
+        else:
+            scope.names[parameter.name] = static(low, given, caller) or Context()
     low.work.calling.append(callee.function)
     try:
         with low.work.inside(callee.file), low.work.aside() as nodes:
@@ -214,7 +222,8 @@ def _bind_parameters(
     for i, parameter in enumerate(callee.function.parameters):
         given = arguments[i] if i < len(arguments) else nothing()
         if isinstance(given, Value):
-            if given.literal and not low.work.facts.is_assigned(id(parameter)):
+            changed = parameter.name in changed_parameters(callee.function)
+            if given.literal and not changed and not low.work.facts.is_assigned(id(parameter)):
                 inner.names[parameter.name] = given
                 continue
             at = low.work.declare(inner, parameter.name, key=id(parameter))

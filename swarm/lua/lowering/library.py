@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from flowir.syntax import Call, Function, Method
 from swarm.lua.lowering import ops
+from swarm.lua.lowering.elements import whole
 from swarm.lua.lowering.expressions import AS_LIST, static
 from swarm.lua.lowering.helpers import computes_only, sorted_by
 from swarm.lua.lowering.names import Callee, Scope
@@ -110,6 +111,13 @@ def _extern(ref: str, count: int, kind: Kind, *, more: bool = False) -> _Made:
     return made
 
 
+def _of_text(ref: str) -> _Made:
+    def made(_low: Lowers, values: _Values, _line: int) -> Value | None:
+        return Value(ops.call(ref, _as_text(values[0])), "string") if len(values) == 1 else None
+
+    return made
+
+
 def _length(_low: Lowers, values: _Values, line: int) -> Value:
     if len(values) != 1:
         raise Refused(line, "string.len takes one text")
@@ -124,7 +132,8 @@ def _as_text(value: Value) -> Op:
 def _sub(low: Lowers, values: _Values, line: int) -> Value:
     if not 2 <= len(values) <= 3:
         raise Refused(line, "string.sub takes a text and one or two positions")
-    first, *ends = (low.work.keep(v, line) if not v.small else v for v in values[1:])
+    wholes = (whole(low, v, line) for v in values[1:])
+    first, *ends = (low.work.keep(v, line) if not v.small else v for v in wholes)
     end = _end(ends[0]) if ends else ops.lit(ops.BEYOND)
     return Value(ops.call("string.sub", _as_text(values[0]), _begin(first), end), "string")
 
@@ -158,6 +167,7 @@ def _repeated(low: Lowers, values: _Values, line: int) -> Value | None:
     if len(values) not in (2, 3):
         return None
     text, count, *between = values
+    count = whole(low, count, line)
     if not text.small or (text.ir["op"] == "path" and text.ir["at"].startswith("@")):
         text = low.work.keep(text, line)
     numbers = ops.call("list.range", ops.lit(0), count.ir)
@@ -187,10 +197,10 @@ _EXACT: Mapping[str, _Made] = {
     "math.min": _extern("math.min", 1, "number", more=True),
     "string.find": _found,
     "string.len": _length,
-    "string.lower": _extern("string.lower", 1, "string"),
+    "string.lower": _of_text("string.lower"),
     "string.rep": _repeated,
     "string.sub": _sub,
-    "string.upper": _extern("string.upper", 1, "string"),
+    "string.upper": _of_text("string.upper"),
 }
 
 
@@ -254,6 +264,7 @@ def _taken(low: Lowers, item: Op, line: int) -> Value:
 
 
 def _position(low: Lowers, value: Value, line: int) -> Value:
+    value = whole(low, value, line)
     return value if value.literal or value.small else low.work.keep(value, line)
 
 

@@ -101,6 +101,7 @@ class Work:
     """What all parts share while one flow is lowered.
 
     Shape: `looped` are the places of tables that loops go over, with the loops' lines;
+    `temps` are in use; of `most_temps` some were, in statements that have ended since;
     `scripts` the tables of the script that were read, by identity, with what they are
     called; `codes` are the codes of errors that the script can raise; `declared` the names
     of the blueprint's agents: a function does not hold those that it never names.
@@ -125,6 +126,7 @@ class Work:
         self.lane = 0
         self.lanes = 0
         self.temps = 0
+        self.most_temps = 0
         self._count = 0
         self._taken: set[str] = set()
         self._used: dict[str, int] = {}
@@ -216,6 +218,7 @@ class Work:
     def temp(self) -> str:
         """Make a place for a value that lives until its statement ends."""
         self.temps += 1
+        self.most_temps = max(self.most_temps, self.temps)
         return ops.place(CORNER, f"_{self.temps}")
 
     def keep(self, value: Value, line: int) -> Value:

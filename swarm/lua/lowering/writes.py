@@ -378,8 +378,11 @@ def _with_name(table: Value, key: Value, value: Value) -> Op:
 def _with_item(low: Lowers, table: Value, key: Value, value: Value, line: int) -> Op:
     """Build a list with one item another; the item behind the last one may be new."""
     key = key if key.small else low.work.keep(key, line)
+    fraction: list[Op] = []
     if key.kind in ("number", "any"):
-        key = Value(ops.call("math.floor", key.ir), "integer")  # 2.0 is the position 2
+        floor = ops.call("math.floor", key.ir)  # 2.0 is the position 2
+        fraction = [ops.compare("ne", key.ir, floor)]
+        key = Value(floor, "integer")
     index = list_index(replace(key, kind="position"))
     listed = table.ir if table.kind == "list" else ops.listed(table.ir)
     before = ops.call("list.slice", listed, ops.lit(0), index)
@@ -388,13 +391,13 @@ def _with_item(low: Lowers, table: Value, key: Value, value: Value, line: int) -
     if key.literal:
         return new
     past = ops.compare("gt", index, ops.length(table.ir))
-    outside = past if key.kind == "position" else _outside(key, past)
-    message = ops.lit("a list of a flow has no holes: the position is beyond its end")
+    outside = past if key.kind == "position" else _outside(key, past, fraction)
+    message = ops.lit("a list of a flow has no holes: expected a position in it, or the next")
     return ops.iif(outside, ops.fail("type.mismatch", message), new)
 
 
-def _outside(key: Value, past: Op) -> Op:
-    return ops.any_of(ops.compare("lt", key.ir, ops.lit(1)), past)
+def _outside(key: Value, past: Op, fraction: list[Op]) -> Op:
+    return ops.any_of(*fraction, ops.compare("lt", key.ir, ops.lit(1)), past)
 
 
 # ---- table.insert, table.remove, table.sort
