@@ -135,6 +135,14 @@ class Machine:
         self._ready.extend(self._wake_cancelled(self.main, reason))
         return self._rest()
 
+    def close(self) -> None:
+        """Let go of what refers to each other: nothing is asked of this machine any more.
+
+        What it came to can be read still. Without it the interpreter's collector has to find
+        the machine, its lanes and all that they hold.
+        """
+        del self.main.m
+
     @property
     def done(self) -> bool:
         """Whether the run has ended."""

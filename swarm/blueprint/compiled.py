@@ -19,6 +19,7 @@ from swarm.blueprint.inputs import first_context
 from swarm.blueprint.layers import LayerUse
 from swarm.blueprint.model import EVENTS
 from swarm.blueprint.places import nearest
+from swarm.blueprint.shared import Shared
 from swarm.errors import Place, Refused
 
 __all__ = ("CompiledBlueprint", "Doer", "VersionName")
@@ -68,6 +69,14 @@ class CompiledBlueprint:
         default_factory=dict[str, tuple[LayerUse, ...]], compare=False, repr=False
     )
     version: VersionName | None = field(default=None, compare=False)
+    _shared: Shared | None = field(default=None, init=False, compare=False, repr=False)
+
+    def shared(self) -> Shared:
+        """Return the document in bytes, made once: every run of it is pinned to them."""
+        if self._shared is None:
+            object.__setattr__(self, "_shared", Shared(self.document))
+        assert self._shared is not None  # noqa: S101 - just made
+        return self._shared
 
     def first_context(self, input: Any) -> Any:
         """Return the first context of a run that is given *input*, a copy with defaults.

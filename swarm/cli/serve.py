@@ -15,7 +15,7 @@ from swarm.cli.exits import Exit, WrongUse, print_result, say
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, chosen_store, store_option
 from swarm.host.host import Host
-from swarm.host.serving import installed
+from swarm.host.serving import installed, quieten_collector
 from swarm.operators import Operators
 
 __all__ = ("bind_option", "command", "served", "serving_host")
@@ -40,6 +40,7 @@ def command(bind: str, store: str | None, functions: tuple[str, ...], as_json: b
     """
     installed()
     host = serving_host(store, functions)
+    quieten_collector()
     return served(host, bind, lambda url: _told(url, as_json))
 
 

@@ -9,14 +9,15 @@ held against the contract again, by whoever asked: a layer is bound by it as wel
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import takewhile
+from typing import Any, cast
 
 from flowir.errors import WorkerFailure, shorten
 from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
-from swarm.core.answers import kept, worker_error
-from swarm.ports.layer import Layer, LayerCall, Next
+from swarm.core.answers import admitted, kept, worker_error
+from swarm.ports.layer import Beginning, Layer, LayerCall, Next
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
 __all__ = ("Stack",)
@@ -27,10 +28,11 @@ class Stack:
 
     Shape: with *own* layers, the host's, nothing is done twice: they raise what they promise
     to raise, and change no value in place. So an answer that they pass on is not admitted
-    again; one that they change is.
+    again; one that they change is. `begins` tells the layers that record the beginning of
+    an attempt, where there are any.
     """
 
-    __slots__ = ("_outermost",)
+    __slots__ = ("_outermost", "begins")
 
     def __init__(
         self,
@@ -41,14 +43,32 @@ class Stack:
         *,
         own: bool = False,
     ) -> None:
+        listed = list(layers)
+        self.begins = _told(listed)
         way = _bottom(worker, limits, contract, own=own)
-        for key, layer in reversed(list(layers)):
+        for key, layer in reversed(listed):
             way = _within(layer, way) if own else _around(key, layer, way)
         self._outermost = way
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
         """Do the attempt and return its outcome."""
         return await self._outermost(LayerCall.of(call, link))
+
+
+def _told(layers: Iterable[tuple[str, Layer]]) -> Callable[[str, str, int, str], None] | None:
+    """Return what tells the outermost layers of a beginning: behind others they may not see it."""
+    tell = [
+        cast("Beginning", layer).begins
+        for _, layer in takewhile(lambda named: hasattr(named[1], "begins"), layers)
+    ]
+    if not tell:
+        return None
+
+    def begins(run_id: str, key: str, attempt: int, digest: str) -> None:
+        for one in tell:
+            one(run_id, key, attempt, digest)
+
+    return tell[0] if len(tell) == 1 else begins
 
 
 def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: bool) -> Next:
@@ -59,7 +79,10 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: b
             raise
         except Exception as error:
             raise worker_error(error) from error
-        found = await kept(outcome, call.agent, limits, contract)
+        if contract is None:
+            found = admitted(outcome, call.agent, limits)
+        else:
+            found = await kept(outcome, call.agent, limits, contract)
         # Layers of somebody's may keep it, and change it: what they pass on is no more kept.
         return found if own else Outcome(*found)
 

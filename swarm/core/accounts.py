@@ -28,6 +28,7 @@ _WORDS: Final = {
     "wall_s": "seconds",
     "fuel": "of fuel",
 }
+_NONE: Final[frozenset[str]] = frozenset()
 _NO_LIMITS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # `#2` and `@0` in a key are the turns on the way; without them it is a place.
 _TURNS: Final = re.compile(r"[#@]\d+")
@@ -63,7 +64,7 @@ class Account:
             self.warn_at = limits.warn_at
         self._held_tokens = 0
         self._held_cost = 0.0
-        self._warned: set[str] = set()
+        self._warned: frozenset[str] = _NONE
 
     def count(self, steps: int, attempts: int, tokens: int = 0, cost: float = 0.0) -> None:
         """Count what was used."""
@@ -84,12 +85,20 @@ class Account:
             return None
         spent = self.spent
         # Where nobody knows how much it will take, something must be left.
-        return (
-            self.above("steps", spent.steps)
-            or self.above("attempts", spent.attempts)
-            or self.above("tokens", spent.tokens + self._held_tokens + most.tokens, most.tokens)
-            or self.above("cost", spent.cost + self._held_cost + most.cost, most.cost)
-        )
+        for name in self.limits:
+            match name:
+                case "steps" | "attempts":
+                    found = self.above(name, getattr(spent, name))
+                case "tokens":
+                    used = spent.tokens + self._held_tokens + most.tokens
+                    found = self.above(name, used, most.tokens)
+                case "cost":
+                    found = self.above(name, spent.cost + self._held_cost + most.cost, most.cost)
+                case _:
+                    continue
+            if found is not None:
+                return found
+        return None
 
     def above(self, name: str, used: float, known: float = 1) -> Failure | None:
         """Return the failure of an attempt that one limit does not allow, if it does not."""
@@ -108,14 +117,14 @@ class Account:
 
     def warned(self, name: str) -> None:
         """Note that a warning was given."""
-        self._warned.add(name)
+        self._warned |= {name}
 
     def warnings(self, wall_s: float, fuel: float) -> Iterator[dict[str, Any]]:
         """Yield the rows of the warnings that are due now; each comes once in a run."""
         used = {**asdict(self.spent), "wall_s": wall_s, "fuel": fuel}
         for name, limit in self.limits.items():
             if name not in self._warned and used[name] >= limit * self.warn_at:
-                self._warned.add(name)
+                self._warned |= {name}
                 about = {"of": name, "slice": self.slice, "used": used[name], "limit": limit}
                 yield {"kind": "budget.warning", **about}
 

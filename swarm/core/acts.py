@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ("Act", "acting", "current", "land", "tell")
+__all__ = ("Act", "acting", "current", "ends", "land", "sets_out", "tell")
 
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -31,15 +31,17 @@ class Act:
     __slots__ = ("_landing", "detail", "landed")
 
     def __init__(self, landing: Callable[[str | None], None]) -> None:
-        self._landing = landing
+        self._landing: Callable[[str | None], None] | None = landing
         self.detail = _NOTHING
         self.landed = False
 
     def land(self, run_id: str | None = None) -> None:
         """Do it, unless it was done."""
-        if not self.landed:
+        landing, self._landing = self._landing, None
+        if landing is not None:
+            # Tasks that were born on the way hold the act as long as they live: it holds no more.
             self.landed = True
-            self._landing(run_id)
+            landing(run_id)
 
 
 _ACT: ContextVar[Act | None] = ContextVar("act", default=None)
@@ -65,11 +67,21 @@ def tell(detail: Mapping[str, Any]) -> None:
         act.detail = detail
 
 
+def sets_out(act: Act) -> Token[Act | None]:
+    """Let *act* be on its way until `ends`; `acting` does both."""
+    return _ACT.set(act)
+
+
+def ends(token: Token[Act | None]) -> None:
+    """Let the act be on its way no more."""
+    _ACT.reset(token)
+
+
 @contextmanager
 def acting(act: Act) -> Generator[Act]:
     """Let *act* be on its way while this lasts."""
-    token = _ACT.set(act)
+    token = sets_out(act)
     try:
         yield act
     finally:
-        _ACT.reset(token)
+        ends(token)

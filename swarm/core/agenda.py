@@ -13,11 +13,11 @@ and nobody is touched before. Knows nothing of tasks or workers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from flowir.effects import Cancel, Dispatch, Effect
-from flowir.errors import FlowError
+from flowir.effects import Cancel, Dispatch, Effect, Failure
+from flowir.errors import FlowError, WorkerFailure
 from flowir.machine import Machine
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core import rows
@@ -53,6 +53,7 @@ class Agenda:
         clock: Clock,
         waits: Waits,
         gates: Gates,
+        terms: TermsBook,
         max_tasks: int,
         elapsed_s: float = 0.0,
     ) -> None:
@@ -60,7 +61,7 @@ class Agenda:
         self.pausing = False
         self.parked = False
         self.meter = meter
-        self.terms = TermsBook(blueprint, gates)
+        self.terms = terms
         self._machine = machine
         self._log = log
         self._now = clock.monotonic
@@ -135,7 +136,9 @@ class Agenda:
         attempt.wanted = attempt.open = False
         if self._waits.used:
             self._waits.over(attempt)
-        self._settle(attempt, answer.usage)
+        used = answer.usage
+        if self.meter.checks or used.tokens or used.cost:
+            self._settle(attempt, used)
         del self._asked[dispatch.key]
         for body in answer.bodies:
             self._log.put(body)
@@ -144,6 +147,10 @@ class Agenda:
             log.append([rows.part(attempt, name, value) for name, value in answer.parts.items()])
         log.step(rows.ended(attempt, answer, round(self._now() - attempt.began_s, 6)))
         effects = self._machine.resolve(dispatch.key, answer.outcome, dispatch.attempt)
+        if len(effects) == 1 and type(effects[0]) is Dispatch:
+            # The next step of a chain.
+            self._waiting.appendleft(self._ask(effects[0]))
+            return []
         return self._take(effects, ahead=True) if effects else []
 
     def _take(self, effects: Iterable[Effect], *, ahead: bool = False) -> list[Attempt]:
@@ -234,8 +241,20 @@ class Agenda:
         number, most, limited = attempt.dispatch.attempt, attempt.terms.most, self.meter.limited
         used_s = self.used_s() if limited else 0.0
         attempt.refused = self.meter.reserve(attempt.accounts, number, most, used_s)
+        if attempt.terms.begins is not None and attempt.refused is None:
+            self._tell(attempt, attempt.terms.begins)
         if limited:
             self._warn()
+
+    def _tell(self, attempt: Attempt, begins: Callable[[str, str, int, str], None]) -> None:
+        """Tell layers of an attempt that begins: what they record lasts with its row."""
+        dispatch = attempt.dispatch
+        try:
+            begins(self._log.run_id, dispatch.key, dispatch.attempt, attempt.digest or "")
+        except WorkerFailure as failure:
+            self._settle(attempt, Usage())
+            said = (failure.code, failure.message, failure.permanent, failure.data)
+            attempt.refused = Failure(*said)
 
     def take_slot(self) -> None:
         """Take a task slot, even if that is one too many for a moment."""
@@ -305,6 +324,10 @@ class Agenda:
             cause = {"cause": "closed"} if kind == "run.interrupted" else {}
             self._log.append([{**rows.run(kind), **cause}])
         return stopped
+
+    def close_machine(self) -> None:
+        """Let the machine go: nothing is asked of it any more."""
+        self._machine.close()
 
     def lose(self) -> None:
         """Rest where the journal has the run; an end that it does not hold is none."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, NamedTuple
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, NamedTuple
 
 from anyio import to_thread
 
@@ -22,12 +22,14 @@ from swarm.blueprint.contract import Breach, Contract
 from swarm.core.outputs import keep
 from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 
-__all__ = ("Answer", "ask", "kept", "timed_out", "worker_error")
+__all__ = ("Answer", "admitted", "ask", "kept", "timed_out", "worker_error")
 
 _LOGGER = logging.getLogger(__name__)
 
 # A message goes into the context and on one line; the rest of a long one is `data`'s.
 _MESSAGE = 2000
+_BYTES: Final = frozenset({bytes, bytearray, memoryview})
+_NO_PARTS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # A schema takes some microseconds for every value within a value.
 _IN_PLACE = 16 * 1024
 # The codes of failures that stand for an exception of somebody's code, and whose frames
@@ -69,9 +71,13 @@ async def ask(
     try:
         outcome: Any = await worker(call, link)
         # What was kept already is not looked at again; without a contract nobody has to wait.
+        if contract is None and type(outcome) is Outcome and not outcome.parts and not apart:
+            value, _, usage = outcome
+            if type(value) not in _BYTES:
+                return Answer(_value_of(value, call.agent, limits), _NO_PARTS, usage)
         if type(outcome) is not KeptOutcome:
             if contract is None:
-                outcome = _admitted(outcome, call.agent, limits)
+                outcome = admitted(outcome, call.agent, limits)
             else:
                 outcome = await kept(outcome, call.agent, limits, contract)
         return _answer(outcome, call.agent, limits, apart=apart)
@@ -98,9 +104,7 @@ async def kept(
     Raises: WorkerFailure (permanent), where it is no Outcome, or not of JSON;
     CostlyFailure, where it is not what the agent promised.
     """
-    if type(outcome) is KeptOutcome:
-        return outcome
-    outcome = _admitted(outcome, agent, limits)
+    outcome = admitted(outcome, agent, limits)
     breach = None if contract is None else await _held(contract.answer, outcome.value)
     if breach is not None:
         raise CostlyFailure(*_broken(breach), usage=outcome.usage)
@@ -170,7 +174,21 @@ def worker_error(error: Exception) -> WorkerFailure:
     return WorkerFailure("worker.error", _line(f"{type(error).__name__}: {error}"))
 
 
-def _admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
+def _value_of(value: Any, agent: str, limits: Limits) -> Admitted:
+    """Take a bare value through the door."""
+    try:
+        return Admitted(*admit_measured(value, limits=limits, at=""))
+    except FlowError as refused:
+        raise _not_admitted(refused, agent) from refused
+
+
+def admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
+    """Take what a worker returned through the door, unless it was kept already.
+
+    Raises: WorkerFailure (permanent), where it is no Outcome, or not of JSON.
+    """
+    if type(outcome) is KeptOutcome:
+        return outcome
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)

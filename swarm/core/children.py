@@ -67,6 +67,12 @@ class ChildHost(Protocol):
         ...
 
 
+class Parked(Protocol):
+    """What tells whether the parent rests."""
+
+    parked: bool
+
+
 class Children:
     """The children of one run."""
 
@@ -75,12 +81,12 @@ class Children:
         log: RunLog,
         waits: Waits,
         host: ChildHost | None,
-        rests: Callable[[], bool],
+        parent: Parked,
     ) -> None:
         self._log = log
         self._waits = waits
         self._host = host
-        self._rests = rests
+        self._parent = parent
 
     async def run(self, attempt: Attempt, blueprint: CompiledBlueprint, input: Any) -> Any:
         """Run a blueprint to its end for an attempt; return its final context.
@@ -124,7 +130,7 @@ class Children:
             input,
             attempt.accounts,
             waits,
-            self._rests,
+            lambda: self._parent.parked,
         )
 
 

@@ -27,7 +27,7 @@ bodies) is picked up by the tasks whose steps it stopped.
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -42,13 +42,14 @@ from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
-from swarm.core.children import Child, ChildHost, Children
+from swarm.core.children import Child, ChildHost
 from swarm.core.gates import Gates
 from swarm.core.log import RunLog
 from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import RunOutcome
+from swarm.core.terms import TermsBook
 from swarm.core.waits import Waits
 from swarm.core.workshop import Workshop
 from swarm.errors import Bug, SwarmError
@@ -63,6 +64,21 @@ MAX_TASKS = 256
 # Workers that never wait must not starve the loop: every so many steps one turn is given
 # to the others. A turn costs about 10 us, a step about as much.
 _TURN = 16
+
+
+_NOBODY: Final[list[Attempt]] = []
+
+
+class _Follows(NamedTuple):
+    """What follows from an answer.
+
+    Shape: `stopped` are attempts to interrupt, `admitted` those to go on with; `alone` is
+    the one of those, where there is nothing else to do.
+    """
+
+    stopped: list[Attempt]
+    admitted: list[Attempt]
+    alone: Attempt | None
 
 
 class Driver:
@@ -87,6 +103,7 @@ class Driver:
         children: ChildHost | None = None,
         child: Child | None = None,
         gates: Gates | None = None,
+        terms: TermsBook | None = None,
         table: Table = TABLE,
     ) -> None:
         self._past = past
@@ -112,6 +129,7 @@ class Driver:
             clock=clock,
             waits=self._waits,
             gates=self._gates,
+            terms=TermsBook(blueprint, self._gates) if terms is None else terms,
             max_tasks=max_tasks,
             elapsed_s=0.0 if past is None else past.elapsed_s,
         )
@@ -122,13 +140,13 @@ class Driver:
             clock=clock,
             gates=self._gates,
             waits=self._waits,
-            children=Children(log, self._waits, children, lambda: agenda.parked),
+            host=children,
             table=table,
         )
         self._clock = clock
         self._tasks: TaskGroup | None = None
         self._turn = 0
-        self._first: list[Attempt] = []
+        self._first = _NOBODY
 
     @property
     def outcome(self) -> RunOutcome | None:
@@ -181,8 +199,13 @@ class Driver:
         as the journal has it.
         """
         agenda = self._agenda
+        first, self._first = self._first, _NOBODY
         try:
-            await self._go(self._first)
+            if len(first) == 1:
+                await self._follow(first[0])
+            else:
+                await self._go(first)
+            del first
             if agenda.outcome is None and not agenda.parked:
                 if not agenda.pausing:
                     raise Bug("the machine waits, but for nothing")
@@ -192,6 +215,9 @@ class Driver:
             await self._break(error)
         finally:
             self._log.rest()
+            # What refers to each other would wait for the collector, a dozen objects a run.
+            self._waits.close()
+            agenda.close_machine()
 
     # -- from outside ------------------------------------------------------------------
 
@@ -254,29 +280,50 @@ class Driver:
                     tasks.start_soon(self._follow, attempt)
             self._tasks = None
 
-    async def _follow(self, first: Attempt) -> None:
+    async def _follow(self, attempt: Attempt | None) -> None:
         """Do an attempt, take its answer in, go on with what follows, until nothing does.
 
         What stops one attempt is a scope of its lane, which is left once it was used: to
         make one costs as much as to write a row.
         """
-        attempt: Attempt | None = first
+        workshop, log = self._workshop, self._log
         while attempt is not None:
             answer: Answer | None = None
             with self._clock.deadline(None) as scope:
                 while True:
                     answer = None
-                    answer = await self._workshop.attempt(attempt, scope)
+                    try:
+                        answer = await workshop.attempt(attempt, scope)
+                    finally:
+                        workshop.leave(attempt)
                     if scope.cancel_called:
                         break
-                    follows = await self._advance(attempt, answer)
+                    # `_advance`, written out: a coroutine less for each step.
+                    follows = self._take_in(attempt, answer)
                     if follows is None:
                         return
-                    attempt = follows
+                    if log.unsaved:
+                        await log.commit()
+                    following = follows.alone or await self._act(follows)
+                    if following is None:
+                        return
+                    attempt = following
             attempt = await self._advance(attempt, answer)
 
     async def _advance(self, attempt: Attempt, answer: Answer | None) -> Attempt | None:
         """Take an answer in, and act on what follows; return what to go on with in place."""
+        follows = self._take_in(attempt, answer)
+        if follows is None:
+            return None
+        if self._log.unsaved:
+            await self._log.commit()
+        return await self._act(follows)
+
+    def _take_in(self, attempt: Attempt, answer: Answer | None) -> _Follows | None:
+        """Take an answer in, in memory; return what to act on once it is durable.
+
+        Shape: None where the run rests.
+        """
         agenda = self._agenda
         if agenda.parked:
             return None
@@ -291,15 +338,19 @@ class Driver:
         agenda.close()
         if agenda.pausing:
             stopped += agenda.pause_if_waiting()
-        if self._log.unsaved:
-            await self._log.commit()
         self._turn += 1
+        alone = len(admitted) == 1 and not stopped and self._turn % _TURN
+        return _Follows(stopped, admitted, admitted[0] if alone else None)
+
+    async def _act(self, follows: _Follows) -> Attempt | None:
+        """Act on what follows from an answer; return what to go on with in place."""
+        stopped, admitted, _ = follows
         if self._turn % _TURN == 0:
             await cancel_shielded_checkpoint()
         for other in stopped:
             other.stop()
         if not admitted:
-            agenda.free_slot()
+            self._agenda.free_slot()
             return None
         if self._tasks is None and len(admitted) > 1:
             await self._go(admitted)

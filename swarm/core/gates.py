@@ -63,6 +63,20 @@ class Gates:
         self.take(ticket)
         return True
 
+    def slip_in(self, name: str, limit: int) -> bool:
+        """Take a place at one gate now, without a ticket; `slip_out` gives it back."""
+        taken = self._taken[name]
+        if self._waiting or taken >= limit:
+            return False
+        self._taken[name] = taken + 1
+        return True
+
+    def slip_out(self, name: str) -> None:
+        """Give such a place back; whose turn it is goes in."""
+        self._taken[name] -= 1
+        while self._waiting and self._call_next():
+            pass
+
     async def wait(self, ticket: Ticket) -> None:
         """Take the places when it is this ticket's turn."""
         if self.enter(ticket):

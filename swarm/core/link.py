@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from flowir.door import admit
 from flowir.effects import Failure
@@ -15,7 +15,7 @@ from swarm.core.answers import Answer
 from swarm.core.attempt import Attempt
 from swarm.core.capability.grant import Grant, worker_grant
 from swarm.core.capability.rules import covers
-from swarm.core.capability.verbs import MAX_DEPTH, TABLE, Table
+from swarm.core.capability.verbs import MAX_DEPTH, Table
 from swarm.core.children import Children
 from swarm.core.log import RunLog
 from swarm.core.outputs import keep, read
@@ -24,7 +24,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Holding
 
-__all__ = ("MOST_HANDED_BYTES", "Called", "Delegate", "Link", "Tools")
+__all__ = ("MOST_HANDED_BYTES", "Called", "Link", "Tools")
 
 # What one attempt may hand over as parts, the agents that it calls included: sixteen of the
 # largest. Their number is bounded by the events of its run.
@@ -40,20 +40,24 @@ class Called(NamedTuple):
     duration_s: float
 
 
-Delegate: TypeAlias = Callable[[Attempt, str, Any, int], Awaitable[Called]]
-
-
-class Tools(NamedTuple):
+class Tools(Protocol):
     """What the links of one run have in common.
 
     What a worker does passes the rules that tokens pass: those of `table`.
     """
 
     log: RunLog
-    delegate: Delegate
     waits: Waits
-    children: Children
-    table: Table = TABLE
+    table: Table
+
+    @property
+    def children(self) -> Children:
+        """The runs within the run."""
+        ...
+
+    async def delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
+        """Let another agent do something for a worker, within that worker's attempt."""
+        ...
 
 
 class Link:

@@ -41,7 +41,8 @@ class Meter:
             self._slices = Slices(self.budget, flow)
         self.limited = bool(self._own.limits) or self._slices is not None
         self._all: Accounts = (self._own,)
-        self._checks = self.limited
+        # Whether an attempt may be refused, or has to be held against something.
+        self.checks = self.limited
 
     @property
     def spent(self) -> Spent:
@@ -51,7 +52,7 @@ class Meter:
     def join(self, above: Accounts) -> None:
         """Count for the accounts of a parent's attempt too, and what was used before."""
         self._all = (self._own, *above)
-        self._checks = self.limited or any(account.limits for account in above)
+        self.checks = self.limited or any(account.limits for account in above)
         spent = self.spent
         for account in above:
             account.count(spent.steps, spent.attempts, spent.tokens, spent.cost)
@@ -72,7 +73,7 @@ class Meter:
         steps = int(attempt == 1)
         for account in accounts:
             account.count(steps, 1)
-        if not self._checks:
+        if not self.checks:
             return None
         return self.hold(accounts, most) or self._late(most, accounts, wall_s)
 
@@ -87,7 +88,7 @@ class Meter:
 
     def settle(self, accounts: Accounts, most: Usage, used: Usage) -> None:
         """Count what an attempt used, instead of what was held back for it."""
-        if self._checks:
+        if self.checks:
             self._hold(accounts, -most.tokens, -most.cost)
         if used.tokens or used.cost:
             for account in accounts:

@@ -52,7 +52,7 @@ def run_started(
         "blueprint": blueprint.id,
         "digest": blueprint.digest,
         "input": input,
-        "document": blueprint.document,
+        "document": blueprint.shared(),
         "folder": None if folder is None else str(folder),
         "version": None if version is None else {"label": version.label, "commit": version.commit},
         "rerun": rerun,

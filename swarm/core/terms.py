@@ -6,7 +6,7 @@ that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from flowir.errors import WorkerFailure
@@ -26,7 +26,8 @@ class Terms(NamedTuple):
 
     Shape: `most` is what one may use, as far as it is said; `needs` its places at the
     gates; `spec` is the agent as the blueprint has it, `contract` what it promises;
-    `apart` whether its answer is data, and kept apart.
+    `apart` whether its answer is data, and kept apart; `begins` is to be told of each
+    attempt as it is written down.
     Units: `timeout_s` in seconds, where the step itself does not say.
     """
 
@@ -38,6 +39,7 @@ class Terms(NamedTuple):
     spec: AgentSpec | None = None
     contract: Contract | None = None
     apart: bool = False
+    begins: Callable[[str, str, int, str], None] | None = None
 
 
 class TermsBook:
@@ -69,6 +71,7 @@ class TermsBook:
             spec,
             blueprint.contracts.get(agent),
             settings.get("output") == "ref",
+            getattr(worker, "begins", None),
         )
 
 

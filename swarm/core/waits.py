@@ -47,8 +47,8 @@ class Waits:
     def __init__(self, log: RunLog, clock: Clock, shift: Shift) -> None:
         self._log = log
         self._clock = clock
-        self._shift = shift
-        self._elsewhere: set[tuple[str, int]] = set()
+        self._shift: Shift | None = shift
+        self._elsewhere: set[tuple[str, int]] | None = None
         # Most runs never wait: what is asked of each step is asked of this first, and what
         # is for those who wait is made for the first of them.
         self.used = False
@@ -111,8 +111,8 @@ class Waits:
         self.used = True
         at = (attempt.dispatch.key, attempt.dispatch.attempt)
         if begins and attempt.wanted:
-            self._elsewhere.add(at)
-        else:
+            self._elsewhere = {*(self._elsewhere or ()), at}
+        elif self._elsewhere is not None:
             self._elsewhere.discard(at)
         self.note()
 
@@ -123,7 +123,7 @@ class Waits:
 
     def note(self) -> None:
         """Write down that the run begins or ceases to wait for people, where it does."""
-        if not self.used:
+        if not self.used or self._shift is None:
             return
         status, askers = self._log.ahead, self.questions.askers()
         if self._elsewhere:
@@ -138,16 +138,23 @@ class Waits:
             self._log.append([{"kind": "run.waiting" if waiting else "run.woken"}])
 
     def _over(self, key: str, attempt: int) -> None:
-        self._elsewhere.discard((key, attempt))
+        if self._elsewhere is not None:
+            self._elsewhere.discard((key, attempt))
         self.questions.withdraw(key, attempt)
         self._timers.forget(key, attempt)
 
     @asynccontextmanager
     async def _resting(self, attempt: Attempt) -> AsyncGenerator[None]:
+        shift = self._shift
+        assert shift is not None  # noqa: S101 - an attempt goes on
         attempt.resting += 1
         try:
-            await self._shift.rest(attempt)
+            await shift.rest(attempt)
             yield
         finally:
             attempt.resting -= 1
-            self._shift.wake(attempt)
+            shift.wake(attempt)
+
+    def close(self) -> None:
+        """Let go of who gives out the slots: nothing of the run goes on, so nobody waits."""
+        self._shift = None

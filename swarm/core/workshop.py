@@ -17,9 +17,9 @@ from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer, ask, timed_out
 from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
-from swarm.core.children import Children
+from swarm.core.children import ChildHost, Children
 from swarm.core.gates import Gates, Ticket, kind_needs
-from swarm.core.link import Called, Link, Tools
+from swarm.core.link import Called, Link
 from swarm.core.log import RunLog
 from swarm.core.terms import Terms
 from swarm.core.waits import Waits
@@ -43,43 +43,71 @@ class Workshop:
         clock: Clock,
         gates: Gates,
         waits: Waits,
-        children: Children,
+        host: ChildHost | None = None,
         table: Table = TABLE,
     ) -> None:
+        self.log = log
+        self.waits = waits
+        self.table = table
         self._agenda = agenda
-        self._log = log
         self._clock = clock
         self._gates = gates
         self._limits = blueprint.flow.limits
-        self._tools = Tools(log, self._delegate, waits, children, table)
+        self._host = host
+        self._children: Children | None = None
+
+    @property
+    def children(self) -> Children:
+        """The runs within the run, whose carrier is known when there is the first."""
+        if self._children is None:
+            self._children = Children(self.log, self.waits, self._host, self._agenda)
+        return self._children
 
     def link(self, attempt: Attempt, depth: int = 0) -> Link:
         """Make what the worker of an attempt may use, *depth* calls below it."""
-        return Link(attempt, self._tools, depth)
+        return Link(attempt, self, depth)
 
-    async def attempt(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
-        """Make one attempt, and give its places back; None: nobody wants an answer now."""
-        try:
-            if attempt.wanted and not attempt.started:
-                await self._wait(attempt)
-            if not attempt.wanted or not attempt.started:
-                return None
-            if attempt.refused is not None:
-                return Answer(attempt.refused)
+    def attempt(self, attempt: Attempt, scope: CancelScope) -> Coroutine[Any, Any, Answer | None]:
+        """Make one attempt, to be awaited; `leave` is to follow. None: nobody wants an answer.
+
+        Most attempts begin at once and have all the time in the world: for those there is
+        no coroutine but that which asks the worker.
+        """
+        if (
+            attempt.started
+            and attempt.wanted
+            and attempt.refused is None
+            and attempt.dispatch.timeout_s is None
+            and attempt.terms.timeout_s is None
+            and not self._agenda.meter.limited
+        ):
             attempt.scope = scope
-            dispatch, terms = attempt.dispatch, attempt.terms
-            timeout_s = dispatch.timeout_s
-            if timeout_s is None:
-                timeout_s = terms.timeout_s
-            link = Link(attempt, self._tools)
-            if timeout_s is not None or self._agenda.meter.limited:
-                return await self._in_time(attempt, link, timeout_s)
-            return await self._asked_of(terms, dispatch.input, attempt, link, None)
-        finally:
-            attempt.scope = None
-            attempt.open = False
-            if attempt.ticket is not None:
-                self._gates.leave(attempt.ticket)
+            link = Link(attempt, self)
+            terms = attempt.terms
+            begun = terms.begins is not None
+            return self._asked_of(terms, attempt.dispatch.input, attempt, link, None, begun=begun)
+        return self._bounded(attempt, scope)
+
+    async def _bounded(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
+        """Make an attempt that has to wait, or to end in time, or is refused."""
+        if attempt.wanted and not attempt.started:
+            await self._wait(attempt)
+        if not attempt.wanted or not attempt.started:
+            return None
+        if attempt.refused is not None:
+            return Answer(attempt.refused)
+        attempt.scope = scope
+        timeout_s = attempt.dispatch.timeout_s
+        if timeout_s is None:
+            timeout_s = attempt.terms.timeout_s
+        return await self._in_time(attempt, Link(attempt, self), timeout_s)
+
+    def leave(self, attempt: Attempt) -> None:
+        """Let an attempt be over: it gives its places back."""
+        attempt.scope = None
+        attempt.open = False
+        if attempt.ticket is not None:
+            self._gates.leave(attempt.ticket)
 
     async def _in_time(
         self, attempt: Attempt, link: Link, timeout_s: float | None
@@ -88,11 +116,14 @@ class Workshop:
         dispatch, terms, agenda = attempt.dispatch, attempt.terms, self._agenda
         left_s = agenda.meter.wall_left_s(agenda.used_s())
         limit_s = _sooner(timeout_s, left_s)
+        begun = terms.begins is not None
         if limit_s is None:
-            return await self._asked_of(terms, dispatch.input, attempt, link, None)
+            return await self._asked_of(terms, dispatch.input, attempt, link, None, begun=begun)
         answer: Answer | None = None
         with self._clock.deadline(limit_s):
-            answer = await self._asked_of(terms, dispatch.input, attempt, link, timeout_s)
+            answer = await self._asked_of(
+                terms, dispatch.input, attempt, link, timeout_s, begun=begun
+            )
         if answer is not None or not attempt.wanted:
             return answer
         if limit_s == left_s:
@@ -115,16 +146,23 @@ class Workshop:
             stopped = agenda.end_if_long(begins=True)
             if attempt.wanted:
                 agenda.begin(attempt)
-            await self._log.commit()
+            await self.log.commit()
             for other in stopped:
                 other.stop()
 
     def _asked_of(
-        self, terms: Terms, input: Any, attempt: Attempt, link: Link, timeout_s: float | None
+        self,
+        terms: Terms,
+        input: Any,
+        attempt: Attempt,
+        link: Link,
+        timeout_s: float | None,
+        *,
+        begun: bool = False,
     ) -> Coroutine[Any, Any, Answer]:
         dispatch = attempt.dispatch
         call = Call(
-            self._log.run_id,
+            self.log.run_id,
             dispatch.key,
             terms.agent,
             input,
@@ -133,10 +171,11 @@ class Workshop:
             timeout_s,
             terms.spec,
             attempt.digest if input is dispatch.input else None,
+            begun,
         )
         return ask(terms.worker, call, link, self._limits, terms.contract, apart=terms.apart)
 
-    async def _delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
+    async def delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         """Let another agent do something for a worker, within that worker's attempt.
 
         Of the gates it passes that of its kind alone: who calls has places at the others.
@@ -144,7 +183,7 @@ class Workshop:
         needs = kind_needs(self._agenda.terms.of(agent).spec, self._gates)
         if not needs:
             return await self._called(attempt, agent, input, depth)
-        ticket = Ticket(self._log.run_id, needs)
+        ticket = Ticket(self.log.run_id, needs)
         try:
             await self._gates.wait(ticket)
             return await self._called(attempt, agent, input, depth)

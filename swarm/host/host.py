@@ -30,6 +30,7 @@ from swarm.compiler.shelf import INCLUDE_NAME
 from swarm.compiler.source import is_file_name
 from swarm.core.acts import tell
 from swarm.core.capability.verbs import TABLE, altered
+from swarm.core.deadlines import Deadlines
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
@@ -41,6 +42,7 @@ from swarm.host.parts import Parts, SystemClock, git_versions
 from swarm.host.past import Past
 from swarm.host.recorder import Recorder
 from swarm.host.records import Records
+from swarm.host.rounds import Once, Rounds
 from swarm.host.run import Run
 from swarm.host.runs import Runs, closed
 from swarm.ids import parse_run_id
@@ -100,7 +102,9 @@ class Host:
     this process (`inline`). *layers* stand around every agent: keys, or objects with `use`
     and parameters (`docs/layers.md`); *operators* is the way to those who are asked.
     *checkpoints* are where signed checkpoints of the audit log go (None: a file of the
-    store's folder) whenever *checkpoint_every* more entries are kept (0: on demand only).
+    store's folder) whenever *checkpoint_every* more entries are kept (0: on demand only), and
+    at the latest *checkpoint_s* seconds after an entry; the key that signs tokens is replaced
+    when it is *rotate_s* seconds old (0: on demand only).
     *roles* replaces rows of the table of who may do what
     (`docs/capability.md`).
     *includes* are folders by name, from which any blueprint may take texts and agents
@@ -130,10 +134,13 @@ class Host:
         includes: Mapping[str, str | os.PathLike[str]] | None = None,
         checkpoints: Sequence[CheckpointSink] | None = None,
         checkpoint_every: int = 100,
+        checkpoint_s: float = 60.0,
+        rotate_s: float = 86_400.0,
         processes: ProcessSettings | None = None,
     ) -> None:
         self._sinks = checkpoints
         self._every = checkpoint_every
+        self._rounds_s = (checkpoint_s if checkpoint_every else 0.0, rotate_s)
         self._table = TABLE if roles is None else altered(roles)
         self._store = store
         self._scratch: TemporaryDirectory[str] | None = None
@@ -211,7 +218,7 @@ class Host:
         except BaseException:
             parts.close()
             raise
-        keys = _once(parts.keys)
+        keys = Once(parts.keys)
         sinks = parts.checkpoints if self._sinks is None else self._sinks
         recorder = Recorder(parts, keys, sinks, self._every)
         self._around.audit = None if parts.audit is None else recorder
@@ -233,6 +240,13 @@ class Host:
             self._around.operators.begin()
         try:
             await runs.open(tasks, resume=self._resume)
+            checkpoint_s, rotate_s = self._rounds_s
+            rounds = Rounds(
+                parts.clock, recorder, keys, checkpoint_s=checkpoint_s, rotate_s=rotate_s
+            )
+            tasks.start_soon(rounds.serve)
+            self._around.deadlines = deadlines = Deadlines(parts.clock)
+            tasks.start_soon(deadlines.serve)
             if self._folder is not None and parts.durable:
                 desk = Desk(Inbox(self._folder), parts.clock, self.run)
                 tasks.start_soon(desk.serve)
@@ -628,18 +642,6 @@ class Host:
         runs = self._opened().runs
         async with runs.doing("run.rerun", old.id):
             return await runs.rerun(old, from_step, set or {}, chosen)
-
-
-def _once(make: Callable[[], KeyStore]) -> Callable[[], KeyStore]:
-    """Make it when it is first asked for, and then return the same."""
-    made: list[KeyStore] = []
-
-    def once() -> KeyStore:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return once
 
 
 @dataclass(slots=True)

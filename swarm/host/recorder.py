@@ -10,9 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Token
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from swarm.core.acts import Act, acting, current
+import anyio
+
+from swarm.core.acts import Act, acting, current, ends, sets_out
 from swarm.core.capability.grant import Grant
 from swarm.core.capability.rules import Decision
 from swarm.errors import SwarmError
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from swarm.core.audit.checkpoint import Checkpoint
     from swarm.core.capability.guard import KeyStore, Pass
 
-__all__ = ("Recorder",)
+__all__ = ("Doing", "Recorder")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,11 +55,17 @@ class Recorder:
         self._keys = keys or parts.keys
         self._sinks = sinks
         self._every = every if sinks else 0
-        self._marked = 0 if self._log is None else self._log.end()[0]
+        self._marked = self._signed = 0 if self._log is None else self._log.size
+        self._news: anyio.Event | None = None
         self._minute = 0
         self._knocks = 0
 
     # -- as an audit log ---------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._kept().size
 
     def end(self) -> tuple[int, bytes, bytes]:
         """Return how many entries there are, the chain's last hash, and the tree's root."""
@@ -64,6 +74,9 @@ class Recorder:
     def record(self, entry: AuditEntry) -> None:
         """Put *entry* behind the others; it lasts from the journal's next commit on."""
         self._kept().record(entry)
+        if self._news is not None and self._due():
+            self._news.set()
+            self._news = None
 
     async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         """Return up to *limit* entries that are kept: the first is number *since* + 1."""
@@ -81,27 +94,15 @@ class Recorder:
 
     # -- acts --------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def doing(
+    def doing(
         self, actor: str, verb: str, run: str | None = None, *, always: bool = False
-    ) -> AsyncGenerator[None]:
+    ) -> Doing:
         """Let what is done inside be an act of *actor*, recorded with the first rows of it.
 
         Shape: *always*: it is recorded although it appends no rows, as is an act that has
         a detail. Within an act that is on its way this changes nothing.
         """
-        if current() is not None:
-            yield
-            return
-
-        def landing(made: str | None) -> None:
-            if always or made is not None or act.detail:
-                self.note(actor, verb, "allowed", run, made=made, detail=act.detail)
-
-        act = Act(landing)
-        with acting(act):
-            yield
-        await self._landed(act, always or bool(act.detail))
+        return Doing(self, actor, verb, run, always=always)
 
     @asynccontextmanager
     async def guest(
@@ -130,7 +131,8 @@ class Recorder:
             if not act.landed:
                 passed.release()
             raise
-        await self._landed(act, always or bool(act.detail) or bool(passed.counters))
+        lasts = always or bool(act.detail) or bool(passed.counters)
+        await self.landed(act, lasts=lasts)
 
     async def ahead(self, verb: str, detail: Mapping[str, Any]) -> None:
         """Record what is about to be done to something that the journal does not hold.
@@ -152,13 +154,15 @@ class Recorder:
         await self._journal.commit()
         await self._mark()
 
-    async def _landed(self, act: Act, lasts: bool) -> None:
+    async def landed(self, act: Act, *, lasts: bool) -> None:
+        """Note an act that is over, where no rows of it were appended."""
         if not act.landed:
             # Nothing was written: what is given away now is counted first.
             act.land()
             if lasts:
                 await self._journal.commit()
-        await self._mark()
+        if self._due():
+            await self._mark()
 
     def note(
         self,
@@ -226,7 +230,7 @@ class Recorder:
         made = signed(ring, size, root, head, self._wall())
         if made.kid not in ring.witnesses:
             keys.change(witnessed)
-        self._marked = size
+        self._marked = self._signed = size
         for sink in self._sinks:
             try:
                 await sink.put(made.to_wire())
@@ -234,10 +238,81 @@ class Recorder:
                 _LOGGER.exception("the checkpoint of %d entries was not taken", size)
         return made
 
+    def _due(self) -> bool:
+        """Tell whether there are so many entries more that a checkpoint is due."""
+        if not self._every or self._log is None:
+            return False
+        return self._log.size // self._every > self._marked // self._every
+
+    @property
+    def has_sinks(self) -> bool:
+        """Whether anybody takes checkpoints."""
+        return self._log is not None and bool(self._sinks)
+
+    async def grown(self) -> None:
+        """Return when so many entries more are there that a checkpoint is due."""
+        while not self._due():
+            if self._news is None:
+                self._news = anyio.Event()
+            await self._news.wait()
+
+    async def sign(self, *, late: bool) -> None:
+        """Make a checkpoint if one is due; *late*: of whatever no checkpoint speaks of yet."""
+        if self._log is None:
+            return
+        # What the checkpoint itself has to say, a new key, is no reason for another.
+        if late and self._log.size > self._signed:
+            self._marked = self._log.size
+            await self.checkpoint()
+        else:
+            await self._mark()
+
     async def _mark(self) -> None:
-        if self._every and self._log is not None:
-            size = self._log.end()[0]
-            if size // self._every > self._marked // self._every:
-                # Before anything is awaited, so that nobody else does it as well.
-                self._marked = size
-                await self.checkpoint()
+        if self._due():
+            assert self._log is not None  # noqa: S101 - there are entries in it
+            # Before anything is awaited, so that nobody else does it as well.
+            self._marked = self._log.size
+            await self.checkpoint()
+
+
+class Doing:
+    """An act of somebody who needs no leave; a class, because one stands around every start."""
+
+    __slots__ = ("_act", "_actor", "_always", "_recorder", "_run", "_token", "_verb")
+
+    def __init__(
+        self, recorder: Recorder, actor: str, verb: str, run: str | None, *, always: bool
+    ) -> None:
+        self._recorder = recorder
+        self._actor = actor
+        self._verb = verb
+        self._run = run
+        self._always = always
+        self._act: Act | None = None
+        self._token: Token[Act | None] | None = None
+
+    async def __aenter__(self) -> None:
+        if current() is None:
+            self._act = Act(self._landing)
+            self._token = sets_out(self._act)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        act, token, self._token = self._act, self._token, None
+        if act is None or token is None:
+            return
+        ends(token)
+        if kind is None:
+            await self._recorder.landed(act, lasts=self._always or bool(act.detail))
+
+    def _landing(self, made: str | None) -> None:
+        act = self._act
+        assert act is not None  # noqa: S101 - it is what lands
+        if self._always or made is not None or act.detail:
+            self._recorder.note(
+                self._actor, self._verb, "allowed", self._run, made=made, detail=act.detail
+            )

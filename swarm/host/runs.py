@@ -33,6 +33,7 @@ from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import ENDED, RESUMABLE, RunOutcome, RunStatus
+from swarm.core.terms import TermsBook
 from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
 from swarm.host.collection import Collected, Retention, chosen
@@ -52,6 +53,8 @@ _LOGGER = logging.getLogger(__name__)
 _PAGE = 1000
 # Families of runs that are forgotten in one transaction, which others wait for.
 _FAMILIES = 100
+# Blueprints whose agents' terms are kept at hand.
+_BOOKS = 64
 
 
 class Runs:
@@ -86,6 +89,7 @@ class Runs:
         self._tasks: TaskGroup | None = None
         self._naming = anyio.Lock()
         self._children = ChildCarrier(self)
+        self._terms: dict[int, TermsBook] = {}
 
     # -- open and close ----------------------------------------------------------------
 
@@ -243,6 +247,7 @@ class Runs:
         child: Child | None = None,
     ) -> Run:
         parts = self._parts
+        parts.journal.new(run_id)
         row = RunRow(run_id, blueprint=blueprint.id, digest=blueprint.digest)
         run = Run(row, RunLog(run_id, parts.journal, parts.clock), self)
         await self._carry(run, self._driver(run, blueprint, first, None, budget, child))
@@ -288,6 +293,8 @@ class Runs:
                     f"run {new_id}: expected the id of a new run, got one that there is",
                     run_id=new_id,
                 )
+            planned.rows[0]["document"] = blueprint.shared()
+            self._parts.journal.new(new_id)
             row = RunRow(new_id, blueprint=blueprint.id, digest=blueprint.digest)
             log = RunLog(new_id, self._parts.journal, self._parts.clock)
             run = Run(row, log, self)
@@ -422,8 +429,21 @@ class Runs:
             children=self._children,
             child=child,
             gates=self._gates,
+            terms=self._terms_of(blueprint),
             table=self._table,
         )
+
+    def _terms_of(self, blueprint: CompiledBlueprint) -> TermsBook:
+        """Return the terms of a blueprint's agents, read once for all of its runs.
+
+        A book holds its blueprint, so nobody else has that one's identity meanwhile.
+        """
+        book = self._terms.get(id(blueprint))
+        if book is None:
+            if len(self._terms) >= _BOOKS:
+                self._terms.pop(next(iter(self._terms)))
+            book = self._terms[id(blueprint)] = TermsBook(blueprint, self._gates)
+        return book
 
     async def _carry(self, run: Run, driver: Driver, cancelling: str | None = None) -> None:
         tasks = self._tasks

@@ -19,7 +19,7 @@ from swarm.errors import SwarmError
 from swarm.middleware.secrets import Secrets
 from swarm.ports.audit import AuditEntry, AuditLog
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
-from swarm.ports.worker import Outcome
+from swarm.ports.worker import Call, Outcome
 
 __all__ = ("AUDIT", "AuditLayer", "AuditParams")
 
@@ -40,18 +40,19 @@ class AuditLayer:
     def __init__(self, params: AuditParams, site: Site) -> None:
         self._strict = params.strict
         self._host = site.host
+        self._agent = site.agent.name
         self._actor = f"agent:{site.agent.name}"
         self._secrets = Secrets()
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
         given = call.digest or digest_of(call.input)
-        try:
-            entry = self._entry(call, "begun", given)
+        if not call.begun:
             # It is there before the worker is asked; what comes behind lasts with the answer.
-            await self._log().append(entry)
-        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
-            self._failed(call, error)
+            try:
+                await self._log().append(self._entry(call, "begun", given))
+            except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+                self._failed(call, error)
         try:
             outcome = await next(call)
         except WorkerFailure as failure:
@@ -64,9 +65,14 @@ class AuditLayer:
         self._record(call, "done", given, digest_of(outcome.value))
         return outcome
 
+    def begins(self, run_id: str, key: str, attempt: int, digest: str) -> None:
+        """Put the entry before a call into the transaction that begins the attempt."""
+        call = Call(run_id, key, self._agent, None, attempt)
+        self._record(call, "begun", digest)
+
     def _record(
         self,
-        call: LayerCall,
+        call: Call,
         decision: str,
         given: str,
         gave: str | None = None,
@@ -80,7 +86,7 @@ class AuditLayer:
 
     def _entry(
         self,
-        call: LayerCall,
+        call: Call,
         decision: str,
         given: str,
         gave: str | None = None,
@@ -104,7 +110,7 @@ class AuditLayer:
             raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
         return self._host.audit
 
-    def _failed(self, call: LayerCall, error: Exception, *, gone: bool = False) -> None:
+    def _failed(self, call: Call, error: Exception, *, gone: bool = False) -> None:
         _LOGGER.error("run %s step %s is not audited: %s", call.run_id, call.key, error)
         if self._strict and not gone:
             said = f"{call.agent!r}: expected its audit entry to be kept, got: {error}"

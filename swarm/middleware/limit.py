@@ -69,30 +69,35 @@ class LimitLayer:
     def __init__(self, params: LimitParams, site: Site) -> None:
         self._clock = site.host.clock
         self._queue = site.shared("limit", params.scope, params, _Queue)
-        self._needs = () if params.concurrency is None else ((_PLACES, params.concurrency),)
+        self._most = params.concurrency
+        self._now = site.host.clock.monotonic
         self._spacing_s = None if params.rate_per_s is None else 1 / params.rate_per_s
         self._burst = params.burst
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on when it is its turn."""
-        run, gates = RunId(call.run_id), self._queue.gates
-        spacing_s = self._spacing_s
+        queue, spacing_s = self._queue, self._spacing_s
         if spacing_s is not None:
-            now_s, queue = self._clock.monotonic(), self._queue
+            now_s = self._now()
             if queue.waiting or not queue.may_begin(now_s, spacing_s, self._burst):
-                await self._paced(run, spacing_s)
-        inside = _INSIDE.get()
-        if not self._needs or self._queue in inside:
+                await self._paced(RunId(call.run_id), spacing_s)
+        inside, most = _INSIDE.get(), self._most
+        if most is None or queue in inside:
             return await next(call)
-        ticket = Ticket(run, self._needs)
-        token = _INSIDE.set((*inside, self._queue))
+        gates = queue.gates
+        token = _INSIDE.set((*inside, queue))
+        ticket: Ticket | None = None
         try:
-            if not gates.enter(ticket):
+            if not gates.slip_in(_PLACES, most):
+                ticket = Ticket(RunId(call.run_id), ((_PLACES, most),))
                 await gates.wait(ticket)
             return await next(call)
         finally:
             _INSIDE.reset(token)
-            gates.leave(ticket)
+            if ticket is None:
+                gates.slip_out(_PLACES)
+            else:
+                gates.leave(ticket)
 
     async def _paced(self, run: RunId, spacing_s: float) -> None:
         """Wait for the next beginning; one waits at a time, the others by their turns."""

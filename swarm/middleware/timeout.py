@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio import CancelScope
 from pydantic import Field
 
 from flowir.errors import WorkerFailure
@@ -24,12 +25,21 @@ class TimeoutLayer:
 
     def __init__(self, params: TimeoutParams, site: Site) -> None:
         self._seconds = params.seconds
-        self._clock = site.host.clock
+        self._host = site.host
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, until the time is over."""
-        with self._clock.deadline(self._seconds):
-            return await next(call)
+        table = self._host.deadlines
+        if table is None or not table.watched:
+            with self._host.clock.deadline(self._seconds):
+                return await next(call)
+        else:
+            with CancelScope() as scope:
+                row, number = table.note(self._seconds, scope)
+                try:
+                    return await next(call)
+                finally:
+                    row.pop(number, None)
         # Reached only where the deadline cut the work off.
         said = f"{call.agent!r}: no answer within {self._seconds:g} s"
         raise WorkerFailure("step.timeout", said)

@@ -34,6 +34,11 @@ class AuditEntry(NamedTuple):
 class AuditLog(Protocol):
     """Keeps entries in the order in which they were appended, and changes none."""
 
+    @property
+    def size(self) -> int:
+        """How many entries there are, those on their way to the disk included."""
+        ...
+
     def end(self) -> tuple[int, bytes, bytes]:
         """Return how many entries there are, the chain's last hash, and the tree's root.
 

@@ -75,6 +75,13 @@ class Journal(Protocol):
         """The bytes beside the rows: they last with the rows that are committed with them."""
         ...
 
+    def new(self, run_id: RunId) -> None:
+        """Promise that there is no run of this id: its past need not be looked for.
+
+        Raises: SwarmError (journal.degraded, journal.failed), as `append`.
+        """
+        ...
+
     def append(self, run_id: RunId, rows: Sequence[Row]) -> None:
         """Put *rows* behind the others of the run, all or none; unseen before `commit`.
 

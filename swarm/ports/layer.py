@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
+from anyio import CancelScope
 from pydantic import BaseModel, ConfigDict
 
 from swarm.blueprint.agent import AgentSpec
@@ -23,6 +24,8 @@ from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, FieldProblem, Holding, Outcome, StepLink, Toolbox
 
 __all__ = (
+    "Beginning",
+    "DeadlineTable",
     "Layer",
     "LayerCall",
     "LayerFactory",
@@ -48,7 +51,8 @@ class LayerCall(Call):
     @classmethod
     def of(cls, call: Call, link: StepLink) -> LayerCall:
         """Return *call* with its link."""
-        made = cls._make(call)
+        # `_make` without its look at the length: it is done twice for each step.
+        made = tuple.__new__(cls, call)
         made.link = link
         return made
 
@@ -78,6 +82,22 @@ class Layer(Protocol):
         ...
 
 
+class Beginning(Layer, Protocol):
+    """A layer that has something to record of an attempt before its worker is asked.
+
+    Where only such layers stand around it, it is told when the attempt is written down as
+    begun, so that what it records lasts with that, at no commit of its own; `call.begun`
+    then is true. Where it stands elsewhere, or the call is another agent's, it is not told.
+    """
+
+    def begins(self, run_id: str, key: str, attempt: int, digest: str) -> None:
+        """Note that an attempt begins, on an input of this digest.
+
+        Raises: flowir.WorkerFailure, and the attempt fails so without a call.
+        """
+        ...
+
+
 class LayerParams(BaseModel):
     """Parameters of a layer: a class of these says which there are."""
 
@@ -88,6 +108,19 @@ class LayerParams(BaseModel):
 _KEPT: Final = 4096
 
 
+class DeadlineTable(Protocol):
+    """Who cancels scopes when their time has come (`swarm.core.deadlines`)."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody does so now."""
+        ...
+
+    def note(self, seconds: float, scope: CancelScope) -> tuple[dict[int, Any], int]:
+        """Cancel *scope* in so many seconds, unless this is struck out (`del row[number]`)."""
+        ...
+
+
 @dataclass
 class LayerHost:
     """What layers may lean on: filled by the host, and by what it opens."""
@@ -95,6 +128,7 @@ class LayerHost:
     clock: Clock
     audit: AuditLog | None = None
     operators: OperatorLink | None = None
+    deadlines: DeadlineTable | None = None
     _kept: OrderedDict[Hashable, Any] = field(
         default_factory=OrderedDict[Hashable, Any], repr=False
     )

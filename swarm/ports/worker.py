@@ -36,7 +36,8 @@ class Call(NamedTuple):
     """One attempt of one step, as a worker sees it.
 
     Shape: `input` is a private copy; `spec` is the agent as its blueprint has it; `digest`
-    is that of the input, where it is known (`swarm.blueprint.canonical.digest_of`).
+    is that of the input, where it is known (`swarm.blueprint.canonical.digest_of`); `begun`
+    tells that layers which record the beginning have done so, in the transaction of it.
     Units: `attempt` counts from 1, `timeout_s` in seconds of the Clock port (None: no limit).
     """
 
@@ -49,6 +50,7 @@ class Call(NamedTuple):
     timeout_s: float | None = None
     spec: AgentSpec | None = None
     digest: str | None = None
+    begun: bool = False
 
     def with_input(self, input: Any) -> Call:
         """Return the same attempt with another input."""

@@ -18,6 +18,11 @@ class MemoryAudit:
         self._growth = Growth()
         self._rows: list[Kept] = []
 
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._growth.tree.size
+
     def end(self) -> tuple[int, bytes, bytes]:
         """Return how many entries there are, the chain's last hash, and the tree's root."""
         growth = self._growth

@@ -11,12 +11,12 @@ child or a run that was started with a reference keeps what it can reach, by one
 
 A row that is large as a whole is kept without its large members: what stands for them is
 one more member, `spilled`, with the digest and the size of each. The hash of the row
-covers the digests, and so the blobs.
+covers the digests, and so the blobs. A blueprint's document, which all of its runs have in
+common, is kept apart whatever its size: it is encoded and hashed once, and not for each run.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,12 +26,13 @@ from pydantic_core import from_json, to_json
 
 from flowir.limits import DEFAULT_LIMITS
 from flowir.values import measure
+from swarm.blueprint.shared import REFERENCE, Shared, mentions
 from swarm.core.events import RUN_ENDS, STEP_ENDS
 from swarm.core.run import ENDED, RunStatus, next_status
 from swarm.errors import Bug, Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Row, RunRow
-from swarm.stores.chain import genesis, link
+from swarm.stores.chain import genesis
 
 __all__ = (
     "DEFAULT_STORE_LIMITS",
@@ -50,14 +51,12 @@ __all__ = (
 
 _SPILLED: Final = "spilled"
 _NO_PARENT: Final[Mapping[str, Any]] = {"run": None}
-# As the encoder writes a reference; in a text its quotes would have backslashes.
-_REF: Final = b'"$ref":"sha256:'
-_MENTION: Final = re.compile(re.escape(_REF) + rb'([0-9a-f]{64})"')
 _ENDS: Final = RUN_ENDS | STEP_ENDS
 
 Spill: TypeAlias = Callable[[bytes], str]
 Fetch: TypeAlias = Callable[[str], bytes]
 Hold: TypeAlias = Callable[[str], None]
+Share: TypeAlias = Callable[[Shared], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,9 @@ class StoreLimits:
 DEFAULT_STORE_LIMITS = StoreLimits()
 
 
-# One row as it is kept: seq, hash and body. A bare tuple: the collector soon ceases to look
-# at those, and there is one for each row.
-Entry: TypeAlias = tuple[int, bytes, bytes]
+# One row as it is kept: the number of its run, seq, hash and body. A bare tuple: the
+# collector soon ceases to look at those, and there is one for each row.
+Entry: TypeAlias = tuple[int, int, bytes, bytes]
 
 
 class Head:
@@ -99,31 +98,38 @@ def extend(
     rows: Sequence[Row],
     limits: StoreLimits,
     hold: Hold,
+    share: Share,
     spill: Spill | None = None,
 ) -> list[Entry]:
     """Encode *rows* and chain them to *head*, all or none; the head moves on.
 
-    *hold* hears the digest of every reference in the rows. *spill* keeps the JSON of a
+    *hold* hears the digest of every reference in the rows, *share* what they share with
+    other runs. *spill* keeps the JSON of a
     large member elsewhere and returns its digest; without it rows stay whole.
     Raises: Bug; SwarmError (journal.too_long, value.too_large).
     """
-    seq, before, run = head.seq, head.hash, head.run
+    seq, before, run, number = head.seq, head.hash, head.run, head.number
+    most, large = limits.events, limits.spill_bytes
     entries: list[Entry] = []
     for row in rows:
         seq += 1
         if row["seq"] != seq:
             raise Bug(f"run {run.run_id}: expected row {seq}, got {row['seq']}")
         kind = row.get("kind", "")
-        if seq > limits.events and kind not in _ENDS:
-            raise _too_long(run.run_id, limits.events)
+        if seq > most and kind not in _ENDS:
+            raise _too_long(run.run_id, most)
+        if kind == "run.started":
+            row = _apart(row, hold, share)
         body = to_json(row)
-        if _REF in body:
-            for name in _MENTION.findall(body):
-                hold(name.decode())
-        if len(body) > limits.spill_bytes:
+        # The start of a step has no value in it, and is half of all rows.
+        if kind != "step.started" and REFERENCE in body:
+            for name in mentions(body):
+                hold(name)
+        if len(body) > large:
             body = _large(run.run_id, row, body, limits, spill)
-        before = link(before, body)
-        entries.append((seq, before, body))
+        # `chain.link`, written out: it is done for every row.
+        before = sha256(b"ev.v1" + before + body).digest()
+        entries.append((number, seq, before, body))
         if kind.startswith("run."):
             run = follow(run, row)
     head.seq, head.hash, head.run = seq, before, run
@@ -172,15 +178,27 @@ def live(run_id: RunId, status: str) -> Refused:
     )
 
 
+def _apart(row: Row, hold: Hold, share: Share) -> Row:
+    """Return the first row of a run without the document that it shares with others."""
+    document = row.get("document")
+    if type(document) is not Shared:
+        return row
+    share(document)
+    for name in document.refers:
+        hold(name)
+    spilled = {"document": {"sha256": document.digest, "size": len(document.body)}}
+    return {**row, "document": None, _SPILLED: spilled}
+
+
 def _large(run_id: RunId, row: Row, body: bytes, limits: StoreLimits, spill: Spill | None) -> bytes:
-    if _SPILLED in row:
+    spilled: dict[str, Any] = {**row.get(_SPILLED, {})}
+    if spilled and row.get("kind") != "run.started":
         raise Bug(f"run {run_id}: a row with a member {_SPILLED!r}")
     if len(body) > limits.value_size:
         _measure(run_id, row, limits)
     if spill is None:
         return body
     kept: dict[str, Any] = dict(row)
-    spilled: dict[str, Any] = {}
     for name, member in row.items():
         text = to_json(member)
         if len(text) > limits.spill_bytes:

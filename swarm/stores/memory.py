@@ -6,8 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from itertools import dropwhile, islice
 
-from pydantic_core import from_json
-
+from swarm.blueprint.shared import Shared
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Forgotten, Health, Row, RunRow
@@ -18,6 +17,7 @@ from swarm.stores.entries import (
     Entry,
     Head,
     StoreLimits,
+    decode,
     digest,
     extend,
     has_ended,
@@ -38,7 +38,7 @@ class _Log:
     def __init__(self, run_id: RunId) -> None:
         self.head = Head(RunRow(run_id))
         self.run: RunRow | None = None
-        self.entries: list[Entry] = []
+        self.entries: list[tuple[int, bytes, bytes]] = []
 
 
 class MemoryBlobs:
@@ -56,6 +56,11 @@ class MemoryBlobs:
         self.held.setdefault(run_id, set()).add(name)
         return name
 
+    def share(self, run_id: RunId, shared: Shared) -> None:
+        """Keep for the run what others have too."""
+        self._open[shared.digest] = shared.body
+        self.held.setdefault(run_id, set()).add(shared.digest)
+
     def hold(self, run_id: RunId, name: str) -> None:
         """Keep what is there of this name for the run too."""
         if name in self._bodies or name in self._open:
@@ -63,9 +68,13 @@ class MemoryBlobs:
 
     async def get(self, digest: str) -> bytes:
         """Return the committed bytes of this name."""
-        if digest not in self._bodies:
-            raise missing_blob(digest)
-        return whole_blob(digest, self._bodies[digest])
+        return self.body(digest)
+
+    def body(self, name: str) -> bytes:
+        """Return the committed bytes of this name, at once."""
+        if name not in self._bodies:
+            raise missing_blob(name)
+        return whole_blob(name, self._bodies[name])
 
     def commit(self) -> None:
         """Show what was put."""
@@ -103,9 +112,18 @@ class MemoryJournal:
         if not rows:
             return
         log = self._runs.get(run_id) or _Log(run_id)
-        entries = extend(log.head, rows, self._limits, lambda name: self.blobs.hold(run_id, name))
+        entries = extend(
+            log.head,
+            rows,
+            self._limits,
+            lambda name: self.blobs.hold(run_id, name),
+            lambda shared: self.blobs.share(run_id, shared),
+        )
         self._runs[run_id] = log
         self._open += [(run_id, entry, log.head.run) for entry in entries]
+
+    def new(self, run_id: RunId) -> None:
+        """Promise that there is no run of this id: here nobody would look for it anyway."""
 
     async def commit(self) -> None:
         """Show everything appended so far."""
@@ -115,7 +133,7 @@ class MemoryJournal:
         batch, self._open = self._open, []
         for run_id, entry, run in batch:
             log = self._runs[run_id]
-            log.entries.append(entry)
+            log.entries.append(entry[1:])
             log.run = run
         self.commits += 1
 
@@ -131,7 +149,8 @@ class MemoryJournal:
         first = max(since, 0)
         before = entries[first - 1][1] if 0 < first <= len(entries) else genesis(run_id)
         chosen = islice(entries, first, first + limit)
-        return [from_json(body) for _, body in walk(run_id, first, before, chosen)]
+        body = self.blobs.body
+        return [decode(found, body) for _, found in walk(run_id, first, before, chosen)]
 
     async def heads(self) -> Mapping[RunId, int]:
         """Return each run's last committed `seq`, in the order in which the runs began."""

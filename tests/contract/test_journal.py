@@ -14,6 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from flowir.values import measure
+from swarm.blueprint.shared import Shared
 from swarm.core.run import ENDED
 from swarm.errors import Bug, Refused, SwarmError
 from swarm.ids import RunId
@@ -396,3 +397,51 @@ async def test_every_state_that_ends_a_run_can_be_forgotten(store: Store) -> Non
         await keep(store, RunId(status), begun(), ended(2, kind))
         assert (await store.journal.runs({status}))[0].run_id == status
         assert (await store.journal.forget([RunId(status)])).runs == 1
+
+
+# -- what runs have in common --------------------------------------------------------------------
+
+
+async def test_a_document_that_runs_share_is_kept_once_and_read_whole(store: Store) -> None:
+    document = {"swarm": 1, "flow": {"b": [1, 2.5], "a": "ä"}, "agents": []}
+    shared = Shared(document)
+    for run_id in (ONE, TWO):
+        store.journal.new(run_id)
+        await keep(store, run_id, begun(document=shared), note(2))
+    for run_id in (ONE, TWO):
+        (read, _) = await store.journal.read(run_id)
+        assert dict(read) == begun(document=document)
+        assert list(read["document"]["flow"]) == ["b", "a"], "members stay in their order"
+        assert await store.journal.verify(run_id) is None
+    assert await store.blobs.get(shared.digest) == shared.body
+    await keep(store, ONE, ended(3))
+    await keep(store, TWO, ended(3))
+    assert (await store.journal.forget([ONE])).blobs == 0
+    assert (await store.journal.read(TWO))[0]["document"] == document
+    assert (await store.journal.forget([TWO])).blobs == 1
+
+
+async def test_a_large_first_row_keeps_both_apart(store: Store) -> None:
+    shared = Shared({"flow": "f"})
+    await keep(store, ONE, begun(document=shared, input="x" * 5_000))
+    (read,) = await store.journal.read(ONE)
+    assert dict(read) == begun(document={"flow": "f"}, input="x" * 5_000)
+
+
+async def test_what_a_shared_document_mentions_is_held(store: Store) -> None:
+    name = store.blobs.put(TWO, b"data")
+    await keep(store, TWO, begun())
+    shared = Shared({"flow": {"$ref": f"sha256:{name}", "size": 4, "type": "bytes"}})
+    await keep(store, ONE, begun(document=shared))
+    await keep(store, TWO, ended(2))
+    await store.journal.forget([TWO])
+    assert await store.blobs.get(name) == b"data"
+
+
+async def test_a_run_that_was_promised_to_be_new_is_one_like_any_other(store: Store) -> None:
+    store.journal.new(ONE)
+    assert await store.journal.run(ONE) is None
+    await keep(store, ONE, begun(), note(2))
+    store.journal.new(ONE)
+    await keep(store, ONE, ended(3))
+    assert await seqs(store, ONE) == [1, 2, 3]

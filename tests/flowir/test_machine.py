@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -825,3 +827,19 @@ def test_what_was_admitted_is_neither_checked_nor_copied_again() -> None:
     machine.resolve("$", Admitted(value, *admit_measured(value)[1:]))
     assert machine.result == {"x": {"a": [1]}}
     assert machine.result["x"] is value
+
+
+def test_a_machine_that_is_closed_is_gone_with_its_last_name() -> None:
+    """Lanes and machine refer to each other; nobody waits for the collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        machine = Machine(assign("$.x", lit(1)), {})
+        machine.start()
+        machine.close()
+        assert machine.result == {"x": 1}
+        alive = weakref.ref(machine)
+        del machine
+        assert alive() is None
+    finally:
+        gc.enable()

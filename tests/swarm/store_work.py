@@ -7,6 +7,7 @@ store that was found after a disaster, by the ledger's note of the moment before
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ from typing import Any, TypeVar
 import anyio
 import apsw
 
+from swarm.blueprint.shared import Shared
+from swarm.core.audit.entries import entry_of
+from swarm.core.audit.inspect import inspect
 from swarm.errors import SwarmError
 from swarm.ids import RunId
+from swarm.ports.audit import AuditEntry
 from swarm.ports.journal import RunRow
 from swarm.ports.store import Store
 from swarm.stores.entries import StoreLimits, follow
 from swarm.stores.sqlite import Durability, connection, open_store, schema
+from swarm.stores.sqlite.audit import AuditReader
 from swarm.stores.sqlite.binding import Connection
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.reader import Reader
@@ -251,6 +257,54 @@ async def _probe(shop: Shop) -> None:
         await shop.store.journal.probe()
 
 
+DOCUMENTS = [Shared({"flow": {"number": n, "text": "w" * 700 * n}}) for n in range(3)]
+
+
+async def _documents(shop: Shop) -> None:
+    """Runs that have their documents in common, of which some are forgotten."""
+    for number in range(12):
+        run_id = RunId(f"d_{number}")
+        shop.store.journal.new(run_id)
+        await shop.keep(run_id, document=DOCUMENTS[number % 3])
+        await shop.keep(run_id, kind="run.finished")
+        if number % 4 == 3:
+            gone = [RunId(f"d_{n}") for n in range(number - 3, number)]
+            shop.ledger.forgetting(gone)
+            await shop.patiently(lambda gone=gone: shop.store.journal.forget(gone))
+            shop.ledger.forgot()
+
+
+async def _families(shop: Shop) -> None:
+    """Runs with runs within them, forgotten as one."""
+    for number in range(3):
+        names = [RunId(f"f_{number}{deep}") for deep in ("", "x", "xx")]
+        for above, run_id in zip((None, *names), names, strict=False):
+            parent = None if above is None else {"run": above, "key": "$", "attempt": 1}
+            shop.put(run_id, b"of the family" * 100 * (number + 1))
+            await shop.keep(run_id, parent=parent, document=DOCUMENTS[number])
+            await shop.keep(run_id, kind="run.finished")
+        await shop.keep(ONE)
+        shop.ledger.forgetting(names)
+        await shop.patiently(lambda names=names: shop.store.journal.forget(names[:1]))
+        shop.ledger.forgot()
+
+
+async def _beside(shop: Shop) -> None:
+    """Entries of the audit log, uses and revocations of tokens: each with the row that it is of."""
+    for number in range(1, 9):
+        for run_id in (RunId("t_1"), RunId("t_2")):
+            if number == 5 and run_id == "t_1":
+                shop.reopen()
+            shop.store.audit.record(_entry(run_id))
+            shop.store.ledger.use(run_id, 9_999_999_999)
+            shop.store.ledger.revoke("subject", f"{run_id}/{number}", number, 9_999_999_999)
+            await shop.keep(run_id)
+
+
+def _entry(run_id: RunId) -> AuditEntry:
+    return AuditEntry(1.5, "owner", "run.start", "allowed", run_id)
+
+
 async def _ends(shop: Shop) -> None:
     """Runs that begin and end in one commit or in several."""
     for number in range(12):
@@ -270,6 +324,9 @@ WORKLOADS: Mapping[str, Callable[[Shop], Awaitable[None]]] = {
     "migration": _migrate,
     "probes": _probe,
     "ends of runs": _ends,
+    "documents in common": _documents,
+    "families": _families,
+    "tables beside": _beside,
 }
 
 
@@ -336,11 +393,41 @@ def _contents(source: Source, mark: Mark, *, exactly: bool) -> str | None:
     reader = Reader(source)
     try:
         heads = reader.heads()
-        return next(filter(None, (_run(reader, run_id) for run_id in heads)), None) or _reached(
-            heads, mark, exactly=exactly
+        return (
+            next(filter(None, (_run(reader, run_id) for run_id in heads)), None)
+            or _reached(heads, mark, exactly=exactly)
+            or _together(source, heads)
         )
     finally:
         reader.close()
+
+
+def _together(source: Source, heads: Mapping[RunId, int]) -> str | None:
+    """Hold what was written beside the rows, and what only some runs need, against the runs."""
+    with migrated(), AuditReader(Path(source.path)) as log:
+        rows = list(log.rows())
+    fault = inspect(rows).fault
+    if fault is not None:
+        return f"the audit log: {fault}"
+    acts = Counter[str | None](entry_of(row.body).run for row in rows)
+    found = apsw.Connection(source.path)
+    try:
+        uses = dict(found.execute("select counter, count from token_use"))
+        names = [name for (name,) in found.execute("select name from token_void")]
+        loose = found.execute(
+            "select count(*) from blob where digest not in (select digest from holding)"
+        ).get
+    finally:
+        found.close()
+    voids = Counter(name.split("/")[0] for name in names)
+    if loose:
+        return f"{loose} blobs that nobody holds"
+    for run_id in {*acts, *uses, *voids, *(run for run in heads if run.startswith("t_"))}:
+        had = (heads.get(RunId(str(run_id)), 0),)
+        got = (acts[run_id], uses.get(run_id, 0), voids[str(run_id)])
+        if {*had, *got} != {*had}:
+            return f"run {run_id}: {had[0]} rows, and acts, uses and voids {got}"
+    return None
 
 
 def _run(reader: Reader, run_id: RunId) -> str | None:

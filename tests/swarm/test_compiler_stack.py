@@ -118,7 +118,7 @@ async def test_what_a_worker_is_told_gets_through_the_stack_whole() -> None:
         async def __call__(self, call: LayerCall, next: Next) -> Outcome:
             return await next(call.with_link(RecordedLink()).with_input("new"))
 
-    call = Call("r", "k", "a", "old", 3, "node", 5.0, AgentSpec("a", "lua"), "digest")
+    call = Call("r", "k", "a", "old", 3, "node", 5.0, AgentSpec("a", "lua"), "digest", True)
     assert all(getattr(call, name) != default for name, default in Call._field_defaults.items())
     layer = built_layer(LayerFactory("changing", 1, Nothing, Changing))
     await call_through(layer, work, call)

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.audit import entries
 from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed
 from swarm.core.audit.entries import Growth, Kept
 from swarm.core.audit.inspect import Fault, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
 from swarm.core.capability.keys import Keyring
-from swarm.errors import Refused
+from swarm.errors import Refused, SwarmError
 from swarm.ports.audit import AuditEntry
 from swarm.stores.audit import subtree
 
@@ -278,3 +279,39 @@ def test_a_long_log_is_read_in_one_go() -> None:
     taken = time.process_time() - before
     sys.stdout.write(f"{LONG} entries of {len(body)} bytes read in {taken:.2f} s of CPU\n")
     assert (found.size, found.root, found.fault) == (LONG, growth.tree.root, None)
+
+
+# -- what an entry is written as -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"output": "f" * 64},
+        {"step": '$.children[0]."ä"\n#2'},
+        {"actor": "agent:\u2028\x00\ud7ff"},
+        {"at_s": 1e300},
+        {"at_s": 5},
+        {"attempt": None},
+        {"attempt": True},
+        {"run": None},
+        {"detail": {"b": 1, "a": [2.0]}},
+    ],
+)
+def test_an_entry_is_canonical_json_however_it_is_written(change: dict[str, Any]) -> None:
+    made = AuditEntry(1.5, "agent:w", "do", "begun", "r_1", "$.a", 1, "0" * 64)._replace(**change)
+    said = {name: value for name, value in made._asdict().items() if value is not None}
+    if not made.detail:
+        del said["detail"]
+    assert entries.body_of(made) == canonical_bytes(said)
+
+
+@pytest.mark.parametrize(
+    "change", [{"at_s": float("nan")}, {"run": "\ud800"}, {"step": "x" * 20_000}, {"actor": b"w"}]
+)
+def test_what_is_no_entry_is_refused_however_it_is_written(change: dict[str, Any]) -> None:
+    made = AuditEntry(1.5, "agent:w", "do", "begun", "r_1", "$.a", 1, "0" * 64)._replace(**change)
+    with pytest.raises(SwarmError) as refused:
+        entries.body_of(made)
+    assert refused.value.code == "audit.malformed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,13 +10,15 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from flowir import WorkerFailure
-from swarm import Outcome
+from swarm import Host, Outcome, StepContext
 from swarm.blueprint.canonical import digest_of
 from swarm.middleware.audit import AUDIT
 from swarm.ports.audit import AuditEntry
+from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.worker import Call, StepLink
-from swarm.testing import FakeClock, MemoryAudit, built_layer, call_through
-from tests.swarm.layered import Bench, Flaky, document, step
+from swarm.stores.sqlite.journal import SqliteJournal
+from swarm.testing import FakeClock, MemoryAudit, Parts, built_layer, call_through
+from tests.swarm.layered import Bench, Flaky, document, seq, step
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +142,71 @@ async def test_a_log_that_takes_its_time_keeps_the_end_of_a_cancelled_step() -> 
         await clock.settle()
         tasks.cancel_scope.cancel()
     assert [entry.decision for entry in log.entries] == ["begun", "cancelled"]
+
+
+# -- the entry before, in the transaction that begins the attempt --------------------------------
+
+
+async def commits_of(folder: Path, layers: list[Any]) -> tuple[int, list[str]]:
+    """Run a chain of steps on a disk; return how many commits it took, and what was recorded."""
+    parts = Parts.at(folder, "normal")
+    async with Host(parts, layers=layers, checkpoint_every=0) as host:
+        host.function("work")(Flaky(0))
+        made = document({"work": {}}, seq(*[step("work")] * 5))
+        await (await host.start(await host.load(made), {"given": 1})).result()
+        assert isinstance(parts.journal, SqliteJournal)
+        commits = parts.journal.statistics().commits
+        decisions = [entry.decision for entry in await host.audit() if entry.verb == "do"]
+    return commits, decisions
+
+
+async def test_the_entry_before_takes_no_commit_of_its_own(tmp_path: Path) -> None:
+    bare, nothing = await commits_of(tmp_path / "bare", [])
+    recorded, decisions = await commits_of(tmp_path / "recorded", ["audit"])
+    assert (nothing, decisions) == ([], ["begun", "done"] * 5)
+    assert recorded == bare
+
+
+async def test_behind_a_layer_that_asks_again_each_call_has_its_entry() -> None:
+    class Twice:
+        def __init__(self, params: LayerParams, site: Site) -> None: ...
+
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            await next(call)
+            return await next(call)
+
+    bench = Bench(functions={"work": Flaky(0)})
+    async with bench.host() as host:
+        host.layer(LayerFactory("twice", 5, LayerParams, Twice))
+        made = document({"work": {}}, step("work"), ["audit", "twice"])
+        await (await host.start(await host.load(made), {"given": 1})).result()
+    decisions = [entry.decision for entry in of_steps(bench.audit or MemoryAudit())]
+    assert decisions == ["begun", "done", "begun", "done"]
+
+
+async def test_what_another_agent_is_asked_for_has_its_own_entry() -> None:
+    async def ask(given: Any, step: StepContext) -> Any:
+        return await step.call("work", given)
+
+    bench = Bench(functions={"work": Flaky(0)})
+    async with bench.host() as host:
+        host.function("ask")(ask)
+        flow = seq(step("work"), step("ask"))
+        made = document({"work": {}, "ask": {}}, flow, ["audit"])
+        await (await host.start(await host.load(made), {"given": 1})).result()
+    told = [(entry.actor, entry.decision) for entry in of_steps(bench.audit or MemoryAudit())]
+    assert told[2:] == [
+        ("agent:ask", "begun"),
+        ("agent:work", "begun"),
+        ("agent:work", "done"),
+        ("agent:ask", "done"),
+    ]
+
+
+async def test_an_attempt_that_the_budget_refuses_has_no_entry() -> None:
+    bench = Bench(functions={"work": Flaky(0)})
+    async with bench.host() as host:
+        made = document({"work": {}}, seq(step("work"), step("work")), ["audit"])
+        run = await host.start(await host.load(made), {"given": 1}, budget={"steps": 1})
+        assert (await run.wait()).status == "failed"
+    assert [e.decision for e in of_steps(bench.audit or MemoryAudit())] == ["begun", "done"]

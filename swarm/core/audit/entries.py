@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json.encoder
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +21,8 @@ GENESIS: Final = sha256(b"audit.v1").digest()
 _MOST_BYTES = 16 * 1024
 
 
+_FINITE: Final = float("inf")
+_text: Callable[[Any], str] = json.encoder.encode_basestring
 _MEMBERS: Final = AuditEntry._fields
 
 
@@ -68,6 +72,10 @@ def body_of(entry: AuditEntry) -> bytes:
 
     Raises: SwarmError (audit.malformed), for what is no JSON, or no entry but a document.
     """
+    if not entry.detail:
+        body = _written(entry)
+        if body is not None:
+            return body
     said = {
         name: value
         for name, value in zip(_MEMBERS, entry, strict=True)
@@ -83,6 +91,32 @@ def body_of(entry: AuditEntry) -> bytes:
         said_bytes = f"expected at most {_MOST_BYTES} bytes of an entry, got {len(body)}"
         raise SwarmError("audit.malformed", f"audit: {said_bytes}")
     return body
+
+
+def _written(entry: AuditEntry) -> bytes | None:
+    """Write the entry of an act on a step: the same bytes, in a third of the time.
+
+    Shape: None for what has other members, or members of other types.
+    """
+    at_s, actor, verb, decision, run, step, attempt, given, gave, _ = entry
+    if not (type(at_s) is float and -_FINITE < at_s < _FINITE and type(attempt) is int):
+        return None
+    named = type(run) is str and type(step) is str and type(given) is str
+    if not (named and type(actor) is str and type(verb) is str and type(decision) is str):
+        return None
+    if gave is not None and type(gave) is not str:
+        return None
+    output = "" if gave is None else f'"output":{_text(gave)},'
+    said = (
+        f'{{"actor":{_text(actor)},"at_s":{at_s!r},"attempt":{attempt},'
+        f'"decision":{_text(decision)},"input":{_text(given)},'
+        f'{output}"run":{_text(run)},"step":{_text(step)},"verb":{_text(verb)}}}'
+    )
+    try:
+        body = said.encode()
+    except UnicodeEncodeError:
+        return None
+    return body if len(body) <= _MOST_BYTES else None
 
 
 def entry_of(body: bytes) -> AuditEntry:

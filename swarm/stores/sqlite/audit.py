@@ -52,6 +52,11 @@ class SqliteAudit:
         self._beside = beside
         self._commit = commit
 
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._growth.tree.size
+
     def end(self) -> tuple[int, bytes, bytes]:
         """Return how many entries there are, the chain's last hash, and the tree's root."""
         growth = self._growth

@@ -6,7 +6,7 @@ costs four of them. Longer reads go to a thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,11 @@ class SqliteJournal:
         """Whether what is committed now will survive."""
         return self._writer.health
 
+    def new(self, run_id: RunId) -> None:
+        """Promise that there is no run of this id: the file is not asked for its past."""
+        if run_id not in self._heads:
+            self._heads[run_id] = self._new(run_id, self._healthy(run_id))
+
     def append(self, run_id: RunId, rows: Sequence[Row]) -> None:
         """Put *rows* behind the others of the run, all or none; unseen before `commit`."""
         if not rows:
@@ -62,14 +67,14 @@ class SqliteJournal:
         head = self._head(run_id)
         before = head.run
         batch, number = self._group.open, head.number
-        entries = extend(
+        batch.events += extend(
             head,
             rows,
             self._limits,
             lambda name: batch.holdings.add((number, bytes.fromhex(name))),
+            lambda shared: batch.share(number, shared.raw, shared.body),
             lambda body: self._put(head, body),
         )
-        batch.events += [(number, *entry) for entry in entries]
         if head.run is not before or head.seq == len(rows):
             batch.runs[number] = head.run
             if has_ended(head.run):
@@ -82,9 +87,12 @@ class SqliteJournal:
         """
         self._group.open.beside.append((statement, values))
 
-    async def commit(self) -> None:
-        """Return when everything appended so far will survive."""
-        await self._group.commit()
+    def commit(self) -> Coroutine[Any, Any, None]:
+        """Return when everything appended so far will survive.
+
+        The coroutine is the group's: one more would be made and gone through for each commit.
+        """
+        return self._group.commit()
 
     async def probe(self) -> Health:
         """Try to write what is kept, or else a word of no meaning; return how that went."""
@@ -154,7 +162,7 @@ class SqliteJournal:
         batch.holdings.add((head.number, raw))
         return name
 
-    def _head(self, run_id: RunId) -> Head:
+    def _healthy(self, run_id: RunId) -> Health:
         health = self._writer.health
         if health == "failed":
             raise SwarmError(
@@ -163,6 +171,10 @@ class SqliteJournal:
                 "open the store anew",
                 run_id=run_id,
             )
+        return health
+
+    def _head(self, run_id: RunId) -> Head:
+        health = self._healthy(run_id)
         head = self._heads.get(run_id)
         if head is None:
             head = self._reader.head(run_id)

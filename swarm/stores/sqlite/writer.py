@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import starmap
+from itertools import groupby, starmap
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -59,6 +60,8 @@ _EVENT_FROM = "insert into event (run, seq, hash, body) select * from (values (?
 _IF_OURS = ") where (select epoch from store where one = 1) = ?"
 _EVENTS_IF = [_EVENT_FROM + ", (?, ?, ?, ?)" * more + _IF_OURS for more in range(_AT_ONCE)]
 
+_STATEMENT, _VALUES = itemgetter(0), itemgetter(1)
+
 Event = tuple[int, int, bytes, bytes]
 
 
@@ -71,10 +74,10 @@ class Batch:
     """What becomes durable together: events, what they need to be there, what stands beside.
 
     `beside` are statements with their values that may be carried out twice: whatever else
-    belongs into the same transaction.
+    belongs into the same transaction. `landed`: it is durable.
     """
 
-    __slots__ = ("beside", "blobs", "ended", "events", "holdings", "runs")
+    __slots__ = ("beside", "blobs", "ended", "events", "holdings", "landed", "runs")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -83,6 +86,12 @@ class Batch:
         self.holdings: set[tuple[int, bytes]] = set()
         self.ended: dict[RunId, int] = {}
         self.beside: list[tuple[str, tuple[Any, ...]]] = []
+        self.landed = False
+
+    def share(self, number: int, digest: bytes, body: bytes) -> None:
+        """Keep a blob for a run that others hold as well."""
+        self.blobs[digest] = body
+        self.holdings.add((number, digest))
 
     def __bool__(self) -> bool:
         return bool(self.events or self.runs or self.beside)
@@ -207,8 +216,9 @@ class Writer:
                 execute(_EVENTS[len(events) - 1], sum(events, ()))
         else:
             self._open().executemany(_EVENT, events)
-        for statement, values in batch.beside:
-            execute(statement, values)
+        # One after the other, as they came; those of one kind that follow each other at once.
+        for statement, some in groupby(batch.beside, _STATEMENT):
+            self._open().executemany(statement, map(_VALUES, some))
         execute("commit")
 
     def _insert(self, events: list[Event]) -> None:
