@@ -123,7 +123,13 @@ class ServedEnhancer(Protocol):
     """Who improves the blueprints of a host."""
 
     async def submit(  # noqa: D102
-        self, blueprint: str, intent: str, *, author: str, examples: Sequence[str] = ()
+        self,
+        blueprint: str,
+        intent: str,
+        *,
+        author: str,
+        examples: Sequence[str] = (),
+        key: str | None = None,
     ) -> ServedRun: ...
     async def issues(  # noqa: D102
         self, blueprint: str | None = None, *, limit: int = 1000

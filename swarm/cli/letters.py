@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import anyio
 
-from swarm.errors import Refused
+from swarm.errors import Denied, Refused
 from swarm.stores.inbox import Inbox
 
 __all__ = ("done_or_written",)
@@ -23,7 +23,7 @@ async def done_or_written(
     """Do it here; where another process has the store, let that one do it.
 
     Return the receipt of the other one; None: it was done here.
-    Raises: Refused, with the code and sentence of whoever did it; Refused (store.silent),
+    Raises: Refused or Denied, with the code and sentence of whoever did it; Refused (store.silent),
     where the other one did not act in time.
     """
     try:
@@ -42,7 +42,8 @@ async def done_or_written(
     if receipt is None:
         raise _silent(store, claimed=not inbox.withdraw(name))
     if not receipt["ok"]:
-        raise Refused(receipt["code"], receipt["message"])
+        kind = Denied if receipt["code"].startswith("capability.") else Refused
+        raise kind(receipt["code"], receipt["message"])
     return receipt
 
 

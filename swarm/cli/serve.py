@@ -12,6 +12,7 @@ import click
 
 from swarm.cli.blueprints import function_option
 from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.improving import enhancer_of
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, chosen_store, store_option
 from swarm.host.host import Host
@@ -57,8 +58,11 @@ def serving_host(store: str | None, functions: tuple[str, ...]) -> Host:
         raise WrongUse("serve: expected a store in a folder: tokens are signed with its keys")
     host = Host(folder, shutdown_s=SHUTDOWN_S, includes=project.includes, operators=Operators())
     project.equip(host)
-    for name, function in import_functions(project, functions).items():
+    registered = import_functions(project, functions)
+    for name, function in registered.items():
         host.function(name)(function)
+    # What was submitted goes on here, and is asked for here.
+    enhancer_of(host, project, registered)
     return host
 
 

@@ -92,17 +92,27 @@ class Enhancer:
     # -- the desk ----------------------------------------------------------------------
 
     async def submit(
-        self, blueprint: str, intent: str, *, author: str, examples: Sequence[str] = ()
+        self,
+        blueprint: str,
+        intent: str,
+        *,
+        author: str,
+        examples: Sequence[str] = (),
+        key: str | None = None,
     ) -> Run:
         """Start on an issue; its run is its id.
 
+        Shape: submitted again under the same *key* it is the same issue.
         Raises: Refused (enhance.issue, enhance.forbidden_target, enhance.rate_limited,
         enhance.cooling_down, enhance.frozen, version.unknown).
         """
         issue = read_issue(
             {"blueprint": blueprint, "intent": intent, "author": author, "examples": [*examples]}
         )
-        run_id = await self._issues.admit(issue)
+        known = None if key is None else await self._issues.known(issue, key)
+        if known is not None:
+            return known
+        run_id = await self._issues.admit(issue, key)
         if self._loaded is None:
             self._loaded = await self.host.load(str(self._loop_file))
         return await self.host.start(self._loaded, {"issue": issue.to_wire()}, run_id=run_id)

@@ -58,7 +58,12 @@ class Issues:
 
     # -- taken in ----------------------------------------------------------------------
 
-    async def admit(self, issue: Issue) -> str:
+    async def known(self, issue: Issue, key: str) -> Run | None:
+        """Return the run of what was submitted under *key*, if anything was."""
+        run_id = _run_id(issue.blueprint, key)
+        return next((r for r in await self.runs(issue.blueprint) if r.id == run_id), None)
+
+    async def admit(self, issue: Issue, key: str | None = None) -> str:
         """Return the id of a new issue's run, where the policy takes it.
 
         Raises: Refused (enhance.forbidden_target, enhance.rate_limited,
@@ -69,7 +74,7 @@ class Issues:
         except Refused as refused:
             await self._bench.note_denied(None, [said(refused)], issue.to_wire())
             raise
-        return f"{_prefix(issue.blueprint)}{uuid7().hex}"
+        return _run_id(issue.blueprint, key)
 
     async def _expect_fit(self, issue: Issue) -> None:
         bench, blueprint = self._bench, issue.blueprint
@@ -209,6 +214,11 @@ def _tell(found: dict[str, Any], agent: str, value: Any) -> None:
             found["outcome"] = value
         case _:
             pass
+
+
+def _run_id(blueprint: str, key: str | None) -> str:
+    name = uuid7().hex if key is None else hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{_prefix(blueprint)}{name}"
 
 
 def _prefix(blueprint: str) -> str:
