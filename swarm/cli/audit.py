@@ -18,14 +18,14 @@ from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed, witnessed
 from swarm.core.audit.entries import entry_of
-from swarm.core.audit.inspect import inspect
+from swarm.core.audit.inspect import Inspected, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
 from swarm.stores.checkpoints import CHECKPOINTS, FileSink
 from swarm.stores.keyfile import KEY_FILE, KeyFile
 from swarm.stores.sqlite.audit import AuditReader
 from swarm.stores.sqlite.store import FILE
 
-__all__ = ("command",)
+__all__ = ("command", "inspected")
 
 # A file of checkpoints that is larger was not written by this.
 _MOST_BYTES = 256 * 1024 * 1024
@@ -96,15 +96,7 @@ def verify(
     """
     if proof is not None:
         return _verify_proof(Path(proof), keys, store, as_json)
-    folder = Path(checked_store(store))
-    trusted = _trusted(folder, keys)
-    sources = [list(_checkpoints(file)) for file in _files(folder, files)]
-    if git is not None:
-        from swarm.stores.git.checkpoints import published
-
-        sources.append([read_checkpoint(text) for text in published(git)])
-    with _reader(store) as reader:
-        found = inspect(reader.rows(), sources, trusted)
+    found = inspected(Path(checked_store(store)), files, git, keys)
     said: dict[str, Any] = {
         "entries": found.size,
         "checkpoints": found.checkpoints,
@@ -178,6 +170,23 @@ def keys(store: str | None) -> int:
 
 
 # -- checking ------------------------------------------------------------------------------
+
+
+def inspected(
+    folder: Path, files: Iterable[str] = (), git: str | None = None, keys: Iterable[str] = ()
+) -> Inspected:
+    """Read the log of the store in *folder* against all checkpoints that there are.
+
+    Raises: Refused (audit.checkpoint, keys.file).
+    """
+    trusted = _trusted(folder, keys)
+    sources = [list(_checkpoints(file)) for file in _files(folder, files)]
+    if git is not None:
+        from swarm.stores.git.checkpoints import published
+
+        sources.append([read_checkpoint(text) for text in published(git)])
+    with AuditReader(folder / FILE) as reader:
+        return inspect(reader.rows(), sources, trusted)
 
 
 def _verify_proof(file: Path, keys: tuple[str, ...], store: str | None, as_json: bool) -> int:

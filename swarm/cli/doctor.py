@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,18 +15,15 @@ import anyio
 import apsw
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_lines, print_result
-from swarm.errors import SwarmError
-from swarm.host.parts import git_versions
+from swarm.cli.doctor_store import StoreHealth, look_at_store
+from swarm.cli.exits import Exit, WrongUse, print_result
 from swarm.lua.isolation import Isolation, try_isolation
 from swarm.lua.sandbox import LUA_VERSION
-from swarm.stores.sqlite.checkup import Checkup, examine
 from swarm.stores.sqlite.store import FILE
+from swarm.workers.process.isolation import Programs, try_programs
 
 __all__ = ("command",)
 
-# Where `swarm.stores.git` keeps the histories of blueprints.
-_REPOSITORY = "blueprints.git"
 _LIBRARIES = ("anyio", "apsw", "click", "lark", "lupa", "pydantic", "rich", "ruamel-yaml")
 # Measure -> what it does, what its absence means.
 _MEASURES = {
@@ -52,57 +50,74 @@ _MEASURES = {
 }
 
 
+# The same for programs that agents start.
+_PROGRAM_MEASURES = {
+    "subreaper": (
+        "all that a program leaves behind is found and ended, daemons too",
+        "a daemon that a program starts may outlive it",
+    ),
+    "pidfd": (
+        "whom a signal is for cannot have become another",
+        "descendants that left their group are not signalled",
+    ),
+    "parent_death": (
+        "a program dies with its keeper, and so with the host",
+        "a program whose keeper is killed may go on",
+    ),
+    "no_new_privs": (
+        "no program that is started wins rights",
+        "a program could start others that have more rights",
+    ),
+    "marks": (
+        "what a host that was killed left behind is found by the next one",
+        "what a host that was killed left behind has to be ended by hand",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Findings:
     """All that was found."""
 
     versions: dict[str, str]
     isolation: Isolation
-    store: Checkup | None
-    blueprints: tuple[str, ...] | None
+    programs: Programs
+    store: StoreHealth | None
 
     @property
     def well(self) -> bool:
-        """Whether work can be done: scripts have their processes, the store is whole."""
-        damaged = (self.store is not None and self.store.problems) or self.blueprints
-        return self.isolation.problem is None and not damaged
+        """Whether work can be done: scripts and programs start, the store is whole."""
+        starts = self.isolation.problem is None and self.programs.problem is None
+        return starts and (self.store is None or self.store.well)
 
 
 @click.command("doctor")
 @click.option("--store", metavar="DIR", help="Look at this store too; it may be in use.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(store: str | None, as_json: bool) -> int:
-    """Print what isolation this machine gives to scripts, the versions, a store's health.
+    """Print what isolation this machine gives to scripts and programs, and how a store is.
 
-    Exits with 1 where scripts cannot be run or the store is damaged; a measure that is
-    missing is said, and is no failure.
+    Exits with 1 where neither can be started or the store is damaged; what is missing is
+    said, and is no failure.
     """
-    checkup = None if store is None else examine(_file(store))
-    faults = None if store is None else anyio.run(_faults, Path(store))
-    findings = _Findings(_versions(), anyio.run(try_isolation), checkup, faults)
+    findings = anyio.run(_looked, None if store is None else _folder(store))
     if as_json:
         print_result(json.dumps(_as_json(findings)))
     else:
-        print_lines(*_lines(findings, store))
+        for line in _lines(findings, store):
+            print_result(line)
     return Exit.OK if findings.well else Exit.FAILED
 
 
-def _file(store: str) -> Path:
-    file = Path(store) / FILE
-    if not file.is_file():
+def _folder(store: str) -> Path:
+    if not (Path(store) / FILE).is_file():
         raise WrongUse(f"{store}: expected a folder in which runs are kept, found none")
-    return file
+    return Path(store)
 
 
-async def _faults(folder: Path) -> tuple[str, ...] | None:
-    """Look at every version of every blueprint; None where none was ever kept."""
-    if not (folder / _REPOSITORY).is_dir():
-        return None
-    try:
-        faults = await git_versions(folder).verify()
-    except SwarmError as e:
-        return (str(e),)
-    return tuple(f"{fault.blueprint}: {fault.message}" for fault in faults)
+async def _looked(folder: Path | None) -> _Findings:
+    health = None if folder is None else await look_at_store(folder)
+    return _Findings(_versions(), await try_isolation(), await try_programs(), health)
 
 
 def _versions() -> dict[str, str]:
@@ -124,44 +139,48 @@ def _version(name: str) -> str:
 
 
 def _lines(findings: _Findings, store: str | None) -> list[str]:
+    isolation, programs = findings.isolation, findings.programs
     lines = [f"{name:<14}{said}" for name, said in findings.versions.items()]
     lines += ["", "Lua scripts run in processes of their own:"]
-    lines += _isolation_lines(findings.isolation)
+    if isolation.problem is None:
+        lines.append(_line("ready", f"after {isolation.start_s * 1000:.0f} ms"))
+    lines += _measures(isolation.held, isolation.problem, _MEASURES)
+    lines += ["", "Agents may be programs:"]
+    lines += _measures(programs.held, programs.problem, _PROGRAM_MEASURES)
     if findings.store is not None:
         lines += ["", *_store_lines(findings.store, store or "")]
-    if findings.blueprints is not None:
-        lines += [f"  damaged  {fault}" for fault in findings.blueprints]
-        lines += [] if findings.blueprints else ["  ok       every version of every blueprint"]
     return lines
 
 
-def _isolation_lines(isolation: Isolation) -> list[str]:
-    if isolation.problem is not None:
-        return [f"  missing  all of it: {isolation.problem}"]
-    lines = [f"  ready    after {isolation.start_s * 1000:.0f} ms"]
-    for measure, (does, lacks) in _MEASURES.items():
-        held = measure in isolation.held
-        lines.append(f"  {'ok' if held else 'missing':<9}{measure}: {does if held else lacks}")
-    return lines
+def _measures(
+    held: Sequence[str], problem: str | None, table: Mapping[str, tuple[str, str]]
+) -> list[str]:
+    if problem is not None:
+        return [_line("missing", f"all of it: {problem}")]
+    return [
+        _line("ok", f"{name}: {does}") if name in held else _line("missing", f"{name}: {lacks}")
+        for name, (does, lacks) in table.items()
+    ]
 
 
-def _store_lines(checkup: Checkup, store: str) -> list[str]:
-    used = f", open by process {checkup.holder}" if checkup.holder is not None else ""
-    said = (
-        f"store {store}: {checkup.runs} runs, {checkup.events} events, "
-        f"{checkup.size_bytes} bytes{used}"
-    )
-    if not checkup.problems:
-        return [said, "  ok       every page and every run's chain of events"]
-    return [said, *(f"  damaged  {problem}" for problem in checkup.problems)]
+def _store_lines(health: StoreHealth, store: str) -> list[str]:
+    runs = health.runs
+    used = f", open by process {runs.holder}" if runs.holder is not None else ""
+    said = f"store {store}: {runs.runs} runs, {runs.events} events, {runs.size_bytes} bytes{used}"
+    return [said, *(_line(how, what) for how, what in health.findings())]
+
+
+def _line(how: str, said: str) -> str:
+    return f"  {how:<9}{said}"
 
 
 def _as_json(findings: _Findings) -> dict[str, Any]:
+    nothing = {"store": None, "blueprints": None, "audit": None, "keys": None}
     return {
         "well": findings.well,
         "versions": findings.versions,
         "executable": sys.executable,
         "isolation": asdict(findings.isolation),
-        "store": None if findings.store is None else asdict(findings.store),
-        "blueprints": None if findings.blueprints is None else {"problems": findings.blueprints},
+        "programs": asdict(findings.programs),
+        **(nothing if findings.store is None else findings.store.as_json()),
     }

@@ -15,7 +15,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,13 @@ from tests.fuzz.lua_source import REACH, Writer, mutated
 from tests.swarm.test_lua_hostile import Child, read_cases
 
 LIMITS = {"instructions": 100_000, "memory_bytes": 16 * 1024 * 1024, "seconds": 0.5}
+# A fault that was planted shows as well in little.
+BRIEF = {"instructions": 20_000, "memory_bytes": 4 * 1024 * 1024, "seconds": 0.1}
 # In process a pattern may hold on for ever; a pool answers, however busy the machine is.
 PATIENCE_S = {"inline": 2.0, "pool": 20.0}
+# Who goes on for so long has not been slow.
+SURE_S = 15.0
+HUNG = {"code": "deadline"}
 _KNOWN = {"script.error", "script.syntax", "script.budget", "script.memory", "script.result"}
 # What a loaded machine may turn into something else: compared between the places no further.
 _TIMED = {"script.budget", "script.deadline", "deadline", "script.memory"}
@@ -38,15 +43,20 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 class Found:
     """What a campaign has seen: how scripts ended, and what must not have happened."""
 
+    limits: dict[str, float]
     scripts: int = 0
     ends: Counter[str] = field(default_factory=Counter[str])
     failures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-def scripts(seed: int) -> Iterator[str]:
-    """Write scripts for ever, the same ones for the same seed."""
+def scripts(seed: int, *, ends: bool = False) -> Iterator[str]:
+    """Write scripts for ever, the same ones for the same seed.
+
+    Shape: *ends*: none is made of those that nothing in process can stop.
+    """
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    corpus = [case.source for case in read_cases() if len(case.source) < 4000]
+    cases = [case for case in read_cases() if len(case.source) < 4000]
+    corpus = [case.source for case in cases if not (ends and case.expected == "deadline")]
     writer = Writer(chance)
     compiler = Sandbox()
     while True:
@@ -93,15 +103,36 @@ def differ(inline: dict[str, Any], pooled: dict[str, Any]) -> bool:
     return [inline.get(name) for name in seen] != [pooled.get(name) for name in seen]
 
 
-def campaign(seed: int, *, most: int | None = None, seconds: float | None = None) -> Found:
-    """Run *most* scripts, or as many as *seconds* allow."""
-    found, until = Found(), None if seconds is None else time.monotonic() + seconds
-    places = {place: Child(place) for place in ("inline", "pool")}
+def hangs(told: Mapping[str, dict[str, Any]]) -> bool:
+    """Tell whether a script goes on in process that had no instructions left in the pool."""
+    stopped = told["pool"].get("code") == "script.budget"
+    return stopped and "instructions" in told["pool"]["message"] and told["inline"] == HUNG
+
+
+def campaign(
+    seed: int,
+    *,
+    most: int | None = None,
+    seconds: float | None = None,
+    planted: Mapping[str, Any] | None = None,
+) -> Found:
+    """Run *most* scripts, or as many as *seconds* allow; with a fault, until it is found.
+
+    Shape: *planted* are texts to replace in parts of the sandbox that runs in process.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    found = Found(limits=BRIEF if planted else LIMITS)
+    # Beside what was planted stands a whole sandbox in process: a child that spent its budget
+    # is replaced, and would take most of the time.
+    other = Child("inline" if planted else "pool")
+    places = {"inline": Child("inline", planted), "pool": other}
     try:
-        for source in scripts(seed):
+        for source in scripts(seed, ends=planted is not None):
             if found.scripts == most or (until is not None and time.monotonic() > until):
                 break
             _tried(found, places, source)
+            if planted and found.failures:
+                break
     finally:
         for child in places.values():
             child.stop()
@@ -110,11 +141,18 @@ def campaign(seed: int, *, most: int | None = None, seconds: float | None = None
 
 def _tried(found: Found, places: dict[str, Child], source: str) -> None:
     found.scripts += 1
-    told = {name: child.ask(source, PATIENCE_S[name], **LIMITS) for name, child in places.items()}
+    limits = found.limits
+    told = {
+        name: child.ask(source, PATIENCE_S[child.place], **limits) for name, child in places.items()
+    }
     found.ends[told["inline"].get("code", "a value")] += 1
+    if told["inline"] == told["pool"] == HUNG and places["pool"].place == "inline":
+        return  # A pattern, most likely; the pool of a whole campaign has to answer.
     wrong = {place: why for place, said in told.items() if (why := judged(place, said))}
     if not wrong and differ(told["inline"], told["pool"]):
         wrong = {"both": "the places disagree"}
+    if not wrong and hangs(told) and places["inline"].ask(source, SURE_S, **limits) == HUNG:
+        wrong = {"inline": "a stop that does not come"}
     if wrong:
         found.failures.append({"wrong": wrong, "source": source, "told": told})
 

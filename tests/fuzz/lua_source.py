@@ -153,6 +153,38 @@ end
 """
 
 
+# Most of what is written fails where it stands: what it fails with is a value like others, the
+# script goes on, and what it has made is told in the end as text, and handed to the host.
+PRELUDE = """
+local pcall, pairs, type, tostring = pcall, pairs, type, tostring
+local pack, unpack, sub, gsub = table.pack, table.unpack, string.sub, string.gsub
+local function try(f, ...)
+  local r = pack(pcall(f, ...))
+  return unpack(r, 2, r.n)
+end
+local function told(v, depth)
+  local kind = type(v)
+  if kind == "string" then return (gsub(sub(v, 1, 200), "[^%g ]", "?")) end
+  if kind ~= "table" or depth > 3 then return tostring(v) end
+  local t = {}
+  pcall(function()
+    for k, m in pairs(v) do
+      t[#t + 1], t[#t + 2] = told(k, depth + 1), told(m, depth + 1)
+      if #t > 20 then break end
+    end
+  end)
+  t[#t + 1] = "a table"
+  return t
+end
+local echo = swarm.echo
+local function all_told(...)
+  local t = {}
+  for i, v in pairs(pack(...)) do t[#t + 1], t[#t + 2] = told(v, 0), told(try(echo, v), 0) end
+  return t
+end
+"""
+
+
 class Writer:
     """Writes one script after another from a seeded source of chance."""
 
@@ -163,10 +195,13 @@ class Writer:
     def script(self) -> str:
         """Write a script that looks for a way out when it ends, if it ends."""
         body = self.block(self.chance.randint(2, 9))
-        result = self.expression()
-        return (
-            f"local {', '.join(_NAMES)} = {self.expressions(len(_NAMES))}\n{body}\nreturn {result}"
-        )
+        names = ", ".join(_NAMES)
+        begun = ", ".join(self.tried() for _ in _NAMES)
+        ended = f"all_told({names})" if self.chance.random() < 0.7 else self.tried()
+        return f"{PRELUDE}local {names} = {begun}\n{body}\nreturn {ended}"
+
+    def tried(self) -> str:
+        return f"(try(function(...) return {self.expression()} end, ...))"
 
     def block(self, statements: int) -> str:
         self.depth += 1
@@ -180,7 +215,7 @@ class Writer:
     def simple(self) -> str:
         name = self.chance.choice(_NAMES)
         return self.chance.choice(
-            [f"{name} = {self.expression()}", f"local {name} = {self.expression()}", self.call()]
+            [f"{name} = {self.tried()}", f"local {name} = {self.expression()}", self.call()]
         )
 
     def statement(self) -> str:
@@ -257,7 +292,7 @@ class Writer:
     def call(self) -> str:
         called = self.chance.choice(_FUNCTIONS) if self.chance.random() < 0.9 else self.place()
         call = f"{called}({self.expressions(self.chance.randint(0, 4))})"
-        return f"pcall(function(...) {self.chance.choice(_NAMES)} = {call} end)"
+        return f"{self.chance.choice(_NAMES)} = try(function(...) return {call} end, ...)"
 
     def place(self) -> str:
         name = self.chance.choice([*_NAMES, "input", "swarm", "string", "_G", "null"])

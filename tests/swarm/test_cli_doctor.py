@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import apsw
 import pytest
 
+from swarm.cli.doctor_store import look_at_store
 from swarm.cli.main import invoke
 from swarm.lua.jail import MEASURES
+from swarm.stores.keyfile import KEY_FILE
 from swarm.stores.sqlite.checkup import examine
 from swarm.stores.sqlite.store import FILE
+from swarm.workers.process import isolation, nursery
 
 BLUEPRINT = '{"swarm": 1, "id": "good", "agents": [], "flow": {"kind": "seq", "children": []}}'
 
@@ -114,3 +121,157 @@ def test_the_versions_of_blueprints_are_looked_at(
     assert findings["blueprints"]["problems"]
     assert invoke(["doctor", "--store", str(store)]) == 1
     assert "damaged" in capsys.readouterr().out
+
+
+# -- programs --------------------------------------------------------------------------
+
+
+def without(*measures: str) -> tuple[list[str], list[str]]:
+    return (
+        [measure for measure in isolation.MEASURES if measure not in measures],
+        [measure for measure in isolation.MEASURES if measure in measures],
+    )
+
+
+def programs(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
+    code, findings = told(capsys)
+    assert code == 0
+    assert findings["programs"]["problem"] is None
+    return findings["programs"]["held"], findings["programs"]["missing"]
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    """Change the keepers: they are processes of their own, and so is what is planted."""
+    boot = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        f"from swarm.workers.process import keeper; {statement}; keeper.main()"
+    )
+    monkeypatch.setattr(nursery, "_BOOT", boot)
+
+
+def test_every_measure_of_programs_is_held_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert programs(capsys) == without()
+    assert invoke(["doctor"]) == 0
+    assert "ok       subreaper: all that a program leaves behind" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("keeper._SET_CHILD_SUBREAPER = 0", ("subreaper",)),
+        ("keeper._SET_PDEATHSIG = 0", ("parent_death",)),
+        ("keeper._SET_NO_NEW_PRIVS = 0", ("no_new_privs",)),
+        ("keeper._prctl = lambda: keeper._no_prctl", ("subreaper", "parent_death", "no_new_privs")),
+    ],
+)
+def test_what_keepers_cannot_do_is_missing(
+    statement: str,
+    missing: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant(monkeypatch, statement)
+    assert invoke(["doctor"]) == 0
+    out = capsys.readouterr().out.partition("Agents may be programs:")[2]
+    for measure in isolation.MEASURES:
+        assert f"{'missing' if measure in missing else 'ok':<9}{measure}: " in out
+
+
+def test_handles_of_processes_and_marks_that_are_missing_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(_mark: str) -> Iterator[int]:
+        return iter(())
+
+    monkeypatch.delattr("os.pidfd_open")
+    monkeypatch.setattr(isolation, "marked_processes", nothing)
+    assert programs(capsys) == without("pidfd", "marks")
+
+
+def test_where_no_program_starts_nothing_is_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nursery, "_BOOT", "raise SystemExit(3)")
+    code, findings = told(capsys)
+    assert (code, findings["well"]) == (1, False)
+    assert findings["programs"]["missing"] == list(isolation.MEASURES)
+    assert invoke(["doctor"]) == 1
+    assert "missing  all of it: " in capsys.readouterr().out
+
+
+# -- the log of acts, and the keys -----------------------------------------------------
+
+
+def finding(store: Path, name: str) -> tuple[bool, str, str]:
+    health = anyio.run(look_at_store, store)
+    how, said = getattr(health, name)
+    assert (how, said) in health.findings()
+    return health.well, how, said
+
+
+def test_a_log_without_a_checkpoint_lacks_one(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well, how, said = finding(store, "audit")
+    assert (well, how) == (True, "missing")
+    assert "no checkpoint of the 1 entries" in said
+    assert invoke(["audit", "checkpoint", "--store", str(store)]) == 0
+    well, how, said = finding(store, "audit")
+    assert (well, how) == (True, "ok")
+    assert said == "the log of acts: 1 entries, 1 checkpoints, as written"
+    capsys.readouterr()
+    assert invoke(["doctor", "--store", str(store)]) == 0
+    assert f"  ok       {said}\n" in capsys.readouterr().out
+    assert told(capsys, "--store", str(store))[1]["audit"] == {"how": "ok", "said": said}
+
+
+def changed(store: Path, statement: str) -> None:
+    db = apsw.Connection(str(store / FILE))
+    for trigger in ("audit_stays", "audit_keeps"):
+        db.execute(f"drop trigger {trigger}")
+    db.execute(statement)
+    db.close()
+
+
+def test_a_log_that_was_emptied_is_missing_and_with_a_checkpoint_damaged(store: Path) -> None:
+    assert invoke(["audit", "checkpoint", "--store", str(store)]) == 0
+    changed(store, "delete from audit")
+    well, how, said = finding(store, "audit")
+    assert (well, how) == (False, "damaged")
+    assert "entry 1" in said
+    (store / "checkpoints.jsonl").unlink()
+    well, how, said = finding(store, "audit")
+    assert (well, how, said.partition(":")[0]) == (True, "missing", "the log of acts is empty")
+
+
+def test_an_entry_that_was_changed_is_damaged(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(store, "update audit set body = cast(replace(body, 'allowed', 'denied') as blob)")
+    well, how, said = finding(store, "audit")
+    assert (well, how) == (False, "damaged")
+    assert "entry 1: expected what was written" in said
+    assert invoke(["doctor", "--store", str(store)]) == 1
+    assert f"  damaged  {said}\n" in capsys.readouterr().out
+
+
+def test_a_key_file_is_told_by_its_mode_and_age(store: Path) -> None:
+    assert finding(store, "keys")[:2] == (True, "missing")
+    assert invoke(["token", "mint", "ada", "--role", "observer", "--store", str(store)]) == 0
+    file = store / KEY_FILE
+    said = "keys.json: mode 0600, signing for less than a day, 1 live"
+    assert finding(store, "keys") == (True, "ok", said)
+    keys = json.loads(file.read_text())
+    keys["keys"][0]["made_s"] = int(time.time()) - 100 * 86_400
+    file.write_text(json.dumps(keys))
+    well, how, said = finding(store, "keys")
+    assert (well, how) == (True, "missing")
+    assert "signing for 100 days" in said
+    assert "swarm token rotate" in said
+    file.chmod(0o644)
+    well, how, said = finding(store, "keys")
+    assert (well, how) == (False, "damaged")
+    assert "mode 0644" in said
+    file.unlink()
+    file.symlink_to(store / "elsewhere")
+    assert finding(store, "keys")[:2] == (False, "damaged")

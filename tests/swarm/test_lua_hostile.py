@@ -18,7 +18,7 @@ import re
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,9 @@ CASES = list(read_cases())
 class Child:
     """A process that runs the cases, replaced when one kills it."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, planted: Mapping[str, Any] | None = None) -> None:
         self.place = place
+        self.planted = json.dumps(planted or {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(self, source: str, patience_s: float = PATIENCE_S, **limits: float) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Child:
 
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603 - our own child
-            [sys.executable, str(CORPUS / "child.py"), self.place],
+            [sys.executable, str(CORPUS / "child.py"), self.place, self.planted],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PYTHONPATH": str(ROOT)},

@@ -1,6 +1,7 @@
 """Runs hostile scripts for tests/swarm/test_lua_hostile.py: a case a line in, a line out.
 
-The argument is the place: "inline" or "pool".
+The arguments are the place, "inline" or "pool", and what is planted into the parts of the
+sandbox in process: pairs of texts by part, as JSON.
 
 A process of its own, so that a script which hangs or crashes its host costs one test.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import process_time
 from typing import Any
@@ -17,6 +19,7 @@ import anyio
 
 from flowir.errors import FlowError
 from swarm.errors import SwarmError
+from swarm.lua import sandbox
 from swarm.lua.pool import PooledScripts
 from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script, ScriptLimits, ScriptRunner
@@ -55,6 +58,20 @@ async def outcome(
     return {"value": value}
 
 
+def plant(changes: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """Replace texts of the sandbox's parts."""
+    read = sandbox._source  # pyright: ignore[reportPrivateUsage]
+
+    def planted(part: str) -> bytes:
+        source = read(part)
+        for old, new in changes.get(part, ()):
+            assert source.count(old.encode()) == 1, old
+            source = source.replace(old.encode(), new.encode())
+        return source
+
+    sandbox._source = planted  # pyright: ignore[reportPrivateUsage]
+
+
 async def main(place: str) -> None:
     scripts = InlineScripts() if place == "inline" else PooledScripts()
     expected = await outcome(scripts, PROBE)
@@ -69,4 +86,5 @@ async def main(place: str) -> None:
         sys.stdout.flush()
 
 
+plant(json.loads(sys.argv[2]))
 anyio.run(main, sys.argv[1])
