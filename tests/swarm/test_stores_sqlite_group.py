@@ -24,10 +24,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 class Bench:
-    """A group over a writer that keeps what it gets, takes *cost_s*, and can refuse."""
+    """A group over a writer that keeps what it gets, takes *cost_s*, and can refuse.
+
+    Its clock stands still between writes: what a busy machine adds is no cost of the disk.
+    """
 
     def __init__(self, seconds: float = 0.0, cost_s: float = 0.0) -> None:
         self.cost_s = cost_s
+        self.now_s = 1.0
         self.refuses = 0
         self.sizes: list[int] = []
         self.kept: list[int] = []
@@ -37,11 +41,12 @@ class Bench:
         self.may_land.set()
         self.landed = 0
         self.last = 0
-        self.group = GroupCommit(self.write, self.land, seconds)
+        self.group = GroupCommit(self.write, self.land, seconds, lambda: self.now_s)
 
     def write(self, batch: Batch) -> None:
         self.threads.add(threading.get_ident())
         self.flown.set()
+        self.now_s += self.cost_s or 0.00005
         if self.cost_s:
             time.sleep(self.cost_s)
         self.may_land.wait(10)

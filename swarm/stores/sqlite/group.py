@@ -76,16 +76,21 @@ class GroupCommit:
     `open` is the batch to append to; `grow` is to be called before appending, so that what
     is appended in one turn stays together. *landed*
     hears of every batch that is durable. *seconds* is what one commit takes, to begin
-    with.
+    with, and *timer* tells how long each took.
     """
 
     def __init__(
-        self, write: Callable[[Batch], None], landed: Callable[[Batch], None], seconds: float
+        self,
+        write: Callable[[Batch], None],
+        landed: Callable[[Batch], None],
+        seconds: float,
+        timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.open = Batch()
         self._write = write
         self._landed = landed
         self._seconds = seconds
+        self._timer = timer
         self._sealed: deque[Batch] = deque()
         self._air: _Flight | None = None
         self._next = _Flight()
@@ -105,7 +110,7 @@ class GroupCommit:
         if self._alone and self._air is None and not self._next.led and self._quick():
             if self._sealed or self.open:
                 self._fly_at_once()
-                if perf_counter() > self._listen_at:
+                if self._timer() > self._listen_at:
                     await self._listen()
             return
         self._calls += 1
@@ -179,7 +184,7 @@ class GroupCommit:
         before = self._calls
         await cancel_shielded_checkpoint()
         self._alone = self._calls == before
-        self._listen_at = perf_counter() + _LISTEN_S
+        self._listen_at = self._timer() + _LISTEN_S
 
     # -- together ----------------------------------------------------------------------
 
@@ -226,7 +231,7 @@ class GroupCommit:
         """
         if joined == self._joined == 1:
             self._alone = True
-            self._listen_at = perf_counter() + _LISTEN_S
+            self._listen_at = self._timer() + _LISTEN_S
         self._joined = joined
 
     async def _fly(self, batches: deque[Batch]) -> None:
@@ -257,9 +262,9 @@ class GroupCommit:
     def _timed(self, batches: deque[Batch]) -> None:
         """Write the first of *batches*; it stays where that fails."""
         batch = batches[0]
-        before = perf_counter()
+        before = self._timer()
         self._write(batch)
-        taken = perf_counter() - before - _ROW_S * len(batch.events)
+        taken = self._timer() - before - _ROW_S * len(batch.events)
         # One commit in which the machine did something else is no slow disk.
         most = 8 * max(self._seconds, _AT_ONCE_S)
         self._seconds += (min(max(taken, 0.0), most) - self._seconds) / 8
