@@ -468,6 +468,7 @@ function(ctx) local o = { "a", "b" } o[#o] = nil return o end
 function(ctx) ctx.q = { 3, 2, 1 } while #ctx.q > 0 do echo(table.remove(ctx.q)) end end
 function(ctx) local o = { 1 } table.remove(o, 7) return o end
 --@ `table.concat`, `table.sort`
+function(ctx) local l = copy(ctx.none or {}) return { table.concat(l, ","), table.concat(ctx.l or {}, "-"), table.concat(echo {}) } end
 function(ctx) return table.concat({ "a", "b", "c" }, "-") end
 function(ctx) return table.concat({ 1, 2, 3 }) end
 function(ctx) return table.concat(ctx.l or { "none" }, ", ") end

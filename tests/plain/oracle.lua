@@ -640,10 +640,10 @@ function MATH.abs(x)
 end
 local function chosen(f)
   return function(...)
-    local given = { ... }
-    for i = 1, #given do given[i] = number(given[i]) end
-    if #given == 0 then refuse("no number") end
-    return f(unpack(given))
+    local given = lists.pack(...)
+    for i = 1, given.n do given[i] = number(given[i]) end
+    if given.n == 0 then refuse("no number") end
+    return f(unpack(given, 1, given.n))
   end
 end
 MATH.max, MATH.min = chosen(maths.max), chosen(maths.min)

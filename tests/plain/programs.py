@@ -19,6 +19,7 @@ CONTEXTS: tuple[dict[str, object], ...] = (
     {"n": -3, "s": "fail", "l": [5], "r": {}, "q": "text"},
 )
 _DEPTH = 4
+_PARTS = ("/ 2", "% 3", "// 2", "% 2.5", "// 0.1", "/ 3", "* 4000000000")
 
 
 @dataclass
@@ -72,15 +73,21 @@ class _Writer:
 
     def num(self, depth: int = 0) -> str:
         if depth >= _DEPTH or self.r.random() < 0.3:
-            return self.r.choice(["0", "1", "2", "3", "2.5", "-1", "10", "MAX", "CFG.limit"])
+            return self.r.choice(
+                [
+                    *("0", "1", "2", "3", "2.5", "-1", "10", "MAX", "CFG.limit"),
+                    *("0.1", "1e15", "9007199254740993"),
+                ]
+            )
         deeper = depth + 1
         return self.pick(
             lambda: self.name("num") or "1",
             lambda: self.r.choice(["(ctx.n or 1)", "(ctx.k or 2)", "(ctx.r.x or 0)"]),
             lambda: self.r.choice(["ctx.n", "ctx.k", "ctx.r.x", "ctx.l[1]", "ctx.q"]),
             lambda: f"({self.num(deeper)} {self.r.choice('+-*')} {self.num(deeper)})",
-            lambda: f"({self.num(deeper)} {self.r.choice(['/ 2', '% 3', '// 2', '% 2.5'])})",
+            lambda: f"({self.num(deeper)} {self.r.choice(_PARTS)})",
             lambda: f"#{self.list(deeper)}",
+            lambda: f"#{self.str(deeper)}",
             lambda: f"-{self.name('num') or '2'}",
             lambda: self.agent("num", deeper),
             lambda: f"double({self.num(deeper)})",
@@ -94,13 +101,16 @@ class _Writer:
 
     def str(self, depth: int = 0) -> str:
         if depth >= _DEPTH or self.r.random() < 0.35:
-            return self.r.choice(['"a"', '"b c"', '""', '"PASS"', "GREETING", "util.word"])
+            return self.r.choice(
+                ['"a"', '"b c"', '""', '"PASS"', "GREETING", "util.word", '"h\u00e9\u4e16"']
+            )
         deeper = depth + 1
         return self.pick(
             lambda: self.name("str") or '"v"',
             lambda: self.r.choice(['(ctx.s or "d")', "ctx.s", "CFG.names[1]"]),
             lambda: f"({self.str(deeper)} .. {self.str(deeper)})",
-            lambda: f"({self.str(deeper)} .. math.floor({self.num(deeper)}))",
+            lambda: f"({self.str(deeper)} .. {self.num(deeper)})",
+            lambda: f"tostring({self.num(deeper)})",
             lambda: self.agent("text", deeper),
             lambda: f"({self.str(deeper)}):upper()",
             lambda: f"({self.str(deeper)}):sub(1, {self.r.choice(['1', '2', '-1', '-2'])})",
@@ -133,7 +143,9 @@ class _Writer:
 
     def list(self, depth: int = 0) -> str:
         if depth >= _DEPTH or self.r.random() < 0.3:
-            return self.r.choice(["{ 1, 2 }", '{ "x", "y", "z" }', "CFG.names", "ctx.l"])
+            return self.r.choice(
+                ["{ 1, 2 }", '{ "x", "y", "z" }', "CFG.names", "ctx.l", "{ 1, nil, 2.5, nil }"]
+            )
         deeper = depth + 1
         return self.pick(
             lambda: self.name("list") or "{ 3 }",
@@ -219,6 +231,8 @@ class _Writer:
     def assigned(self) -> str:
         kind = self.r.choice(["num", "str", "bool", "any"])
         name = self.own(kind)
+        if name is not None and kind == "num" and self.r.random() < 0.2:
+            return self.changed_meanwhile(name)
         if name is not None and (self.lane or self.r.random() < 0.5):
             return f"{name} = {self.typed(kind, 1)}"
         if self.lane:
@@ -230,6 +244,17 @@ class _Writer:
             "any": ["ctx.q", "ctx.a", "ctx.r.y", "ctx.d.e", "ctx.r[ctx.s]"],
         }
         return f"{self.r.choice(goals[kind])} = {self.typed(kind, 1)}"
+
+    def changed_meanwhile(self, name: str) -> str:
+        """Read a local before a call that sets it."""
+        self.count += 1
+        bump = f"bump{self.count}"
+        body = f"{name} = {self.r.choice(['2', f'-{name}', 'num(1)'])} return echo({name})"
+        op = self.r.choice(["+", "-", "*", "<", "=="])
+        value = f"{name} {op} {bump}()"
+        if op in "+-*":
+            return f"local function {bump}() {body} end {name} = {value}"
+        return f"local function {bump}() {body} end local {self.fresh('bool')} = {value}"
 
     def changed(self) -> str:
         """Change a list or a record of one's own."""

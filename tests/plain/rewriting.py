@@ -61,6 +61,8 @@ _OPS = {
     ">=": "ge",
     "==": "eq",
 }
+# What no loop of a flow may promise.
+_MOST_ROUNDS = 10_000_000
 # Operators that read a local on their left only when the right side is known.
 _LATE = frozenset(_OPS) - {".."}
 
@@ -164,9 +166,12 @@ class _Writer:
 
     def limit(self, loop: While | Repeat | NumericFor | GenericFor) -> int | None:
         if isinstance(loop, NumericFor):
-            bounds = (loop.first, loop.last, loop.step)
-            if all(one is None or _is_constant(one) for one in bounds):
-                return None
+            first, last = _constant(loop.first), _constant(loop.last)
+            step = 1 if loop.step is None else _constant(loop.step)
+            if first is not None and last is not None and step:
+                whole = all(isinstance(one, int) for one in (first, last, step))
+                if whole and (last - first) // step < _MOST_ROUNDS:
+                    return None
         match loop.body[:1]:
             case (
                 CallStatement(call=Call(function=Name(name="limit"), arguments=(Number() as n,))),
@@ -312,14 +317,14 @@ def _declared(body: Iterable[Syntax]) -> Iterator[str]:
             left += children(piece)
 
 
-def _is_constant(e: Expression) -> bool:
+def _constant(e: Expression) -> float | None:
     match e:
-        case Number():
-            return True
-        case Unary(op="-", operand=Number()):
-            return True
+        case Number(value=value):
+            return value
+        case Unary(op="-", operand=Number(value=value)):
+            return -value
         case _:
-            return False
+            return None
 
 
 def _is_plain(e: Expression) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from swarm.lua.lowering import aliasing, handed, liveness, lowering
 from swarm.lua.lowering.effort import MOST, Effort, TooMuch
 from tests.plain.both import HEAD, Batch
+from tests.swarm.test_lua_lowering import of_blocks
 
 
 def into_each_other(count: int) -> str:
@@ -132,6 +133,17 @@ def test_reading_takes_work_in_proportion_to_the_text(counted: type[Counted]) ->
     for count in (20, 40, 80):
         lowered(sums(count))
         spent.append(max(one.spent for one in counted.all))
+    assert spent[1] / spent[0] < 2.1
+    assert spent[2] / spent[1] < 2.1
+
+
+def test_the_search_takes_work_in_proportion_to_the_text(counted: type[Counted]) -> None:
+    """Of what people write: that every local has a name of its own must not cost its square."""
+    spent: list[int] = []
+    for count in (30, 60, 120):
+        assert of_blocks(count).problems == ()
+        spent.append(sum(one.spent for one in counted.all))
+        counted.all.clear()
     assert spent[1] / spent[0] < 2.1
     assert spent[2] / spent[1] < 2.1
 

@@ -70,20 +70,22 @@ class _State:
     """Which access paths may reach the same table, by variable.
 
     Every change is kept in a log, so that what one arm of a branch did can be taken back,
-    and costs as much as it changed.
+    and costs as much as it changed. A variable that has no pairs is not kept, so that
+    looking through those of the context costs no more than there are.
     """
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
         self._pairs: dict[str, set[_Pair]] = {}
+        self._fields: dict[str, None] = {}  # those of them that are fields of the context
         self._log: list[tuple[bool, _Pair]] = []
 
     def of(self, access: Access) -> list[_Pair]:
         """Return the pairs whose first path may be this one, above it, or below it."""
         name = variable(access)
         if name in (_CONTEXT, ANY_FIELD):
-            self.effort.spend(len(self._pairs) // _AT_ONCE)
-            names = [one for one in self._pairs if one.startswith(_CONTEXT)]
+            self.effort.spend(len(self._fields) // _AT_ONCE)
+            names = list(self._fields)
         elif name.startswith(_CONTEXT):
             names = [name, ANY_FIELD, _CONTEXT]
         else:
@@ -115,16 +117,30 @@ class _State:
     def put(self, pair: _Pair) -> None:
         """Add one pair, in one direction."""
         self.effort.spend()
-        pairs = self._pairs.setdefault(variable(pair[0]), set())
-        if pair not in pairs:
-            pairs.add(pair)
+        if pair not in self._pairs.get(variable(pair[0]), ()):
+            self._note(pair)
             self._log.append((True, pair))
 
     def _drop(self, pair: _Pair) -> None:
-        pairs = self._pairs.get(variable(pair[0]), set())
-        if pair in pairs:
-            pairs.discard(pair)
+        if pair in self._pairs.get(variable(pair[0]), ()):
+            self._forget(pair)
             self._log.append((False, pair))
+
+    def _note(self, pair: _Pair) -> None:
+        name = variable(pair[0])
+        if name not in self._pairs:
+            self._pairs[name] = set()
+            if name.startswith(_CONTEXT):
+                self._fields[name] = None
+        self._pairs[name].add(pair)
+
+    def _forget(self, pair: _Pair) -> None:
+        name = variable(pair[0])
+        pairs = self._pairs[name]
+        pairs.discard(pair)
+        if not pairs:
+            del self._pairs[name]
+            self._fields.pop(name, None)
 
     def mark(self) -> int:
         """Return a point of the log."""
@@ -146,11 +162,10 @@ class _State:
     def undo(self, mark: int) -> None:
         """Go back to a point."""
         for added, pair in reversed(self._log[mark:]):
-            pairs = self._pairs[variable(pair[0])]
             if added:
-                pairs.discard(pair)
+                self._forget(pair)
             else:
-                pairs.add(pair)
+                self._note(pair)
         del self._log[mark:]
 
 
@@ -321,8 +336,10 @@ class _Search:
             mine, other = min(shared)
             alias = max(mine, other, key=lambda one: (one[:1] != WHOLE, self._lives.first(one)))
             why = f"this changes a table that {shown(other)} may reach too"
-            first = mine if alias == other else other
-            where = f"write copy(…) where {shown(alias)} is set, or change it as {shown(first)}"
+            first = shown(mine if alias == other else other)
+            where = f"write copy(…) where {shown(alias)} is set"
+            if first != shown(alias):
+                where += f", or change it as {first}"
             looped = node.through
             if looped is not None and edited[:1] != access_of(looped.place)[:1]:
                 where = f"begin the loop with local own = copy({shown(edited[:1])})"

@@ -209,7 +209,10 @@ def _joined(low: Lowers, e: Call, scope: Scope) -> Value:
         raise Refused(e.line, "table.concat takes a list and a text between its items here")
     listed = low.value(e.arguments[0], scope, AS_LIST)
     between = low.values(e.arguments[1:], scope)
-    texts = ops.mapped(listed.ir, "item", ops.concat([ops.path("@item")]))
+    over = listed.ir
+    if listed.kind != "list":
+        over = ops.listed((listed if listed.small else low.work.keep(listed, e.line)).ir)
+    texts = ops.mapped(over, "item", ops.concat([ops.path("@item")]))
     joint = _as_text(between[0]) if between else ops.lit("")
     return Value(ops.call("string.join", texts, joint), "string")
 

@@ -28,7 +28,7 @@ _BEFORE = ("counter", "bind", "index")
 _NODES = ("then", "else", "body", "catch")
 _AFTER = ("at", "out", "error_at", "exhausted_at")
 # Nodes, parts of expressions and loops that are looked at: some seconds. The largest flow
-# that was written or generated to be lowered took @@.
+# that was written or generated to be lowered took 115,469.
 MOST = 4_000_000
 
 

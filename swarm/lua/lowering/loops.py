@@ -152,7 +152,9 @@ def _known_count(first: Value, last: Value, by: Value) -> int | None:
     known = [*first.literal, *last.literal, *by.literal]
     if len(known) != 3 or any(type(one) is not int for one in known):
         return None
-    return max(0, (known[1] - known[0]) // known[2] + 1)
+    count = max(0, (known[1] - known[0]) // known[2] + 1)
+    # No loop may promise more than the language allows: such a one has a limit like others.
+    return count if count <= DEFAULT_LIMITS.iterations else None
 
 
 def _held(low: Lowers, value: Value, scope: Scope, line: int) -> Value:
