@@ -1,37 +1,116 @@
-"""What an operator costs: a step to one and back, and one that only waits.
+"""What operators cost: one that answers at once, a thousand that wait, a thousand that work.
 
-Prints one line for each. The host, uvicorn and the operators share one process and one
-loop, so the figures hold all three; beside the round trip stands a bare echo over the same
-stack, for the ratio, and the processor time of a step, which a busy machine does not change.
+    python -m bench.operators_bench [OPERATORS STEPS]
+
+The operators are in a process of their own, as they are in life, and the host in this one.
+A round trip is from the host's asking to the answer, with nothing of the step around it.
+On a busy machine times are those of the machine; what a whole step takes of the processor,
+at both ends, and how much of it the loop is kept from others at a time, are not.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 from websockets.asyncio.client import connect as bare
 from websockets.typing import Subprotocol
 
-from bench.rounds import Figure, report
-from swarm.operators import Bounds, Operators, Task
+from bench.flows import repeat
+from bench.flows import step as one_step
+from bench.rounds import Figure
+from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.operators import Bounds, Operators, Task, connect
 from swarm.operators.frames import PROTOCOL
+from swarm.ports.operators import Order, Reply
+from swarm.ports.worker import StepLink
 from tests.swarm.operating import House, house
 
-BOUNDS = Bounds(per_address=10_000, connections=10_000, rate=1_000_000, burst=1_000_000, tick_s=0.5)
-STEPS = 500
+BOUNDS = Bounds(per_address=10_000, connections=10_000, rate=1_000_000, burst=1_000_000)
+STEPS = 1000
+# Runs that go on at a time, while many operators work.
+RUNS = 100
 _SPOKEN = Subprotocol(PROTOCOL)
+# By the clock, and of the processor. Units: seconds.
+Lag: TypeAlias = tuple[float, float]
 
 
-def _resident_kb() -> int:
-    fields = Path("/proc/self/statm").read_text().split()
+class Timed(Operators):
+    """Operators of which it is noted how long they took."""
+
+    def __init__(self) -> None:
+        super().__init__(BOUNDS)
+        self.times: list[float] = []
+
+    async def ask(self, seat: str, order: Order, link: StepLink | None = None) -> Reply:
+        began = time.perf_counter()
+        try:
+            return await super().ask(seat, order, link)
+        finally:
+            self.times.append(time.perf_counter() - began)
+
+
+def _flow(steps: int) -> dict[str, Any]:
+    agent = {"name": "work", "kind": "operator", "seat": "reviewer"}
+    flow = repeat(steps, one_step("$.i", "$.n"))
+    return {"swarm": 1, "id": "bench", "agents": [agent], "flow": flow}
+
+
+def _spent_s(pid: int) -> float:
+    """Return the processor time of another process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_kb(pid: int | str = "self") -> int:
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
     return int(fields[1]) * 4
+
+
+# -- the other side ----------------------------------------------------------------------
+
+
+async def operate(url: str, token: str, many: int) -> None:
+    """Be so many operators, until this process is ended."""
+    async with anyio.create_task_group() as tasks:
+        for n in range(many):
+            operator = connect(url, name=f"op{n}", token=token, seats=["reviewer"], capacity=4)
+
+            @operator.handler
+            async def work(task: Task) -> Any:
+                return task.input
+
+            tasks.start_soon(operator.run)
+
+
+@asynccontextmanager
+async def _operating(one: House, many: int) -> AsyncGenerator[int]:
+    """Start so many operators; hand over the process they are in."""
+    argv = [sys.executable, "-m", "bench.operators_bench", "--operate", one.url, str(many)]
+    environment = {**os.environ, "BENCH_TOKEN": one.token("ada")}
+    process = await anyio.open_process(argv, env=environment, stdout=None, stderr=None)
+    try:
+        with anyio.fail_after(300):
+            while len(one.operators.desk.members) < many:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.02)
+        yield process.pid
+    finally:
+        process.terminate()
+        await process.wait()
+        await process.aclose()
+        while one.endpoint.lines:  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.02)
+
+
+# -- what is measured --------------------------------------------------------------------
 
 
 async def _echo(one: House) -> float:
@@ -51,128 +130,95 @@ async def _echo(one: House) -> float:
     return median(times)
 
 
-async def _steps(one: House) -> list[tuple[float, float]]:
-    """Return, of a step by an operator and of one by a function: median, processor time."""
-    operator = one.operator(capacity=64)
-
-    @operator.handler
-    async def work(task: Task) -> Any:
-        return task.input
-
-    here = {
-        "swarm": 1,
-        "id": "here",
-        "agents": [{"name": "same", "kind": "function", "function": "same"}],
-        "flow": {"kind": "step", "ref": "same", "in": "$.given", "out": "$.out"},
-    }
-    async with operator.running():
-        await operator.welcomed()
-        found: list[tuple[float, float]] = []
-        for blueprint in (await one.load(), await one.host.load(here)):
-            times: list[float] = []
-            spent = time.process_time()
-            for n in range(STEPS):
-                began = time.perf_counter()
-                run = await one.host.start(blueprint, {"given": n})
-                await run.result()
-                times.append(time.perf_counter() - began)
-            found.append((median(times), (time.process_time() - spent) / STEPS))
-    return found
-
-
-async def _idle(one: House, many: int) -> tuple[float, float]:
-    """Return KiB that an idle operator takes, both ends of it, and the lag of the loop (p99)."""
-    headers = {"Authorization": f"Bearer {one.token('idle')}"}
-    gc.collect()
-    before, lines = _resident_kb(), list[Any]()
-    for n in range(many):
-        line = await bare(
-            one.url, additional_headers=headers, subprotocols=[_SPOKEN], compression=None,
-            proxy=None, max_queue=1,
-        )  # fmt: skip
-        await line.send(f'{{"type":"hello","name":"idle{n}"}}')
-        await line.recv()
-        lines.append(line)
-    gc.collect()
-    both_kb = (_resident_kb() - before) / many
-    lags: list[float] = []
-    for _ in range(200):
-        began = time.perf_counter()
-        await anyio.sleep(0.005)
-        lags.append(time.perf_counter() - began - 0.005)
-    for line in lines:
-        await line.close()
-    return both_kb, quantiles(lags, n=100)[98]
-
-
-async def _many(one: House, operators: int, steps: int) -> float:
-    """Return steps a second over many operators."""
-    clients = [one.operator(f"op{n}", capacity=4) for n in range(operators)]
-    took: list[float] = []
-    async with anyio.create_task_group() as tasks:
-        for client in clients:
-
-            @client.handler
-            async def work(task: Task) -> Any:
-                return task.input
-
-            tasks.start_soon(client.run)
-        for client in clients:
-            await client.welcomed()
-        blueprint = await one.load()
-
-        async def some(most: int) -> None:
-            for n in range(most):
-                await (await one.host.start(blueprint, {"given": n})).result()
-
-        began = time.perf_counter()
-        async with anyio.create_task_group() as runs:
-            for _ in range(50):
-                runs.start_soon(some, steps // 50)
-        took.append(time.perf_counter() - began)
-        tasks.cancel_scope.cancel()
-    return steps / took[0]
-
-
-async def _measured(idle: int, steps: int) -> list[Figure]:
-    async with house(bounds=BOUNDS, operators=Operators(BOUNDS)) as one:
-
-        @one.host.function("same")
-        def same(value: Any) -> Any:
-            return value
-
-        found = await _round_trip(one)
-        if idle:
-            kb, lag_s = await _idle(one, idle)
-            name = f"operator: both ends of one of {idle:,} idle lines"
-            found.append(Figure(name, kb, "KiB", 100))
-            found.append(Figure("operator: lag of the loop meanwhile, p99", lag_s * 1e3, "ms", 50))
-            rate = await _many(one, 50, steps)
-            found.append(Figure(f"operator: {steps:,} steps by 50 of them", rate, "steps/s"))
-        return found
-
-
-async def _round_trip(one: House) -> list[Figure]:
+async def _alone(one: House, operators: Timed) -> list[Figure]:
+    """Measure one operator who does one step after the other."""
     echo_s = await _echo(one)
-    (there_s, spent_s), (here_s, own_s) = await _steps(one)
+    async with _operating(one, 1) as pid:
+        await _run(one, await one.host.load(_flow(50)))
+        blueprint = await one.host.load(_flow(STEPS))
+        operators.times.clear()
+        spent, theirs = time.process_time(), _spent_s(pid)
+        await _run(one, blueprint)
+        spent, theirs = (time.process_time() - spent) / STEPS, (_spent_s(pid) - theirs) / STEPS
+    found_s = median(operators.times)
     return [
-        Figure("operator: a step there and back", there_s * 1e3, "ms", 2),
-        Figure("operator: its processor time", spent_s * 1e3, "ms"),
-        Figure("operator: to a bare echo over the same line", there_s / echo_s, "times"),
-        Figure("operator: to a step by a function", there_s / here_s, "times"),
-        Figure("operator: the same in processor time", spent_s / own_s, "times"),
+        Figure("dispatch → operator → result, median", found_s * 1e3, "ms", 2),
+        Figure("  the same, the quickest tenth", quantiles(operators.times, n=10)[0] * 1e3, "ms"),
+        Figure("  processor time of a whole step, both ends", (spent + theirs) * 1e3, "ms", 2),
+        Figure("  of that, the host's", spent * 1e3, "ms"),
+        Figure("  a bare echo over the same stack", echo_s * 1e3, "ms"),
+        Figure("  round trip, in echoes", found_s / echo_s, "times"),
     ]
 
 
-def figures(idle: int = 1_000, steps: int = 2_000) -> Iterator[Figure]:
-    """Measure everything; without *idle* lines, the round trip alone."""
-    yield from anyio.run(_measured, idle, steps)
+async def _run(one: House, blueprint: CompiledBlueprint) -> None:
+    await (await one.host.start(blueprint, {"n": 0})).result()
 
 
-def main() -> int:
-    """Print every figure; two words are the idle lines and the steps by many."""
-    return report(figures(*(int(word) for word in sys.argv[1:3] if word.isdigit())))
+async def _many(one: House, operators: Timed, many: int, steps: int) -> list[Figure]:
+    """Measure so many operators, idle and at work."""
+    gc.collect()
+    before = _resident_kb()
+    async with _operating(one, many) as pid:
+        gc.collect()
+        idle_kb = (_resident_kb() - before) / many
+        theirs_kb = _resident_kb(pid) / many
+        idle = await _lags(0.5)
+        operators.times.clear()
+        blueprint = await one.host.load(_flow(steps // RUNS))
+        lags: list[Lag] = []
+        began, spent = time.perf_counter(), time.process_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_lagging, lags)
+            async with anyio.create_task_group() as runs:
+                for _ in range(RUNS):
+                    run = await one.host.start(blueprint, {"n": 0})
+                    runs.start_soon(run.result)
+            tasks.cancel_scope.cancel()
+        took, spent = time.perf_counter() - began, time.process_time() - spent
+    return [
+        Figure(f"memory of the host for each of {many} idle operators", idle_kb, "KiB", 100),
+        Figure("  and of their own process", theirs_kb, "KiB"),
+        Figure("lag of the host's loop, p99, while they wait", _p99(idle, 0) * 1e3, "ms", 50),
+        Figure(f"lag of the host's loop, p99, over {steps} steps", _p99(lags, 0) * 1e3, "ms", 50),
+        Figure("  the same in processor time", _p99(lags, 1) * 1e3, "ms", 50),
+        Figure(f"  steps a second, {RUNS} at a time", len(operators.times) / took, "1/s"),
+        Figure("  processor time of the host for a step", spent / steps * 1e3, "ms"),
+    ]
+
+
+async def _lags(for_s: float) -> list[Lag]:
+    lags: list[Lag] = []
+    with anyio.move_on_after(for_s):
+        await _lagging(lags)
+    return lags
+
+
+async def _lagging(lags: list[Lag]) -> None:
+    """Note how late a sleeper is woken, and what others did with the processor meanwhile."""
+    while True:
+        began, spent = time.perf_counter(), time.process_time()
+        await anyio.sleep(0.005)
+        lags.append((time.perf_counter() - began - 0.005, time.process_time() - spent))
+
+
+def _p99(lags: list[Lag], of: int) -> float:
+    return quantiles([lag[of] for lag in lags], n=100)[98]
+
+
+async def main(many: int, steps: int) -> None:
+    """Measure, and print."""
+    operators = Timed()
+    async with house(bounds=BOUNDS, operators=operators) as one:
+        for figure in await _alone(one, operators):
+            print(figure)
+        for figure in await _many(one, operators, many, steps):
+            print(figure)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["--operate"]:
+        anyio.run(operate, sys.argv[2], os.environ["BENCH_TOKEN"], int(sys.argv[3]))
+    else:
+        given = [int(one) for one in sys.argv[1:3]]
+        anyio.run(main, *(given if len(given) == 2 else (1000, 10_000)))

@@ -64,6 +64,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 # How a token stands among the subprotocols, for clients that cannot set headers.
 TOKEN_PREFIX: Final = "swarm.token."  # noqa: S105 - what stands before one
+# Messages of all lines that are looked at in one turn of the loop, with what follows from
+# each: a millisecond or so. However many operators answer at once, timers, streams and
+# requests come up in between.
+_AT_ONCE: Final = 8
 
 _VERBS: Final[Mapping[type[Frame], str]] = {
     Accept: "step.take",
@@ -109,6 +113,7 @@ class Endpoint:
         self._guard = guard
         self._origins = frozenset(origins)
         self._now = now
+        self._turns = anyio.Semaphore(_AT_ONCE, fast_acquire=True)
         self._lines: dict[str, int] = {}
         self._open = 0
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
@@ -140,7 +145,8 @@ class Endpoint:
                 await _close(send, FAULTS["operator.protocol"].number, PROTOCOL)
                 return
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-            await _Line(self.operators, guard, token, grant, self._now).serve(receive, send)
+            line = _Line(self.operators, guard, token, grant, self._turns, self._now)
+            await line.serve(receive, send)
         finally:
             self._open -= 1
             left = self._lines.pop(address) - 1
@@ -206,12 +212,14 @@ class _Line:
         guard: Guard,
         token: str,
         grant: Grant,
+        turns: anyio.Semaphore,
         now: Callable[[], float],
     ) -> None:
         self._operators = operators
         self._guard = guard
         self._standing = Standing(guard, token)
         self._grant = grant
+        self._turns = turns
         self._now = now
         self._outlet = Outlet()
         self._session: Session | None = None
@@ -247,9 +255,10 @@ class _Line:
                 if not self._bucket.take(self._now()):
                     outlet.end("operator.too_fast")
                     continue
-                self._received(message)
-                if self._session is not None:
-                    waiting.deadline = float("inf")
+                async with self._turns:
+                    self._received(message)
+                    if self._session is not None:
+                        waiting.deadline = float("inf")
                     # A turn for the others, however much one says.
                     await anyio.lowlevel.checkpoint()
         if self._session is None:

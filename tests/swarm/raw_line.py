@@ -208,10 +208,14 @@ class RawLine:
         await self.say("heartbeat")
         await self.hear("heartbeat")
 
+    @property
+    def raw(self) -> socket.socket:
+        """The socket below, for what is done past the loop."""
+        return self.stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - no database
+
     def reset(self) -> None:
         """Vanish as a machine does that is switched off and on."""
-        raw = self.stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - no database
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async def aclose(self) -> None:
         await self.stream.aclose()

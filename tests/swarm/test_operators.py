@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid, Denied, Host, Refused, RunFailed
-from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect
+from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect, server
 from swarm.operators.frames import OrderBody, Result
 from swarm.testing import FakeOperators
 from tests.swarm.operating import BOUNDS, House, free_port, house, step, until
-from tests.swarm.raw_line import RawLine, request
+from tests.swarm.raw_line import TEXT, RawLine, frame, request
 
 pytestmark = pytest.mark.anyio
 
@@ -639,3 +641,51 @@ async def test_who_leaves_finishes_first_and_takes_nothing_new() -> None:
             assert other.status in ("running", "waiting")
             await other.cancel()
             tasks.cancel_scope.cancel()
+
+
+# -- many at once --------------------------------------------------------------------------
+
+
+async def _most_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let forty lines say something at once; return how much was looked at in one turn."""
+    turn, most, received = [0], [0], server._Line._received  # pyright: ignore[reportPrivateUsage]
+
+    def counted(self: Any, message: Any) -> None:
+        turn[0] += 1
+        most[0] = max(most[0], turn[0])
+        received(self, message)
+
+    async def count_turns() -> None:
+        while True:
+            turn[0] = 0
+            await anyio.lowlevel.checkpoint()
+
+    async with house() as one:
+        lines = [await RawLine.shake(one.port, request(one.token(f"n{n}"))) for n in range(40)]
+        for n, line in enumerate(lines):
+            await line.hello(f"n{n}", seats=["x"])
+        monkeypatch.setattr(server._Line, "_received", counted)  # pyright: ignore[reportPrivateUsage]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(count_turns)
+            for line in lines:
+                # Past the loop, so that it finds all of them at once.
+                os.write(line.raw.fileno(), frame(TEXT, b'{"type":"heartbeat"}'))
+            for line in lines:
+                await line.hear("heartbeat")
+            tasks.cancel_scope.cancel()
+        for line in lines:
+            await line.aclose()
+    return most[0]
+
+
+async def test_however_many_speak_at_once_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await _most_in_a_turn(monkeypatch) <= 8
+
+
+async def test_control_lines_that_take_no_turns_are_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_AT_ONCE", 1000)
+    assert await _most_in_a_turn(monkeypatch) > 8
