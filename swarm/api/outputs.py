@@ -27,7 +27,8 @@ _MEDIA: Final = {
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
 
 _BYTES: dict[str, Any] = {
-    media: {"schema": {"type": "string", "format": "binary"}} for media in _MEDIA.values()
+    media: {"schema": {} if kind == "json" else {"type": "string", "format": "binary"}}
+    for kind, media in _MEDIA.items()
 }
 _RESPONSES = {
     200: {"description": "All of it.", "content": _BYTES},

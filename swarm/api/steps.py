@@ -37,12 +37,14 @@ Key = Annotated[str | None, Query(min_length=1, max_length=2000)]
 _LATER: Final = {
     202: {"model": StepAnswered, "description": "It counts, and is not written down yet."}
 }
+_RAW: Final = {"schema": {"type": "string", "format": "binary"}}
 _BYTES: dict[int | str, Any] = {
     200: {
         "description": "What the reference stands for.",
         "content": {
-            media: {"schema": {"type": "string", "format": "binary"}}
-            for media in ("text/plain", "application/json", "application/octet-stream")
+            "text/plain; charset=utf-8": _RAW,
+            "application/json": {"schema": {}},
+            "application/octet-stream": _RAW,
         },
     }
 }
