@@ -43,15 +43,18 @@ _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much anybody may send.
+    """How much anybody may send, and how long a stream is silent.
 
-    Units: bytes; bad tokens of one peer in a minute; peers and answers remembered.
+    Units: bytes; bad tokens of one peer in a minute; peers and answers remembered; seconds
+    without an event, after which a stream of server-sent events gives a sign of life.
     """
 
     body_bytes: int = 2 * 1024 * 1024
     failures: int = 10
     peers: int = 10_000
     answers: int = 1_000
+    # Proxies close what is silent for a minute.
+    beat_s: float = 15.0
 
 
 @dataclass(slots=True)

@@ -34,8 +34,6 @@ router = APIRouter(prefix="/v1", route_class=GatedRoute, tags=["runs"])
 
 SSE: Final = "text/event-stream"
 LINES: Final = "application/x-ndjson"
-# Proxies close what is silent for a minute.
-BEAT_S = 15.0
 _MOST_SEQ = 1 << 53
 
 # One event, as whoever reads server-sent events hands it on.
@@ -96,7 +94,7 @@ async def _watched(
     try:
         if first is not None:
             yield write(first)
-        async for event in _with_beats(events):
+        async for event in _with_beats(events, front.bounds.beat_s):
             visitor.look("run.read", run_id)
             yield (_BEAT if write is _sse else b"") if event is None else write(event)
     except SwarmError as error:
@@ -106,11 +104,11 @@ async def _watched(
         front.metrics.streams.dec()
 
 
-async def _with_beats(events: EventStream) -> AsyncGenerator[Event | None]:
+async def _with_beats(events: EventStream, beat_s: float) -> AsyncGenerator[Event | None]:
     """Yield events, and None where there was none for a while."""
     while True:
         event = None
-        with anyio.move_on_after(BEAT_S) as waited:
+        with anyio.move_on_after(beat_s) as waited:
             event = await anext(events, _OVER)
         if event is _OVER:
             return
