@@ -220,5 +220,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--operate"]:
         anyio.run(operate, sys.argv[2], os.environ["BENCH_TOKEN"], int(sys.argv[3]))
     else:
-        given = [int(one) for one in sys.argv[1:3]]
-        anyio.run(main, *(given if len(given) == 2 else (1000, 10_000)))
+        many, steps = map(int, sys.argv[1:3] if len(sys.argv) > 2 else ("1000", "10000"))
+        anyio.run(main, many, steps)
