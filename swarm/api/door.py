@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, TypeAlias, cast
 
+import anyio
 from starlette.responses import Response
 
 from flowir.door import parse_json
@@ -43,16 +44,18 @@ _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much anybody may send, and how long a stream is silent.
+    """How much anybody may send, how long that may take, and how long a stream is silent.
 
     Units: bytes; bad tokens of one peer in a minute; peers and answers remembered; seconds
-    without an event, after which a stream of server-sent events gives a sign of life.
+    until a body is there, and without an event, after which a stream of server-sent events
+    gives a sign of life.
     """
 
     body_bytes: int = 2 * 1024 * 1024
     failures: int = 10
     peers: int = 10_000
     answers: int = 1_000
+    body_s: float = 30.0
     # Proxies close what is silent for a minute.
     beat_s: float = 15.0
 
@@ -101,6 +104,9 @@ class Door:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """Let a request in; return the answer to one that may not come in."""
+        if _is_ambiguous(scope):
+            said = "expected one of content-length and transfer-encoding, got both"
+            return problem("http.malformed", said, _CLOSING)
         if _path(scope) in OPEN:
             await self._app(scope, receive, send)
             return None
@@ -123,10 +129,15 @@ class Door:
         visit = scope.setdefault("state", {})
         visit["visitor"] = front.served.guest(token)
         visit["grant"] = grant
+        body: bytes | None = None
         try:
-            body = await self._body(scope, receive)
+            with anyio.move_on_after(front.bounds.body_s) as waiting:
+                body = await self._body(scope, receive)
         except (SwarmError, FlowError) as error:
             return answer_to(error)
+        if waiting.cancelled_caught:
+            said = f"body: expected all of it within {front.bounds.body_s:g} s, got less"
+            return problem("http.slow", said, _CLOSING)
         if body is None:
             return None
         key = _header(scope, once.HEADER)
@@ -223,12 +234,20 @@ class _Recorder:
         await self._send(message)
 
 
+# Whoever sends what nobody can tell the end of is not heard further.
+_CLOSING: Final = {"connection": "close"}
 _ALWAYS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
 def _path(scope: Scope) -> str:
     path, root = cast("str", scope["path"]), cast("str", scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    """Say whether a body has two ends: what stands before a server may believe the other."""
+    given = _header(scope, b"transfer-encoding"), _header(scope, b"content-length")
+    return None not in given
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

@@ -43,6 +43,7 @@ _PROBLEMS: Final = {
     401: "No token that holds.",
     403: "The token does not cover this.",
     404: "There is no such thing.",
+    408: "The body was not there in time.",
     409: "It is not in a state in which this can be done.",
     413: "Too large.",
     415: "Not JSON.",

@@ -42,6 +42,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "http.draining": 503,
     "http.method": 405,
     "http.media": 415,
+    "http.slow": 408,
     "http.too_large": 413,
     "http.range": 416,
     "http.idempotency": 409,

@@ -6,9 +6,11 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -16,6 +18,7 @@ from swarm.api import bearer, door
 from swarm.api.bearer import Throttle, peer_of
 from swarm.core.capability.mint import Order, mint
 from swarm.stores.keyfile import MemoryKeys
+from tests.swarm.operating import serving
 from tests.swarm.web import World, world
 
 pytestmark = pytest.mark.anyio
@@ -271,6 +274,42 @@ async def test_a_body_that_says_it_is_small_is_measured(there: World) -> None:
         typed = {"content-type": "application/json"}
         answer = await client.post("/v1/runs", content=endless(), headers=typed)
     assert answer.status_code == 413
+
+
+async def smuggled(there: World, *both: str) -> int:
+    """Send a request with another one in its body; return how many were answered."""
+    token = there.host.tokens.mint("ada", "senior")
+    lines = ["POST /v1/runs HTTP/1.1", "Host: x", f"Authorization: Bearer {token}"]
+    lines += ["Content-Type: application/json", *both]
+    second = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with serving(there.app) as port:
+        line = await anyio.connect_tcp("127.0.0.1", port)
+        await line.send("\r\n".join(lines).encode() + b"\r\n\r\n0\r\n\r\n" + second)
+        told = b""
+        with anyio.fail_after(30), suppress(anyio.EndOfStream):
+            while True:
+                told += await line.receive()
+        await line.aclose()
+    return told.count(b"HTTP/1.1 ")
+
+
+async def test_a_body_with_two_ends_hides_no_second_request(there: World) -> None:
+    """What stands in front of a server may believe the other of the two headers."""
+    chunked = "Transfer-Encoding: chunked"
+    assert await smuggled(there, chunked, "Content-Length: 64") == 1
+    # Its twin says one thing: what follows is another request, for everybody.
+    assert await smuggled(there, chunked) == 2
+
+
+async def test_control_a_door_that_takes_both_lengths_is_found_out(
+    there: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looks_away(scope: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(door, "_is_ambiguous", looks_away)
+    with pytest.raises(AssertionError):
+        await test_a_body_with_two_ends_hides_no_second_request(there)
 
 
 async def test_no_token_stands_in_an_answer_or_a_log(

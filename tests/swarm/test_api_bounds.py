@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
@@ -39,7 +39,7 @@ async def bounded(**bounds: Any) -> AsyncGenerator[httpx2.AsyncClient]:
 
 
 def test_each_of_them_is_tested_here() -> None:
-    tested = {"body_bytes", "failures", "peers", "answers", "beat_s"}
+    tested = {"body_bytes", "body_s", "failures", "peers", "answers", "beat_s"}
     assert {field.name for field in fields(Bounds)} == tested
 
 
@@ -53,6 +53,26 @@ async def test_a_body_is_as_large_as_it_may_be_and_no_larger() -> None:
             media = {"content-type": "application/json"}
             told = await client.post("/v1/runs", content=body, headers=media)
             assert told.status_code == status, told.text
+
+
+async def test_a_body_is_waited_for_so_long_and_no_longer() -> None:
+    body = b'{"blueprint": "hello"}'
+    head = "POST /v1/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    for body_s, sent, status in ((0.2, body[:5], b"408"), (60, body, b"201")):
+        async with web() as host, serving(host.asgi(bounds=Bounds(body_s=body_s))) as port:
+            await host.blueprints.register(HELLO, author="ada")
+            more = f"Authorization: Bearer {host.tokens.mint('ada', 'senior')}\r\n"
+            more += f"Content-Length: {len(body)}\r\n\r\n"
+            line = await anyio.connect_tcp("127.0.0.1", port)
+            await line.send((head + more).encode() + sent)
+            told = b""
+            with anyio.fail_after(30), suppress(anyio.EndOfStream):
+                while status == b"408" or not told:
+                    told += await line.receive()
+            assert told.split()[1] == status, told
+            # Whoever drips is not heard further: the connection has ended.
+            assert (b"connection: close" in told.lower()) is (status == b"408")
+            await line.aclose()
 
 
 async def test_so_many_bad_tokens_are_judged_and_no_more() -> None:

@@ -2,7 +2,8 @@
 
 Each runs against a host on a port, over raw sockets. `wrong` is the attack, and False its
 twin; the twin comes first. Limits are those of the manual, made smaller, so that a test
-does not take as long as an attacker would.
+does not take as long as an attacker would; SWARM_ATTACK_FULL=1 makes attackers as many as
+they are there.
 """
 
 from __future__ import annotations
@@ -55,8 +56,15 @@ HANDSHAKE_S = 0.6
 MESSAGE_S = 0.5
 LARGEST = 2 * BOUNDS.message_bytes
 SEED = int(os.environ.get("SWARM_ATTACK_SEED", "1"))
-# Random messages and bytes: the manual's campaign takes 10,000.
-ROUNDS = int(os.environ.get("SWARM_ATTACK_ROUNDS", "60"))
+FULL = os.environ.get("SWARM_ATTACK_FULL") == "1"
+# Handshakes with random bytes behind them, and that drip; lines; operators of a host that
+# begins anew; messages of a flood. And how long all that may take.
+ROUNDS = 10_000 if FULL else 60
+DRIPS = 500 if FULL else 100
+LINES = 1_000 if FULL else 12
+OPERATORS = 64 if FULL else 8
+FLOOD = 10_000 if FULL else 5_000
+PATIENCE_S = 1_800 if FULL else 60
 
 
 @pytest.fixture
@@ -390,7 +398,7 @@ async def a_second_request_behind_the_first(room: Room, wrong: bool) -> None:
 
 @attack("C21")
 async def handshakes_that_drip(room: Room, wrong: bool) -> None:
-    slow = [await RawLine.dial(room.one.port) for _ in range(100 if wrong else 1)]
+    slow = [await RawLine.dial(room.one.port) for _ in range(DRIPS if wrong else 1)]
     for line in slow:
         await line.send(b"GET /operators HTTP/1.1\r\nHost: x\r\n")
     if not wrong:
@@ -448,9 +456,10 @@ async def more_lines_than_there_may_be(room: Room, wrong: bool) -> None:
             assert {line.status for line in lines} == {101}
             for n, line in enumerate(lines):
                 await line.hello(f"n{n}")
-            if wrong:
+            for _ in range(LINES - 8 if wrong else 0):
                 more = await RawLine.shake(other.port, request(token))
                 assert more.status == status
+                await more.aclose()
             await lines[0].alive()
             await lines[1].aclose()
             await until(lambda at=other: at.endpoint.lines == 7)
@@ -495,7 +504,7 @@ async def a_peer_that_reads_nothing(room: Room, wrong: bool) -> None:
 
 @attack("C29", "C30")
 async def floods(room: Room, wrong: bool) -> None:
-    many = 5_000 if wrong else 100
+    many = FLOOD if wrong else 100
     async with house(bounds=Bounds(tick_s=0.05)) as other:
         for flood in (frame(PING, b"x"), text({"type": "ack"})):
             line = await RawLine.shake(other.port, request(other.token("ada")))
@@ -763,7 +772,7 @@ async def everybody_comes_back_at_once(room: Room, wrong: bool) -> None:
 
 @attack("C45")
 async def a_host_that_begins_anew_while_many_are_connected(room: Room, wrong: bool) -> None:
-    store, port, many = room.folder / str(wrong), free_port(), 8
+    store, port, many = room.folder / str(wrong), free_port(), OPERATORS
     done: list[str] = []
     hold = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -792,7 +801,7 @@ async def a_host_that_begins_anew_while_many_are_connected(room: Room, wrong: bo
         async with house(store, port=port) as again:
             for n in range(many):
                 run = await again.host.run(f"run{n}")
-                await until(lambda at=run: at.status == "succeeded", 30)
+                await until(lambda at=run: at.status == "succeeded", 60)
                 assert (await run.result())["out"] == "done"
         tasks.cancel_scope.cancel()
     assert len(done) == many
@@ -911,7 +920,7 @@ async def test_attack(
         monkeypatch.setattr(wire, "PING_S", 0.3)
     for wrong in (False, True):
         async with room(caplog, tmp_path) as one:
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE_S):
                 await function(one, wrong)
             if wrong and not one.one.operators.desk.cases:
                 await one.works()
