@@ -16,8 +16,10 @@ class Bounds:
     Shape: `message_bytes` of one message, `unacked` messages (or `unacked_bytes`) that an
     operator has not acknowledged, `capacity` orders at a time, `mistakes` messages that are
     malformed before the line is cut; `connections` in all and from one address; `failures`
-    of tokens a minute from one address; `early` messages that overtook others.
-    Units: seconds; `rate` messages a second over time, `burst` at once. `resume_s` is how
+    of tokens a minute from one address; `early` messages that overtook others. Who says more
+    than `volume` is read later.
+    Units: seconds; `rate` messages a second over time, `burst` at once; `volume` bytes a
+    second, `volume_burst` at once. `resume_s` is how
     long a session is kept without a line, `offer_s` how long an offer stands, `redeliver_s`
     after how long a message is sent again, `tick_s` how often a line is looked after.
     """
@@ -33,6 +35,8 @@ class Bounds:
     failures: int = 10
     rate: float = 200.0
     burst: int = 400
+    volume: float = 4.0 * _MIB
+    volume_burst: float = 8.0 * _MIB
     hello_s: float = 5.0
     resume_s: float = 600.0
     offer_s: float = 30.0

@@ -223,7 +223,9 @@ class _Line:
         self._now = now
         self._outlet = Outlet()
         self._session: Session | None = None
-        self._bucket = Bucket(operators.bounds.rate, operators.bounds.burst, now())
+        bounds = operators.bounds
+        self._bucket = Bucket(bounds.rate, bounds.burst, now())
+        self._volume = Bucket(bounds.volume, bounds.volume_burst, now())
         self._mistakes = 0
         self._left = False
         self._judged = (guard.ledger.epoch, now())
@@ -255,6 +257,7 @@ class _Line:
                 if not self._bucket.take(self._now()):
                     outlet.end("operator.too_fast")
                     continue
+                await self._measured(message)
                 async with self._turns:
                     self._received(message)
                     if self._session is not None:
@@ -264,6 +267,12 @@ class _Line:
         if self._session is None:
             outlet.end("operator.silent")
             await anyio.sleep(self._operators.bounds.send_s)
+
+    async def _measured(self, message: Message) -> None:
+        """Wait where much is said: what is not read yet stays with whoever says it."""
+        text = message.get("text")
+        if text is not None and not self._volume.take(self._now(), len(text)):
+            await anyio.sleep(self._volume.wait_s(self._now(), 0))
 
     def _received(self, message: Message) -> None:
         text = message.get("text")

@@ -689,3 +689,26 @@ async def test_control_lines_that_take_no_turns_are_found_out(
 ) -> None:
     monkeypatch.setattr(server, "_AT_ONCE", 1000)
     assert await _most_in_a_turn(monkeypatch) > 8
+
+
+@pytest.mark.parametrize("volume", [1.0, 1e9])
+async def test_who_says_much_is_read_later(volume: float) -> None:
+    """What was said at once is heard; behind it, others are heard and he is not."""
+    bounds = Bounds(volume=volume, volume_burst=100_000, per_address=100, tick_s=0.05)
+    async with house(bounds=bounds, operators=Operators(bounds)) as one:
+        loud = await RawLine.shake(one.port, request(one.token("ada")))
+        await loud.hello("ada")
+        other = await RawLine.shake(one.port, request(one.token("bob")))
+        await other.hello("bob", seats=["x"])
+        for _ in range(3):
+            await loud.send(frame(TEXT, b'{"type":"heartbeat"' + b" " * 60_000 + b"}"))
+        heard = 0
+        with anyio.move_on_after(0.5 if volume == 1.0 else 20):
+            while heard < 3:
+                await loud.hear("heartbeat")
+                heard += 1
+        assert heard == (1 if volume == 1.0 else 3)
+        await other.alive()
+        assert one.endpoint.lines == 2
+        await loud.aclose()
+        await other.aclose()
