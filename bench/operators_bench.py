@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -26,7 +26,7 @@ from websockets.typing import Subprotocol
 
 from bench.flows import repeat
 from bench.flows import step as one_step
-from bench.rounds import Figure
+from bench.rounds import Figure, report
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.operators import Bounds, Operators, Task, connect
 from swarm.operators.frames import PROTOCOL
@@ -144,12 +144,18 @@ async def _alone(one: House, operators: Timed) -> list[Figure]:
         spent, theirs = (time.process_time() - spent) / STEPS, (_spent_s(pid) - theirs) / STEPS
     found_s = median(operators.times)
     return [
-        Figure("dispatch → operator → result, median", found_s * 1e3, "ms", 2),
-        Figure("  the same, the quickest tenth", quantiles(operators.times, n=10)[0] * 1e3, "ms"),
-        Figure("  processor time of a whole step, both ends", (spent + theirs) * 1e3, "ms", 2),
-        Figure("  of that, the host's", spent * 1e3, "ms"),
-        Figure("  a bare echo over the same stack", echo_s * 1e3, "ms"),
-        Figure("  round trip, in echoes", found_s / echo_s, "times"),
+        Figure("operator: a step there and back, median", found_s * 1e3, "ms", 2),
+        Figure(
+            "operator: the same, the quickest tenth",
+            quantiles(operators.times, n=10)[0] * 1e3,
+            "ms",
+        ),
+        Figure(
+            "operator: processor time of a whole step, both ends", (spent + theirs) * 1e3, "ms", 2
+        ),
+        Figure("operator: of that, the host's", spent * 1e3, "ms"),
+        Figure("operator: a bare echo over the same line", echo_s * 1e3, "ms"),
+        Figure("operator: there and back, to a bare echo", found_s / echo_s, "times"),
     ]
 
 
@@ -179,13 +185,15 @@ async def _many(one: House, operators: Timed, many: int, steps: int) -> list[Fig
             tasks.cancel_scope.cancel()
         took, spent = time.perf_counter() - began, time.process_time() - spent
     return [
-        Figure(f"memory of the host for each of {many} idle operators", idle_kb, "KiB", 100),
-        Figure("  and of their own process", theirs_kb, "KiB"),
-        Figure("lag of the host's loop, p99, while they wait", _p99(idle, 0) * 1e3, "ms", 50),
-        Figure(f"lag of the host's loop, p99, over {steps} steps", _p99(lags, 0) * 1e3, "ms", 50),
-        Figure("  the same in processor time", _p99(lags, 1) * 1e3, "ms", 50),
-        Figure(f"  steps a second, {RUNS} at a time", len(operators.times) / took, "1/s"),
-        Figure("  processor time of the host for a step", spent / steps * 1e3, "ms"),
+        Figure(f"operators: memory of the host for one of {many:,} that wait", idle_kb, "KiB", 100),
+        Figure("operators: and of their own process", theirs_kb, "KiB"),
+        Figure("operators: lag of the loop while they wait, p99", _p99(idle, 0) * 1e3, "ms", 50),
+        Figure(
+            f"operators: lag of the loop over {steps:,} steps, p99", _p99(lags, 0) * 1e3, "ms", 50
+        ),
+        Figure("operators: the same in processor time", _p99(lags, 1) * 1e3, "ms", 50),
+        Figure(f"operators: steps, {RUNS} at a time", len(operators.times) / took, "steps/s"),
+        Figure("operators: processor time of the host for one", spent / steps * 1e3, "ms"),
     ]
 
 
@@ -208,19 +216,25 @@ def _p99(lags: list[Lag], of: int) -> float:
     return quantiles([lag[of] for lag in lags], n=100)[98]
 
 
-async def main(many: int, steps: int) -> None:
-    """Measure, and print."""
+async def _measured(idle: int, steps: int) -> list[Figure]:
     operators = Timed()
     async with house(bounds=BOUNDS, operators=operators) as one:
-        for figure in await _alone(one, operators):
-            print(figure)
-        for figure in await _many(one, operators, many, steps):
-            print(figure)
+        found = await _alone(one, operators)
+        return found + (await _many(one, operators, idle, steps) if idle else [])
+
+
+def figures(idle: int = 1_000, steps: int = 10_000) -> Iterator[Figure]:
+    """Measure everything; without *idle* operators, the round trip alone."""
+    yield from anyio.run(_measured, idle, steps)
+
+
+def main() -> int:
+    """Print every figure; two words are how many operators there are, and their steps."""
+    return report(figures(*(int(word) for word in sys.argv[1:3] if word.isdigit())))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--operate"]:
         anyio.run(operate, sys.argv[2], os.environ["BENCH_TOKEN"], int(sys.argv[3]))
     else:
-        many, steps = map(int, sys.argv[1:3] if len(sys.argv) > 2 else ("1000", "10000"))
-        anyio.run(main, many, steps)
+        sys.exit(main())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
 
 from swarm.api.gate import Bearer, GatedRoute, Said, gated
@@ -25,6 +25,7 @@ from swarm.api.messages import (
 )
 from swarm.api.served import ServedStep, Visitor
 from swarm.core.capability.grant import Grant
+from swarm.operators.frames import WORD
 from swarm.ports.worker import Usage
 
 __all__ = ("router",)
@@ -33,6 +34,9 @@ router = APIRouter(prefix="/v1/step", route_class=GatedRoute, tags=["step"])
 
 # Which order of the attempt, where a panel is asked; without it, the only one.
 Key = Annotated[str | None, Query(min_length=1, max_length=2000)]
+
+# The names of the operators' protocol: they stand in lists, logs and terminals.
+PartName = Annotated[str, Path(pattern=WORD)]
 
 _LATER: Final = {
     202: {"model": StepAnswered, "description": "It counts, and is not written down yet."}
@@ -86,7 +90,7 @@ async def step_progress(said: StepProgressSent, visitor: Bearer, grant: Said) ->
 
 
 @router.put("/parts/{name}", status_code=204, **gated("step.part"))
-async def step_part(name: str, sent: StepPartSent, visitor: Bearer, grant: Said) -> None:
+async def step_part(name: PartName, sent: StepPartSent, visitor: Bearer, grant: Said) -> None:
     """Hand over a named artifact of the attempt; the last of a name counts."""
     await _step(visitor, grant).part(name, sent.value)
 

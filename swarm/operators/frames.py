@@ -22,6 +22,7 @@ __all__ = (
     "FROM_HOST",
     "FROM_OPERATOR",
     "PROTOCOL",
+    "WORD",
     "Accept",
     "Ack",
     "AnswerQuestion",
@@ -63,7 +64,8 @@ __all__ = (
 PROTOCOL: Final = "swarm.operator.v1"
 
 # Words that stand in lists, logs and terminals: no control characters, none that turn lines.
-Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{1,100}$")]
+WORD: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{1,100}$"
+Word = Annotated[str, Field(pattern=WORD)]
 Key = Annotated[str, Field(min_length=1, max_length=2000)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[int, Field(ge=1, le=2**53)]

@@ -257,6 +257,17 @@ async def test_an_attempt_of_the_host_itself_is_answered_by_its_worker(
         assert (await run.result())["out"] == "own"
 
 
+@pytest.mark.parametrize("name", ["a%0ab", "%1b%5b31m", "%00", "n" * 101, "%e2%80%aex"])
+async def test_a_part_is_called_by_a_word(name: str) -> None:
+    async with house() as one:
+        run = await asked(one)
+        async with bearing(one, token_of(one, run)) as worker:
+            for part, status in ((name, 422), ("n" * 100, 204), ("Zwölf%20Punkte", 204)):
+                told = await worker.put(f"/v1/step/parts/{part}", json={"value": 1})
+                assert told.status_code == status, told.text
+        await run.cancel()
+
+
 async def test_only_references_of_the_input_are_read() -> None:
     async with house() as one:
         run = await asked(one, input={"deep": [{"$ref": 1}]})
