@@ -5,7 +5,8 @@
 local flow = require "flow"
 
 local turn = flow.fn "enhance_turn" -- waits until no other issue of the blueprint is in flight
-local propose = flow.fn "enhance_propose"
+local brief = flow.fn "enhance_brief" -- all that a proposer is to know
+local propose = flow.fn "enhance_propose" -- may be an agent of any kind: `[enhance.agents]`
 local apply = flow.fn "enhance_apply"
 local verify = flow.fn "enhance_verify" -- one axis
 local decide = flow.fn "enhance_decide"
@@ -30,14 +31,15 @@ local senior = flow.ask "senior" {
 return flow.blueprint {
   id = "enhance",
   description = "Improves a blueprint: propose, apply, verify, decide, commit, watch.",
-  agents = { turn, propose, apply, verify, decide, senior, commit, watch },
+  agents = { turn, brief, propose, apply, verify, decide, senior, commit, watch },
   flow = flow.loop {
     -- Somebody else may have committed meanwhile: then it begins again from what there is now.
     counter = "ctx.round", max = 3, when = 'default(ctx.outcome.state, "conflict") == "conflict"',
     run = flow.seq {
       flow.assign { at = "ctx.answer", value = flow.null },
       flow.step { agent = turn, input = "ctx.issue", out = "ctx.head" },
-      flow.step { agent = propose, input = { issue = "ctx.issue", head = "ctx.head" }, out = "ctx.proposal" },
+      flow.step { agent = brief, input = { issue = "ctx.issue", head = "ctx.head" }, out = "ctx.brief" },
+      flow.step { agent = propose, input = "ctx.brief", out = "ctx.proposal" },
       flow.step { agent = apply, input = { head = "ctx.head", proposal = "ctx.proposal" }, out = "ctx.change" },
       flow.fanout {
         over = "ctx.change.axes", as = "ctx.axis", join = "all", limit = 4,

@@ -2,7 +2,8 @@ local test = require "flow.test"
 
 local issue = { blueprint = "review", intent = "be less strict", author = "ada", examples = test.array {} }
 local head = { blueprint = "review", label = "1.0.0", base = "b0" }
-local proposal = { proposal = { ops = test.array {}, rationale = "as asked" }, problem = "" }
+local brief = { issue = issue, lessons = test.array {} }
+local proposal = { ops = test.array {}, rationale = "as asked" }
 local review = { base = "b0", result = "r1" }
 
 local function change(...) return { blueprint = "review", base = "b0", result = "r1", axes = test.array { ... } } end
@@ -12,7 +13,8 @@ local function verdict(axis, pass) return { axis = axis, base = "b0", result = "
 -- What the functions of the host answer in one round of the loop.
 local function round(outcome, decision)
   return {
-    enhance_turn = head, enhance_propose = proposal, enhance_apply = change("power", "cases"),
+    enhance_turn = head, enhance_brief = brief, enhance_propose = proposal,
+    enhance_apply = change("power", "cases"),
     power = verdict("power", true), cases = verdict("cases", true),
     enhance_decide = decision or { act = "commit" }, enhance_commit = outcome,
   }
@@ -20,7 +22,7 @@ end
 
 local function answers(rounds)
   local found = {}
-  for _, name in ipairs { "turn", "propose", "apply", "decide", "commit" } do
+  for _, name in ipairs { "turn", "brief", "propose", "apply", "decide", "commit" } do
     local agent, list = "enhance_" .. name, {}
     for i, one in ipairs(rounds) do list[i] = one[agent] end
     found[agent] = list
@@ -55,6 +57,8 @@ return test.suite {
       answers = answers { round(applied) },
       expect = {
         test.calls("senior", 0),
+        test.input("enhance_propose", 1, brief),
+        test.input("enhance_apply", 1, { head = head, proposal = proposal }),
         test.ctx("ctx.verdicts", { verdict("power", true), verdict("cases", true) }),
         test.input("enhance_commit", 1, {
           issue = issue, change = change("power", "cases"), answer = test.null,
@@ -123,7 +127,8 @@ return test.suite {
     test.case "a host that cannot decide fails the issue, and nothing is committed" {
       input = { issue = issue },
       answers = {
-        enhance_turn = { head }, enhance_propose = { proposal }, enhance_apply = { change() },
+        enhance_turn = { head }, enhance_brief = { brief }, enhance_propose = { proposal },
+        enhance_apply = { change() },
         enhance_decide = { test.fails("worker.error", "no store") },
       },
       expect = { test.error("step.failed", "no store"), test.calls("enhance_commit", 0) },

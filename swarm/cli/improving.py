@@ -26,6 +26,9 @@ def enhancer_of(
     suites = settings.pop("cases", {})
     proposer = settings.pop("proposer", None)
     loop = settings.pop("loop", None)
+    agents = settings.pop("agents", {})
+    if not isinstance(agents, dict) or not all(isinstance(x, dict) for x in agents.values()):
+        raise WrongUse(f"swarm.toml: enhance.agents: expected agents by name, got {agents!r}")
     if not isinstance(suites, dict) or not all(isinstance(x, str) for x in suites.values()):
         raise WrongUse(f"swarm.toml: enhance.cases: expected test scripts by id, got {suites!r}")
     if proposer is not None and proposer not in functions:
@@ -37,4 +40,5 @@ def enhancer_of(
         proposer=propose_by_rules if proposer is None else functions[proposer],
         cases=suite_cases(paths, includes=project.includes) if paths else None,
         loop=None if loop is None else project.folder / loop,
+        agents=agents,
     )

@@ -24,6 +24,7 @@ __all__ = ("AUTHOR", "Act", "Decision", "History", "Policy", "decide")
 AUTHOR: Final = "swarm.enhance"
 Act: TypeAlias = Literal["commit", "ask", "reject"]
 _Count = Annotated[int, Field(ge=0)]
+_Hour = Annotated[int, Field(ge=0, le=24)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -34,8 +35,9 @@ class Policy(BaseModel):
     prompt always does; `targets` None: any blueprint but the `forbidden` ones; `axes` must
     all pass; `without_cases` is what becomes of a blueprint that has no cases,
     `without_runs` of one that never ran, and `widening` of a change with more power, fewer
-    guards or higher limits; `replays` of the last runs are gone through again; `canary` None:
-    what is committed serves at once. Units: per
+    guards or higher limits; `hours` are those of the day (UTC, from and to) at which nobody
+    has to look, over midnight where the first is the later one; `replays` of the last runs
+    are gone through again; `canary` None: what is committed serves at once. Units: per
     blueprint; `cost_factor` times the steps of the baseline; `cases_s` and `replays_s`
     seconds for the cases, and the replays, of one change.
     """
@@ -53,6 +55,7 @@ class Policy(BaseModel):
     per_day: _Count = 20
     in_a_row: _Count = 10
     gap_s: _Seconds = 600.0
+    hours: tuple[_Hour, _Hour] = (0, 24)
     issues_per_hour: _Count = 4
     failures: _Count = 3
     cool_down_s: _Seconds = 3600.0
@@ -138,6 +141,7 @@ def decide(
         return Decision("reject", rates)
     reasons = [r for one in asks for r in one.evidence]
     reasons += _beyond(policy, kinds, history)
+    reasons += _at_odd_hours(policy, now_s)
     return Decision("ask", tuple(reasons)) if reasons else Decision("commit")
 
 
@@ -164,6 +168,14 @@ def _too_often(policy: Policy, history: History, now_s: float) -> Iterator[str]:
         yield f"enhance.rate_limited: {policy.per_day} commits a day are the most"
     elif ages and min(ages) < policy.gap_s:
         yield f"enhance.rate_limited: the last commit is {min(ages):.0f} s old, of {policy.gap_s:g}"
+
+
+def _at_odd_hours(policy: Policy, now_s: float) -> Iterator[str]:
+    (first, last), hour = policy.hours, int(now_s // 3600) % 24
+    within = first <= hour < last if first <= last else hour >= first or hour < last
+    if not within:
+        said = f"{hour} o'clock UTC is none of the hours from {first} to {last}"
+        yield f"enhance.beyond_allowance: {said}"
 
 
 def _beyond(policy: Policy, kinds: frozenset[Kind], history: History) -> Iterator[str]:

@@ -170,9 +170,9 @@ async def test_a_bad_canary_is_taken_back_by_itself() -> None:
         enhancer.freeze(False, "halve")
         again = await tried(enhancer)
         (shown,) = [
-            event["value"]["shown"]
+            event["value"]["lessons"]
             async for event in again.events(follow=False)
-            if event["kind"] == "step.finished" and event["step"] == "enhance_propose"
+            if event["kind"] == "step.finished" and event["step"] == "enhance_brief"
         ]
         assert shown == done["reasons"]
         await again.cancel()

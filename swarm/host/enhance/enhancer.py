@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.frozen import thawed
 from swarm.enhance.policy import AUTHOR, Decision, Policy
 from swarm.enhance.proposals import cleaned, read_issue
 from swarm.enhance.rules import propose as propose_by_rules
@@ -30,14 +31,20 @@ from swarm.workers.context import StepContext
 
 __all__ = ("Enhancer",)
 
-_LOOK_S = 0.25
+_LOOK_S: Final = 0.25
+# Who judges, decides and commits is not to be had by setting.
+_OURS: Final = frozenset(
+    {"enhance_turn", "enhance_brief", "enhance_apply", "enhance_verify", "enhance_decide",
+     "enhance_commit", "enhance_watch"}
+)  # fmt: skip
 
 
 class Enhancer:
     """Improves the blueprints of one host; made before the host is opened.
 
-    Shape: *proposer* and *cases* are the project's; *loop* the blueprint that is run, whose
-    agents may be others as long as these functions decide and commit.
+    Shape: *proposer* and *cases* are the project's; *loop* the blueprint that is run, and
+    *agents* stand in it, by name, for those that it has: of any kind, with any settings, but
+    for those that judge, decide and commit.
     Raises: Refused (enhance.policy); Refused (function.taken), for a second one on a host.
     """
 
@@ -49,11 +56,13 @@ class Enhancer:
         proposer: Proposer = propose_by_rules,
         cases: Cases | None = None,
         loop: str | os.PathLike[str] | None = None,
+        agents: Mapping[str, Mapping[str, Any]] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.host = host
         self.policy = policy if isinstance(policy, Policy) else Policy.of(policy or {})
         self._loop_file = Path(loop) if loop is not None else loop_file()
+        self._agents = {name: dict(agent) for name, agent in (agents or {}).items()}
         self._loaded: CompiledBlueprint | None = None
         self._switch = Switch(host.folder)
         bench = Bench(
@@ -76,6 +85,7 @@ class Enhancer:
     def _register(self) -> None:
         functions: Mapping[str, Callable[..., Any]] = {
             "enhance_turn": self._turn,
+            "enhance_brief": self._brief,
             "enhance_propose": self._propose,
             "enhance_apply": self._apply,
             "enhance_verify": self._verify,
@@ -114,8 +124,24 @@ class Enhancer:
             return known
         run_id = await self._issues.admit(issue, key)
         if self._loaded is None:
-            self._loaded = await self.host.load(str(self._loop_file))
+            loaded = await self.host.load(str(self._loop_file))
+            self._loaded = await self._with_agents(loaded) if self._agents else loaded
         return await self.host.start(self._loaded, {"issue": issue.to_wire()}, run_id=run_id)
+
+    async def _with_agents(self, loop: CompiledBlueprint) -> CompiledBlueprint:
+        """Put the agents of the settings in the place of those that the loop has.
+
+        Raises: Refused (enhance.agents); BlueprintInvalid.
+        """
+        document = thawed(loop.document)
+        names = [agent["name"] for agent in document["agents"]]
+        for name, agent in self._agents.items():
+            if name not in names or name in _OURS:
+                known = ", ".join(one for one in names if one not in _OURS)
+                told = f"enhance.agents: expected one of {known}, got {name!r}"
+                raise Refused("enhance.agents", told)
+            document["agents"][names.index(name)] = {**agent, "name": name}
+        return await self.host.load(document)
 
     async def issues(self, blueprint: str | None = None, *, limit: int = 1000) -> list[IssueView]:
         """Return the issues, the latest first, as far as they are."""
@@ -219,9 +245,13 @@ class Enhancer:
         await self.did("turn")
         return {"blueprint": read.blueprint, "label": entry.label, "base": entry.digest}
 
-    async def _propose(self, issue: Any, head: Any, context: StepContext) -> dict[str, Any]:
-        """Ask the proposer; what it answers is read strictly."""
-        found = await self._proposing.propose(read_issue(issue), head, context.run)
+    async def _brief(self, issue: Any, head: Any, context: StepContext) -> dict[str, Any]:
+        """Say what whoever proposes is to know."""
+        return await self._proposing.brief(read_issue(issue), head, context.run)
+
+    async def _propose(self, brief: dict[str, Any]) -> Any:
+        """Ask the project's proposer."""
+        found = await self._proposing.proposal(brief)
         await self.did("propose")
         return found
 
@@ -249,9 +279,9 @@ class Enhancer:
             return Decision("reject", (change["problem"],)).to_wire()
         made = await self._maker.made(change, change["ops"])
         decision = await self._judge.decision(change, made, verdicts)
-        wire = decision.to_wire()
+        review = review_of(issue, change, made, verdicts, decision)
+        wire = {**decision.to_wire(), "review": review}
         if decision.act == "ask":
-            wire["review"] = review_of(issue, change, made, verdicts, decision)
             self._turns.free(context.run)
         await self.did("decide")
         return wire

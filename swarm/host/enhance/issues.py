@@ -142,9 +142,9 @@ class Issues:
         for run in await self.runs(blueprint):
             if run.id != but and run.status == "succeeded" and len(found) < _PAST:
                 ctx = (await run.wait()).ctx or {}
-                outcome, proposal = ctx.get("outcome", {}), ctx.get("proposal", {})
+                outcome, brief = ctx.get("outcome", {}), ctx.get("brief", {})
                 refused = outcome.get("state") in _REFUSED
-                shown = proposal.get("shown", ())
+                shown = brief.get("lessons", ())
                 found.append(Issued(shown, refused, outcome.get("reasons", ())))
         return found[::-1]
 

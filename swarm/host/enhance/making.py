@@ -10,9 +10,10 @@ from typing import Any
 from flowir.errors import FlowError
 from swarm.blueprint.frozen import thawed
 from swarm.blueprint.patches import applied, difference
+from swarm.blueprint.shapes import is_object
 from swarm.enhance.changes import reserved
 from swarm.enhance.policy import AUTHOR
-from swarm.enhance.proposals import Proposal, read_proposal
+from swarm.enhance.proposals import Proposal, cleaned, read_proposal
 from swarm.enhance.verdicts import Change
 from swarm.errors import Refused, SwarmError
 from swarm.host.blueprints import Blueprints
@@ -35,10 +36,10 @@ class Maker:
         """Return the change that a proposal is, or with a `problem` why it is none."""
         blank: dict[str, Any] = {**head, "ops": [], "rationale": "", "bump": "patch",
                                  "result": "", "axes": [], "problem": ""}  # fmt: skip
-        if proposal["problem"]:
-            return {**blank, "problem": proposal["problem"]}
+        if is_object(proposal) and proposal.keys() == {"problem"}:
+            return {**blank, "problem": cleaned(str(proposal["problem"]))[:500]}
         try:
-            read = read_proposal(proposal["proposal"])
+            read = read_proposal(proposal)
             ops = await self._operations(head, read)
             for objection in reserved(ops):
                 return {**blank, "problem": str(objection)}

@@ -1,4 +1,4 @@
-"""Asks the proposer: with the document, what failed, and what was refused before."""
+"""What a proposer is told: the document, what failed, and what was refused before."""
 
 from __future__ import annotations
 
@@ -25,37 +25,33 @@ _PROPOSE_S: Final = 600.0
 
 
 class Proposing:
-    """Puts an issue before the proposer, and reads its answer strictly."""
+    """Puts an issue before the proposer; what it answers is read when it is applied."""
 
     def __init__(self, bench: Bench, issues: Issues) -> None:
         self._bench = bench
         self._issues = issues
 
-    async def propose(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
-        """Return a proposal, or why there is none."""
-        asked = await self._asked(issue, head, run_id)
-        found = await self._answered(asked)
-        # What was shown stands in the journal: whether it helps is read from there.
-        return {**found, "shown": asked["lessons"]}
-
-    async def _answered(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def proposal(self, brief: Any) -> Any:
+        """Return what the project's proposer answers, or with a `problem` why it does not."""
         try:
             with anyio.fail_after(_PROPOSE_S):
-                answer = self._bench.proposer(asked)
+                answer = self._bench.proposer(brief)
                 if inspect.isawaitable(answer):
                     answer = await answer
-            wire = read_proposal(answer).to_wire()
+            return read_proposal(answer).to_wire()
         except TimeoutError:
-            return {"proposal": {}, "problem": "enhance.late: no proposal came in time"}
+            return {"problem": "enhance.late: no proposal came in time"}
         except SwarmError as e:
-            return {"proposal": {}, "problem": said(e)}
+            return {"problem": said(e)}
         except Exception as e:
             _LOGGER.warning("a proposer raised", exc_info=e)
-            why = f"enhance.proposer: it raised {type(e).__name__}"
-            return {"proposal": {}, "problem": why}
-        return {"proposal": wire, "problem": ""}
+            return {"problem": f"enhance.proposer: it raised {type(e).__name__}"}
 
-    async def _asked(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
+    async def brief(self, issue: Issue, head: Any, run_id: str) -> dict[str, Any]:
+        """Return what whoever proposes is to know.
+
+        It stands in the journal: whether a lesson helps is read from there.
+        """
         contents = await self._bench.host.blueprints.read(selector_of(head))
         failures = await self._failures(issue.blueprint)
         lessons = lessons_of(await self._issues.past(issue.blueprint, run_id))
