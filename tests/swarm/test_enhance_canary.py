@@ -302,6 +302,7 @@ async def test_killed_behind_the_end_of_a_canary_and_resumed_it_ended_once(
     async with second.host as host:
         done = await ended(await host.resume(run.id))
         assert done["state"] == state
+        assert i.codes(done) <= {"enhance.canary_failing", "canary"}
         labels = await i.labels(host, "halve")
         assert labels == (["1.0.1", "1.0.0"] if state == "applied" else ["1.0.2", "1.0.1", "1.0.0"])
         assert await tags(host) == {"stable": "1.0.1" if state == "applied" else "1.0.0"}

@@ -111,7 +111,7 @@ class Canaries:
         tags = await self._bench.host.blueprints.tags(blueprint)
         entry = tags.get(CANARY)
         if policy is None or entry is None or entry.label != outcome["label"]:
-            return self._over(tags, outcome)
+            return await self._over(change, tags, outcome)
         stable = tags[policy.tag]
         found = await self._weighed(policy, entry, stable)
         if found.act == "wait" or (found.act == "keep" and self._is_frozen(blueprint)):
@@ -126,15 +126,19 @@ class Canaries:
     def _is_frozen(self, blueprint: str) -> bool:
         return self._bench.switch.frozen(blueprint)
 
-    def _over(self, tags: Mapping[str, Entry], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    async def _over(
+        self, change: Mapping[str, Any], tags: Mapping[str, Entry], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Say how a canary ended that is out no more: killed behind it, or taken in by hand."""
         policy = self._policy
         stable = None if policy is None else tags.get(policy.tag)
         kept = stable is not None and stable.label == outcome["label"]
         if kept:
-            return {**outcome, "state": "applied"}
-        reasons = outcome.get("reasons") or ["enhance.canary_ended: it was taken in by hand"]
-        return {**outcome, "state": "rolled_back", "reasons": reasons}
+            return {**outcome, "state": "applied", "reasons": []}
+        log = await self._bench.host.blueprints.log(change["blueprint"], limit=50)
+        back = [e.note for e in log if e.back_to == change["label"] and e.note.author == AUTHOR]
+        reason = back[0].reason if back else "enhance.canary_ended: it was taken in by hand"
+        return {**outcome, "state": "rolled_back", "reasons": [reason]}
 
     async def _take_back(
         self, change: Mapping[str, Any], entry: Entry, reason: str, run_id: str
