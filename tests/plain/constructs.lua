@@ -215,6 +215,7 @@ function(ctx) if echo(1) == 2 then ctx.r = "a" elseif echo(2) == 2 then ctx.r = 
 function(ctx) local x if ctx.n then x = 1 else x = 2 end return x end
 function(ctx) if classify(ctx.n or 0) == "zero" then return "z" elseif ctx.n > 2 then return "p" else return "n" end end
 --@ `while`
+function(ctx) local n = 0 while echo(n) < 4 do limit(4) n = n + 1 end return n end
 function(ctx) local n = 0 while n < 3 do n = n + 1 end return n end
 function(ctx) local n = 0 while n < (ctx.n or 2) do n = n + 1 ctx.last = echo(n) end end
 function(ctx) local n = 0 while true do n = n + 1 if n > 4 then break end end return n end
@@ -229,6 +230,7 @@ function(ctx) local n = 0 repeat n = n + 1 if n > 6 then break end until echo(n)
 function(ctx) repeat ctx.once = true until true end
 function(ctx) local n = 0 repeat n = n + 1 if n == 2 then return "left" end until n > 5 end
 --@ numeric `for`
+function(ctx) for i = 1, 20000000 do if i > 3 then break end ctx.last = i end return ctx.last end
 function(ctx) local o = {} for i = 1, 3 do o[#o + 1] = i end return o end
 function(ctx) local t = 0 for i = 1, ctx.n or 2 do t = t + i end return t end
 function(ctx) for i = 1, 0 do ctx.never = i end return "none" end
@@ -375,6 +377,8 @@ function(ctx) local function put(t, k) t[k] = true end local seen = {} put(seen,
 function(ctx) local function put(t, x) t.items[#t.items + 1] = x end local box = { items = {} } put(box, 1) put(box, echo(2)) return box end
 function(ctx) return parallel({ 1, 2 }, function(i) local function push(t, x) t[#t + 1] = x end local l = {} push(l, i) push(l, echo(i)) return l end) end
 --@ helpers that take functions or agents
+function(ctx) local function update(t, f) for k, v in pairs(t) do t[k] = f(v) end end local t = { a = 1, b = 2 } update(t, function(v) return v * 10 end) update(t, double) return t end
+function(ctx) local function update(t, k, f) t[k] = f(t[k]) end local t = { a = 1 } update(t, "a", function(v) return v + 1 end) update(t, "b", function(v) return v or "new" end) return t end
 function(ctx) local function each(l, f) for i, x in ipairs(l) do f(x, i) end end local s = 0 each({ 5, 6 }, function(x, i) s = s + x * i end) return s end
 function(ctx) local function each(l, f) for i, x in ipairs(l) do f(echo(x), i) end end local s = 0 each({ 5, 6 }, function(x, i) s = s + x * i end) return s end
 function(ctx) local function map(l, f) local out = {} for i, x in ipairs(l) do out[i] = f(x) end return out end return { map({ 1, 2 }, function(x) return echo(x) + 1 end), map({ 3 }, double), map({ 4, "a" }, tostring), map({ 5 }, echo) } end
@@ -533,6 +537,10 @@ function(ctx) local o = array {} o[#o + 1] = 1 return o end
 function(ctx) return #array { 1, 2 } end
 function(ctx) local kept = {} for _, x in ipairs({ { n = 1 } }) do local c = copy(x) c.n = 5 kept[#kept + 1] = c end return kept end
 --@ writing into the items of a loop
+function(ctx) local function add(l, x) table.insert(l, x) end ctx.rows = { { log = {} }, { log = { 0 } } } for i, row in ipairs(ctx.rows) do add(row.log, i) add(row.log, echo(i)) row.n = #row.log end return ctx.rows end
+function(ctx) local function mark(job) job.done = true job.at = echo(job.id) end ctx.jobs = { { id = 1 }, { id = 2 } } for _, job in ipairs(ctx.jobs) do mark(job) end return ctx.jobs end
+function(ctx) local function put(t, v) t.v = v end local list = { { v = 0 }, { v = 0 } } for i, x in ipairs(list) do put(x, i) if i == 2 then put(x, "last") end end return list end
+function(ctx) local function add(l, x) l[#l + 1] = x end local rows = { a = { log = {} }, b = { log = {} } } for k, row in pairs(rows) do add(row.log, k) add(row.log, echo(k)) end return rows end
 function(ctx) local rows = { { n = 1 }, { n = 2 } } for _, row in ipairs(rows) do row.n = row.n * 10 end return rows end
 function(ctx) ctx.rows = { { }, { } } for i, row in ipairs(ctx.rows) do row.at = i row.seen = echo(i) end end
 function(ctx) ctx.jobs = { { log = {} } } for _, job in ipairs(ctx.jobs) do table.insert(job.log, "x") job.log[#job.log + 1] = "y" end end
@@ -563,6 +571,7 @@ function(ctx) local function rows(l) local out = {} for i, x in ipairs(l) do out
 --> {"a": {"n": 1}}
 function(ctx) for k, v in pairs(copy(ctx)) do ctx.last = k end return ctx.last end
 --@ constants of the script
+function(ctx) local ok = pcall(function() return CFG.names.first end) local no = pcall(function() return GREETING.x end) return { ok, no, CFG.names[9] == nil, CFG.nothing == nil } end
 function(ctx) return { MAX, GREETING, CFG.limit, CFG.names[1], CFG.deep.on } end
 function(ctx) for i = 1, MAX do ctx.last = i end end
 function(ctx) return { names = CFG.names, n = #CFG.names } end

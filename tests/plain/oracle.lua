@@ -3,6 +3,7 @@
 --
 -- The source was rewritten before (rewriting.py): operators, fields and tables are calls of
 -- `__o`. Where a function is one that a step of Lua computes, all of it is Lua's own: `raw`.
+-- One long file on purpose: every part asks whether it is, and which differences are left out.
 
 local json, O = {}, {}
 local mtype, floor, unpack = math.type, math.floor, table.unpack

@@ -85,6 +85,7 @@ function(ctx) return "\xff" end
 function(ctx) error({ 1, 2 }) end
 function(ctx) error() end | a code and a message
 --@ errors that are sure to come |
+function(ctx) return MAX.x end | indexes a number
 function(ctx) return {} + 1 end | only numbers
 function(ctx) return "x" .. {} end | joins
 function(ctx) return {} < 1 end | compares

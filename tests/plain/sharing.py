@@ -24,8 +24,14 @@ local function fresh(x) local out = {} out.n = x.n out.c = { n = 1 } return out 
 local function either(x, y) local found = x if x.n > 5 then found = y end return found end
 local function asked(x) echo(x.n) return x end
 local function bump(x) x.n = x.n + 100 end
+local function link(x, y) x.c = y end
+local function swap(x, y) x.n, y.n = y.n, x.n end
+local function grow(x) x.c = { n = 1 } return x end
+local function put(l, x) l[#l + 1] = x echo(#l) end
+local function each(l, f) for _, x in ipairs(l) do f(x) end end
 """
 _LOCALS = ("t", "u", "v")
+_CHANGES = ("bump(x)", "bump(x.c)", "link(x, ctx.b)", "x.n = grow(x.c).n")
 
 
 class _Writer:
@@ -66,6 +72,12 @@ class _Writer:
             f"ctx.seen.k{self.number()} = {self.place()}.n",
             f"table.insert(ctx.l, {self.table()})",
             f"bump({pick([*_LOCALS, 'ctx.a'])})",
+            f"bump({self.place()})",
+            f"link({self.place()}, {self.table()})",
+            f"swap({self.place()}, {self.place()})",
+            f"put(ctx.l, {self.table()})",
+            f"{local} = grow({self.place()})",
+            f"each(ctx.l, function(x) {local}.n = x.n + {self.number()} end)",
             f"ctx.{pick(['a', 'b'])} = {self.table()}",
             f"local {local} = {self.table()}",
             f"t, u = {self.table()}, {self.table()}",
@@ -77,6 +89,7 @@ class _Writer:
                 f"for i = 1, 2 do {inner} end",
                 f"for i, x in ipairs(ctx.l) do {pick(['x.n = i', f'{local} = x'])} {inner} end",
                 f"for i, x in ipairs(ctx.l) do ctx.l[i].n = i {inner} end",
+                f"for i, x in ipairs(ctx.l) do {pick(_CHANGES)} {inner} end",
                 f"for k, x in pairs(ctx) do {local}.n = {self.number()} end",
                 f"pcall(function() {inner} end)",
             ]

@@ -187,19 +187,19 @@ def _static_member(low: Lowers, base: Expression, key: str | float, scope: Scope
     if isinstance(held, known.Members):
         member = held.members.get(key)
         return known.Constant(None) if member is None else low.work.outside.binding(member)
-    if isinstance(held, known.Constant):
-        return known.Constant(_constant_member(held.value, key))
+    return _constant_member(held.value, key) if isinstance(held, known.Constant) else None
+
+
+def _constant_member(value: object, key: str | float) -> known.Constant | None:
+    """Return what a table of the script has there; None where reading it is an error."""
+    if isinstance(value, dict) and (isinstance(key, str) or not value):
+        members: dict[object, object] = value
+        return known.Constant(members.get(key))
+    if isinstance(value, list) and not isinstance(key, str):
+        items: list[object] = value
+        there = isinstance(key, int) and 1 <= key <= len(items)
+        return known.Constant(items[int(key) - 1] if there else None)
     return None
-
-
-def _constant_member(value: object, key: str | float) -> object:
-    match value, key:
-        case dict(), str():
-            return value.get(key)  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
-        case list(), int() if 1 <= key <= len(value):  # pyright: ignore[reportUnknownArgumentType]
-            return value[key - 1]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return None
 
 
 def _note_script(low: Lowers, value: object, access: tuple[str, ...]) -> None:

@@ -58,8 +58,9 @@ def _bound(
     So do the tables that *callee* changes: it changes its caller's.
     """
     passed = [_is_context(one, scope) or static(low, one, scope) is not None for one in arguments]
-    if callee is not None and not any(passed):
-        passed = [place is not None for place in _changed_places(low, callee, arguments, scope)]
+    if callee is not None and not any(_is_context(one, scope) for one in arguments):
+        places = _changed_places(low, callee, arguments, scope)
+        passed = [one or at is not None for one, at in zip(passed, places, strict=True)]
     values = iter(
         low.values(
             tuple(one for one, by_name in zip(arguments, passed, strict=True) if not by_name),
@@ -78,14 +79,15 @@ def _changed_places(
 ) -> list[Slot | None]:
     """Return, by argument, the place of the caller's table that a function changes.
 
-    Nobody may set anew what the place is a part of: neither the function, nor one that is
-    called among the arguments, which come first.
+    Nobody may set anew what the place is a part of: neither the function, nor one that it
+    is handed, nor one that is called among the arguments, which come first.
     """
     low.work.facts.study(callee)
     changed = changed_parameters(callee.function)
     calls = [one for e in arguments for one in walk(e) if isinstance(one, Call)]
-    called = [callee, *(static(low, one.function, scope) for one in calls)]
-    settled = all(_sets_nothing(one, set()) for one in called if isinstance(one, Callee))
+    called = [static(low, one, scope) for one in (*arguments, *(one.function for one in calls))]
+    functions = [callee, *(one for one in called if isinstance(one, Callee))]
+    settled = all(_sets_nothing(one, set()) for one in functions)
     if not changed or not settled:
         return [None] * len(arguments)
     names = [one.name for one in callee.function.parameters]
@@ -119,9 +121,8 @@ def place_of(low: Lowers, e: Expression, scope: Scope) -> Slot | None:
     if isinstance(bound, Slot):
         if not names:
             return bound
-        if bound.through is None:
-            at = ops.place(*parse_path(bound.place).segments, *names)
-            return Slot(at, bound.lane, inside=True)
+        at = ops.place(*parse_path(bound.place).segments, *names)
+        return Slot(at, bound.lane, through=bound.through, inside=True)
     if isinstance(bound, Context) and names and names[0] != CORNER:
         return Slot(ops.place(*names), 0, inside=True)
     return None

@@ -12,10 +12,10 @@ from swarm.lua.lowering import ops
 from swarm.lua.lowering.elements import as_list, keys_of
 from swarm.lua.lowering.exits import Body
 from swarm.lua.lowering.expressions import AS_LIST, static
-from swarm.lua.lowering.free import changed_tables, root_of
+from swarm.lua.lowering.free import changed_parameters, changed_tables, root_of
 from swarm.lua.lowering.helpers import matches_by_lua
 from swarm.lua.lowering.known import Library
-from swarm.lua.lowering.names import Scope, Slot, Through
+from swarm.lua.lowering.names import Callee, Scope, Slot, Through
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.raising import LOOP_LIMIT
 from swarm.lua.lowering.refusal import Refused
@@ -240,14 +240,28 @@ def _connect(low: Lowers, loop: GenericFor, inner: Scope, through: Through | Non
     if isinstance(position, Slot) and not low.work.facts.is_assigned(position.key):
         inner.names[first] = replace(position, at_item=through)
     for name in others:
-        item = inner.names.get(name) if _is_changed(loop, name) else None
+        item = inner.names.get(name) if _is_changed(low, loop, name, inner) else None
         if isinstance(item, Slot) and not low.work.facts.is_assigned(item.key):
             inner.names[name] = replace(item, through=through)
 
 
-def _is_changed(loop: GenericFor, name: str) -> bool:
-    pieces = (piece for one in loop.body for piece in walk(one))
-    return any(root_of(one) == name for piece in pieces for one in changed_tables(piece))
+def _is_changed(low: Lowers, loop: GenericFor, name: str, scope: Scope) -> bool:
+    """Tell whether the body changes something in a table, or has a function change it."""
+    pieces = [piece for one in loop.body for piece in walk(one)]
+    if any(root_of(one) == name for piece in pieces for one in changed_tables(piece)):
+        return True
+    calls = [piece for piece in pieces if isinstance(piece, Call)]
+    return any(_changes(low, call, name, scope) for call in calls)
+
+
+def _changes(low: Lowers, call: Call, name: str, scope: Scope) -> bool:
+    given = [root_of(one) == name for one in call.arguments]
+    callee = static(low, call.function, scope) if any(given) else None
+    if not isinstance(callee, Callee):
+        return False
+    changed = changed_parameters(callee.function)
+    pairs = zip(callee.function.parameters, given, strict=False)
+    return any(is_it and parameter.name in changed for parameter, is_it in pairs)
 
 
 def _matched(low: Lowers, e: Expression, scope: Scope) -> tuple[Expression, ...] | None:

@@ -84,7 +84,8 @@ def goal_of(low: Lowers, target: Expression, scope: Scope, *, keep: bool = False
         kept = _context_name(kept, target.line)
     segments, rest = _known_segments(kept)
     kind = _kind_of(low, target)
-    through = bound.through if keys and isinstance(bound, Slot) else None
+    held = isinstance(bound, Slot) and bool(keys or bound.inside)
+    through = bound.through if held and isinstance(bound, Slot) else None
     return Goal((*first, *segments), tuple(rest), special, kind, through, at_item)
 
 
