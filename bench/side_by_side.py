@@ -49,7 +49,9 @@ def main(words: Sequence[str] | None = None) -> int:
             text += "\n" + "\n".join(table(figures(Path(folder))))
     asked.to.write_text(text)
     print(text)
-    print(f"{time.monotonic() - began:.0f} s; written to {asked.to}", file=sys.stderr)
+    used = sum(os.times()[:4])
+    took = f"{time.monotonic() - began:.0f} s, {used:.0f} s of processor time"
+    print(f"{took}; written to {asked.to}", file=sys.stderr)
     wrong = [one for one in claims(scores, entries(roster)) if one.holds is False]
     return int(asked.strict and bool(wrong))
 

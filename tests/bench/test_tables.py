@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.claims import claims
 from bench.contest import Sample, Scores, Start
+from bench.own import table
 from bench.roster import GROUPS, ROSTER, WORKS
+from bench.rounds import Figure
 from bench.side_by_side import page
 from bench.tables import Standing, entries, group_table
 
@@ -84,3 +86,13 @@ def test_every_group_has_ours_in_it() -> None:
     for group in GROUPS.values():
         names = {e.contender.name for e in entries() if group.name in e.mode.groups}
         assert "swarm" in names
+
+
+def test_our_own_figures_stand_with_what_was_promised_of_them() -> None:
+    found = [Figure("a", 3.0, "ms", 2), Figure("  b", 1.0, "ms", 2), Figure("c", 7.0, "times")]
+    rows = [line for line in table(found) if line[:3] in ("| a", "| b", "| c")]
+    assert rows == [
+        "| a | 3.00 | ms | 2 | **missed** |",
+        "| b | 1.00 | ms | 2 | ok |",
+        "| c | 7.00 | times |  |  |",
+    ]
