@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from flowir.errors import FlowError
+from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.frozen import thawed
 from swarm.blueprint.patches import applied, difference
 from swarm.blueprint.shapes import is_object
@@ -18,15 +19,26 @@ from swarm.enhance.verdicts import Change
 from swarm.errors import Refused, SwarmError
 from swarm.host.blueprints import Blueprints
 from swarm.host.enhance.bench import Bench, said, selector_of
+from swarm.ports.versions import Entry
 
 __all__ = ("Maker",)
 
 
+# The document before, and the digest and the document of what becomes of it.
+_Made: TypeAlias = tuple[Mapping[str, Any], str, Mapping[str, Any]]
+_KEPT: Final = 32
+
+
 class Maker:
-    """Carries proposals out on paper."""
+    """Carries proposals out on paper.
+
+    What an entry and operations come to is always the same: each of them is worked out once
+    for all axes.
+    """
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._known: dict[tuple[str, str], _Made] = {}
 
     @property
     def _versions(self) -> Blueprints:
@@ -57,14 +69,26 @@ class Maker:
 
     async def made(self, head: Any, ops: Any) -> Change:
         """Work out what a change is, from the stored base and the operations alone."""
-        contents = await self._versions.read(selector_of(head))
+        entry = await self._versions.find(selector_of(head))
+        key = entry.commit, digest_of(ops)
+        found = self._known.get(key)
+        if found is None:
+            found = await self._worked_out(entry, ops)
+            if len(self._known) >= _KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = found
+        before, result, document = found
+        baseline = await self._baseline(head["blueprint"])
+        return Change(head["base"], result, baseline, before, document)
+
+    async def _worked_out(self, entry: Entry, ops: Any) -> _Made:
+        contents = await self._versions.read(f"{entry.blueprint}@{entry.label}")
         before = thawed(contents.document)
         after = applied(before, ops)
         if after.get("id") != before.get("id"):
             raise Refused("enhance.protected_path", "'id' is people's to change")
         compiled = await self._versions.compiled(after)
-        baseline = await self._baseline(head["blueprint"])
-        return Change(head["base"], compiled.digest, baseline, before, thawed(compiled.document))
+        return before, compiled.digest, thawed(compiled.document)
 
     async def _operations(self, head: Any, proposal: Proposal) -> list[Any]:
         if proposal.source is None:
