@@ -26,7 +26,7 @@ from flowir.door import parse_json
 from flowir.errors import WorkerFailure
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.lines import Lines
-from swarm.operators.client import Operator, Task, connect
+from swarm.operators.client import Operator, Task, base_of, connect
 
 __all__ = ("command",)
 
@@ -48,6 +48,11 @@ def command() -> None:
 @click.option("--name", required=True, help="What the operator is called.")
 @click.option("--token-file", metavar="FILE", required=True, help="Where the token is.")
 @click.option("--exec", "program", metavar="CMD", help="Runs for each order, JSON on its stdin.")
+@click.option(
+    "--hand-token",
+    is_flag=True,
+    help="Give CMD the order's token too: it may do the order over HTTP.",
+)
 @click.option("--seat", "seats", multiple=True, help="A seat to sit in; default: NAME.")
 @click.option("--tag", "tags", multiple=True, help="Something that the operator can do.")
 @click.option("--capacity", type=click.IntRange(1), default=1, show_default=True,
@@ -57,6 +62,7 @@ def connect_(
     name: str,
     token_file: str,
     program: str | None,
+    hand_token: bool,
     seats: tuple[str, ...],
     tags: tuple[str, ...],
     capacity: int,
@@ -64,19 +70,22 @@ def connect_(
     """Do steps for the host at URL, until interrupted.
 
     Without --exec the answers are read from the terminal: JSON, or text as it is. A command
-    ends well with exit code 0; with another, the step fails.
+    ends well with exit code 0; with another, the step fails. With --hand-token, the order on
+    its stdin has a 'token', with which it may answer at $SWARM_URL/v1/step/result itself.
     """
+    if program is None and hand_token:
+        raise WrongUse("--hand-token: expected --exec CMD beside it, got none")
     if program is None and capacity > 1:
         raise WrongUse("--capacity: expected 1 at a terminal, or --exec CMD beside it")
     argv = None if program is None else _argv(program)
     operator = connect(
         url, name=name, token=_read(token_file), seats=seats, tags=tags, capacity=capacity
     )
-    anyio.run(_serve, operator, argv)
+    anyio.run(_serve, operator, argv, hand_token)
     return Exit.OK
 
 
-async def _serve(operator: Operator, argv: Sequence[str] | None) -> None:
+async def _serve(operator: Operator, argv: Sequence[str] | None, hand_token: bool) -> None:
     desk, lines = anyio.Lock(), Lines()
 
     async def asked(task: Task) -> Any:
@@ -85,7 +94,7 @@ async def _serve(operator: Operator, argv: Sequence[str] | None) -> None:
 
     async def run(task: Task) -> Any:
         assert argv is not None  # noqa: S101 - chosen below
-        return await _exec(task, argv)
+        return await _exec(task, argv, base_of(operator.url), hand_token)
 
     for moment in _MOMENTS:
         operator.handler(moment=moment)(asked if argv is None else run)
@@ -178,10 +187,11 @@ def _words(schema: Any) -> list[str]:
 # -- with a command ----------------------------------------------------------------------
 
 
-async def _exec(task: Task, argv: Sequence[str]) -> Any:
+async def _exec(task: Task, argv: Sequence[str], url: str, hand_token: bool) -> Any:
     """Let a command do an order; cancelled, it is ended, with all that it started."""
-    given = json.dumps(task.order.model_dump(exclude={"token"}), ensure_ascii=False)
-    environment = {**os.environ, "SWARM_KEY": task.key}
+    order = task.order.model_dump(exclude=set() if hand_token else {"token"})
+    given = json.dumps(order, ensure_ascii=False)
+    environment = {**os.environ, "SWARM_KEY": task.key, "SWARM_URL": url}
     try:
         process = await anyio.open_process(
             argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,

@@ -63,7 +63,7 @@ from swarm.operators.frames import (
 from swarm.operators.hands import Answering, Begin, Card, Hands, HandsAct, Stop
 from swarm.operators.limits import DEFAULT_BOUNDS, Bounds
 
-__all__ = ("ROUTE", "Backoff", "Halted", "Handler", "Operator", "Task", "connect")
+__all__ = ("ROUTE", "Backoff", "Halted", "Handler", "Operator", "Task", "base_of", "connect")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -410,7 +410,8 @@ class Operator:
     async def _write(self, line: ClientConnection) -> None:
         hands, bucket = self.hands, None
         while True:
-            with anyio.move_on_after(self._bounds.tick_s):
+            # What was not acknowledged is said again after a while; without, there is no hurry.
+            with anyio.move_on_after(self._bounds.tick_s if hands.unacked else None):
                 await self._wake.wait()
             self._wake = anyio.Event()
             hands.look_after(_now())
@@ -574,6 +575,17 @@ def _address(url: str) -> str:
         raise Refused("operator.address", said)
     path = ROUTE if parts.path in ("", "/") else parts.path
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+def base_of(url: str) -> str:
+    """Return where the HTTP API stands of a host whose operators come in at *url*.
+
+    >>> base_of("wss://desk.example/operators")
+    'https://desk.example'
+    """
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, parts.path.removesuffix(ROUTE), "", ""))
 
 
 def _now() -> float:

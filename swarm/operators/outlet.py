@@ -41,8 +41,7 @@ class Outlet:
         """Let whoever carries this look again."""
         self._wake.set()
 
-    async def wait(self, most_s: float) -> None:
-        """Return when there may be something to say, or after a while."""
-        with anyio.move_on_after(most_s):
-            await self._wake.wait()
+    async def wait(self) -> None:
+        """Return when there may be something to say."""
+        await self._wake.wait()
         self._wake = anyio.Event()

@@ -50,6 +50,7 @@ from swarm.operators.frames import (
     text_of,
 )
 from swarm.operators.outlet import Outlet
+from swarm.operators.rounds import Rounds
 from swarm.operators.service import Operators, Session, Visitor
 from swarm.ports.operators import Order
 
@@ -113,6 +114,7 @@ class Endpoint:
         self._guard = guard
         self._origins = frozenset(origins)
         self._now = now
+        self._rounds = Rounds(operators.bounds.tick_s)
         self._turns = anyio.Semaphore(_AT_ONCE, fast_acquire=True)
         self._lines: dict[str, int] = {}
         self._open = 0
@@ -146,7 +148,7 @@ class Endpoint:
                 return
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
             line = _Line(self.operators, guard, token, grant, self._turns, self._now)
-            await line.serve(receive, send)
+            await line.serve(receive, send, self._rounds)
         finally:
             self._open -= 1
             left = self._lines.pop(address) - 1
@@ -230,11 +232,12 @@ class _Line:
         self._left = False
         self._judged = (guard.ledger.epoch, now())
 
-    async def serve(self, receive: Receive, send: Send) -> None:
+    async def serve(self, receive: Receive, send: Send, rounds: Rounds) -> None:
         """Carry messages both ways until the line ends."""
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write, send, tasks.cancel_scope)
+                tasks.start_soon(rounds.take_part, self)
                 await self._read(receive)
                 tasks.cancel_scope.cancel()
         finally:
@@ -402,8 +405,7 @@ class _Line:
             if session is not None and session.outlet is outlet and session.channel.owes:
                 session.say(Ack())
                 continue
-            await outlet.wait(bounds.tick_s)
-            self._look_after()
+            await outlet.wait()
 
     async def _sent(self, send: Send, text: str) -> bool:
         with anyio.move_on_after(self._operators.bounds.send_s):
@@ -411,7 +413,11 @@ class _Line:
             return True
         return False
 
-    def _look_after(self) -> None:
+    def give_up(self) -> None:
+        """End: something is wrong that nobody foresaw."""
+        self._outlet.shut(1011, "internal error")
+
+    def look_after(self) -> None:
         """See that the token still holds, and send again what was not acknowledged."""
         now_s, epoch = self._now(), self._guard.ledger.epoch
         if epoch != self._judged[0] or now_s - self._judged[1] >= 1.0:

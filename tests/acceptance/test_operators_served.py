@@ -45,11 +45,11 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def operator(project: Path, url: str) -> Generator[subprocess.Popen[bytes]]:
+def operator(project: Path, url: str, *options: str) -> Generator[subprocess.Popen[bytes]]:
     (project / "ada.token").write_text(token(project, "operator"))
     command = swarm("operator", "connect", url, "--name", "ada", "--token-file", "ada.token")
     command += ["--seat", "reviewer", "--capacity", "3", "--exec", f"{sys.executable} work.py"]
-    process = subprocess.Popen(command, cwd=project)  # noqa: S603 - our own child
+    process = subprocess.Popen([*command, *options], cwd=project)  # noqa: S603 - our own child
     try:
         yield process
     finally:
@@ -105,6 +105,42 @@ def test_a_server_that_ends_loses_no_order_and_each_is_finished_once(
             assert again.wait(timeout=30) == 0
     begun, ended = lines(project / "begun"), lines(project / "ended")
     assert sorted(begun) == sorted(ended) == sorted(f"r{n}/$/1" for n in range(MANY))
+
+
+# Says nothing to whoever started it: it does the order at the server itself.
+THIN = """
+import json, os, sys, urllib.request
+order = json.load(sys.stdin)
+def ask(method, path, body=None):
+    headers = {"Authorization": "Bearer " + order["token"], "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    url = os.environ["SWARM_URL"] + "/v1/step" + path
+    asked = urllib.request.Request(url, data, headers, method=method)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        return json.loads(answer.read() or "null")
+told = ask("GET", "")
+ask("PUT", "/parts/note", {"value": told["prompt"]})
+ask("POST", "/result", {"value": {"thin": told["input"]}, "usage": {"tokens": 3}})
+"""
+
+
+def test_a_thin_worker_does_the_order_that_was_handed_to_it(project: Path) -> None:
+    (project / "work.py").write_text(THIN)
+    senior = bearing(token(project, "senior"))
+    with (
+        serving(project, "serve") as (_, url),
+        operator(project, url, "--hand-token"),
+        httpx2.Client(base_url=url, headers=senior, timeout=30) as client,
+    ):
+        for n in range(3):
+            order = {"document": step({"prompt": "p"}), "input": {"given": n}, "run_id": f"r{n}"}
+            assert client.post("/v1/runs", json=order).status_code == 201
+        for n in range(3):
+            assert until(client, f"/v1/runs/r{n}", "succeeded")["ctx"]["out"] == {"thin": n}
+            assert client.get(f"/v1/runs/r{n}/outputs/note").text == "p"
+            text = client.get(f"/v1/runs/r{n}/events", params={"form": "lines"}).text
+            assert text.count('"kind":"step.finished"') == 1
+            assert '"tokens":3' in text
 
 
 def test_a_server_that_is_told_to_end_tells_its_operators(project: Path) -> None:

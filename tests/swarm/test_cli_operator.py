@@ -111,6 +111,7 @@ async def test_a_person_answers_at_the_terminal(tmp_path: Path) -> None:
         (["--token-file", "t", "--exec", "'"], "expected a command"),
         (["--token-file", "t", "--capacity", "2"], "expected 1 at a terminal"),
         (["--token-file", "t", "--capacity", "0"], "capacity"),
+        (["--token-file", "t", "--hand-token"], "expected --exec CMD beside it"),
     ],
 )
 def test_wrong_use_is_told(

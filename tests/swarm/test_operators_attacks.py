@@ -966,7 +966,7 @@ async def test_a_planted_bug_is_found(
     if number == "C32":
         monkeypatch.setattr(Endpoint, "_foreign", _lets_pass)
     if number == "C36":
-        monkeypatch.setattr("swarm.operators.server._Line._look_after", _looks_away)
+        monkeypatch.setattr("swarm.operators.server._Line.look_after", _looks_away)
     if number == "C40":
         monkeypatch.setattr(Channel, "_turn", _takes_anything)
     async with room(caplog, tmp_path, operators=Operators(BOUNDS)) as one:
