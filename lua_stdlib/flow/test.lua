@@ -156,6 +156,14 @@ test.error = maker "error"
 -- @usage test.event("step.retrying", { delay_s = 0.05 }, 2)
 test.event = maker "event"
 
+--- An agent handed over a part of this name, and this is its value; the last of a name counts.
+-- @function test.part
+-- @tparam string name of the part
+-- @param value the whole of it
+-- @treturn expectation
+-- @usage test.part("report.md", "All is well.")
+test.part = maker "part"
+
 --- What the run used.
 -- @function test.usage
 -- @tparam table amounts `steps`, `attempts`, `tokens`, `cost`

@@ -233,6 +233,26 @@ def _event(arguments: tuple[Any, ...], judged: Judged) -> str | None:
     return f"expected {wanted} of {kind!r}{with_}, got {len(found)} ({len(alike)} of that kind)"
 
 
+def _part_mistakes(arguments: tuple[Any, ...], known: Known) -> Iterator[Mistake]:
+    name = _filled(arguments, 1)[0]
+    if not isinstance(name, str) or not name:
+        yield _malformed(f"expected the name of a part, got {shorten(name)}")
+    if len(arguments) < 2:
+        yield _malformed("expected the value of the part, got none")
+
+
+def _part(arguments: tuple[Any, ...], judged: Judged) -> str | None:
+    name, expected = arguments
+    parts = judged.run.parts
+    if name not in parts:
+        return f"expected a part {name!r}, got {', '.join(map(repr, parts)) or 'none'}"
+    got = parts[name]
+    if isinstance(got, bytes):
+        got = got.decode("utf-8", "replace")
+    found = first_difference(expected, got, name)
+    return None if found is None else str(found)
+
+
 def _usage_mistakes(arguments: tuple[Any, ...], known: Known) -> Iterator[Mistake]:
     (amounts,) = _filled(arguments, 1)
     if not is_object(amounts) or not amounts:
@@ -341,6 +361,7 @@ _TABLE: Final[
     "event": (_event_mistakes, _event),
     "golden": (_golden_mistakes, _golden),
     "input": (_input_mistakes, _input),
+    "part": (_part_mistakes, _part),
     "path": (_path_mistakes, _path),
     "that": (_that_mistakes, _that),
     "took": (_took_mistakes, _took),

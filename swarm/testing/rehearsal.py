@@ -37,7 +37,7 @@ class Rehearsed:
     Shape: `status` is "waiting" for a run that asked a person whom nobody plays. `usage`
     has `steps`, `attempts`, `tokens` and `cost`; `mistakes` are calls that the test did not
     foresee; `given` are its answers that were, `unused` those (by agent) that were not, or
-    less often than they say.
+    less often than they say; `parts` has by name what agents handed over.
     Units: `took_s` by the fake clock.
     """
 
@@ -48,6 +48,7 @@ class Rehearsed:
     events: tuple[Mapping[str, Any], ...]
     calls: tuple[Played, ...]
     usage: Mapping[str, float]
+    parts: Mapping[str, Any]
     took_s: float
     trace: Trace
     mistakes: tuple[Problem, ...]
@@ -112,6 +113,7 @@ class Rehearsal:
             ended = await _watched(run, events)
             outcome = await run.wait() if ended else None
             took_s = clock.monotonic()
+            parts_of_run = await _parts(run, events)
         spent = run.meter.spent
         return Rehearsed(
             blueprint=blueprint,
@@ -126,12 +128,21 @@ class Rehearsal:
                 "tokens": spent.tokens,
                 "cost": spent.cost,
             },
+            parts=parts_of_run,
             took_s=took_s,
             trace=self._stage.trace.take(),
             mistakes=tuple(cast.mistakes),
             given=tuple(cast.given),
             unused=tuple(cast.unused()),
         )
+
+
+async def _parts(run: Run, events: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the parts of a run by name, the last of each."""
+    if not any(event["kind"] == "step.part" for event in events):
+        return {}
+    made = [output for output in await run.outputs() if output.name is not None]
+    return {output.name or "": await run.output(output) for output in made}
 
 
 async def _watched(run: Run, events: list[Mapping[str, Any]]) -> bool:

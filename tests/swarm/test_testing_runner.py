@@ -160,6 +160,24 @@ FAILURES = [
         "",
     ),
     (
+        "writer = { test.returns('a', { parts = { x = { n = 1 } } }) }, critic = { 'P' }",
+        "test.part('x', { n = 1 })",
+        "passed",
+        "",
+    ),
+    (
+        "writer = { test.returns('a', { parts = { x = { n = 1 } } }) }, critic = { 'P' }",
+        "test.part('x', { n = 2 })",
+        "failed",
+        "test.part: x.n: expected 2, got 1",
+    ),
+    (
+        "writer = { 'a' }, critic = { 'P' }",
+        "test.part('y', 1)",
+        "failed",
+        "expected a part 'y', got none",
+    ),
+    (
         "writer = { test.returns('a', { progress = { 'half' } }) }, critic = { 'P' }",
         "test.event('step.progress', { text = 'half' })",
         "passed",

@@ -103,6 +103,8 @@ MISTAKES = [
     (_suite(expect="test.usage { token = 1 }"), "got 'token' — did you mean 'tokens'?"),
     (_suite(expect="test.usage { tokens = 'x' }"), "test.usage: expected 'tokens' to be a number"),
     (_suite(expect="test.took(-1)"), "test.took: expected seconds"),
+    (_suite(expect="test.part('x')"), "test.part: expected the value of the part, got none"),
+    (_suite(expect="test.part(1, 2)"), "test.part: expected the name of a part, got 1"),
     (_suite(expect='test.visits "writ"'), ":4: case.step: test.visits: expected the id or place"),
     (_suite(expect='test.visits("write", "x")'), "test.visits: expected how often"),
     (_suite(expect='test.golden "../x"'), "test.golden: expected a name of letters"),
