@@ -23,6 +23,7 @@ from swarm.blueprint.frozen import thawed
 from swarm.core.replay import Replay
 from swarm.host.host import Host
 from swarm.host.parts import Parts
+from swarm.host.serving import quieten_collector
 from swarm.ports.worker import Call, Outcome, StepLink
 from swarm.stores.sqlite import Durability, open_store
 from swarm.testing import scripted_blueprint
@@ -59,11 +60,13 @@ FAN = {
 }
 
 
-async def timed(act: Callable[[], Awaitable[Any]]) -> float:
+async def timed(
+    act: Callable[[], Awaitable[Any]], clock: Callable[[], float] = time.perf_counter
+) -> float:
     gc.collect()
-    began = time.perf_counter()
+    began = clock()
     await act()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def raw_commits(folder: Path, durability: str, commits: int) -> float:
@@ -101,7 +104,9 @@ async def hosted(flow: dict[str, Any], durability: Durability, folder: Path, run
         return await timed(all_runs)
 
 
-async def started_together(durability: Durability, folder: Path) -> float:
+async def started_together(
+    durability: Durability, folder: Path, clock: Callable[[], float] = time.perf_counter
+) -> float:
     blueprint = scripted_blueprint(FIVE, {"w": work})
     store = folder / f"{durability}-{time.monotonic_ns()}"
     async with Host(Parts.at(store, durability)) as host:
@@ -114,7 +119,7 @@ async def started_together(durability: Durability, folder: Path) -> float:
                 for _ in range(RUNS):
                     tasks.start_soon(one)
 
-        return await timed(all_runs)
+        return await timed(all_runs, clock)
 
 
 async def resumed(
@@ -152,6 +157,24 @@ def figures(folder: Path) -> Iterator[Figure]:
         took = median(anyio.run(hosted, FAN, durability, folder, 1) for _ in range(ROUNDS))
         yield Figure(f"fanout item, {durability}", took / LANES * 1e6, "µs")
     yield from resuming(folder)
+    yield from _processor(folder)
+
+
+def _processor(folder: Path) -> Iterator[Figure]:
+    """Measure the processor's time of a step of many runs: others on the machine add little.
+
+    The collector is left as `swarm serve` sets it, so this comes last.
+    """
+    for how in ("", ", collector as in `swarm serve`"):
+        if how:
+            quieten_collector()
+        for durability in DURABILITIES:
+            taken = [
+                anyio.run(started_together, durability, folder, time.process_time)
+                for _ in range(ROUNDS)
+            ]
+            name = f"a step of {RUNS} runs, CPU, {durability}{how}"
+            yield Figure(name, median(taken) / RUNS / 5 * 1e6, "µs")
 
 
 def _sequential(durability: Durability, folder: Path, awaited: float) -> Iterator[Figure]:

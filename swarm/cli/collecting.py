@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
+from typing import Any
 
 import anyio
 import click
 
 from swarm.cli.exits import Exit, WrongUse, print_result, say
+from swarm.cli.letters import done_or_written
 from swarm.cli.project import RetentionSettings, find_project
 from swarm.cli.stores import checked_store, opened_store, store_option
 from swarm.core.run import ENDED
 from swarm.host.collection import Collected
+from swarm.ports.journal import Forgotten
 
 __all__ = ("gc", "seconds_of")
 
@@ -40,16 +43,29 @@ def gc(
 
     Without an option, `[retention]` of swarm.toml says what may go. What has not ended
     stays, and so does what another run holds; the file is not made smaller, its room is
-    used again.
+    used again. Where another process has the store, that one does it.
     """
     chosen = _settings(older_than, status, keep)
     older_than_s = None if chosen.older_than is None else seconds_of(chosen.older_than)
 
+    asked: dict[str, Any] = {
+        "older_than_s": older_than_s,
+        "status": chosen.status,
+        "keep": chosen.keep,
+    }
+    folder = checked_store(store)
+    found: list[Collected] = []
+
+    async def here() -> None:
+        async with opened_store(folder) as host:
+            found.append(await host.gc(**asked, dry_run=dry_run))
+
     async def main() -> Collected:
-        async with opened_store(checked_store(store)) as host:
-            return await host.gc(
-                older_than_s=older_than_s, status=chosen.status, keep=chosen.keep, dry_run=dry_run
-            )
+        letter = {"act": "gc", **asked, "dry_run": dry_run}
+        receipt = await done_or_written(folder, letter, here, long=True)
+        if receipt is None:
+            return found[0]
+        return Collected(tuple(receipt["runs"]), Forgotten(**receipt["removed"]))
 
     collected = anyio.run(main)
     if as_json:

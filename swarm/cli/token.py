@@ -18,11 +18,12 @@ import anyio
 import click
 
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.letters import done_or_written
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store, store_option
 from swarm.core.capability.chain import fingerprint
 from swarm.core.capability.claims import MAX_TOKEN, Claims
 from swarm.core.capability.grant import Caveat
-from swarm.core.capability.mint import Order, mint, narrow, read
+from swarm.core.capability.mint import Order, mark_of, mint, narrow, read
 from swarm.core.capability.verbs import ROLES, TABLE, VERBS, table_rows
 from swarm.stores.keyfile import KEY_FILE, KeyFile
 
@@ -159,7 +160,7 @@ def revoke(
 ) -> int:
     """Void tokens: one, a subject's, a run's, or a signing key's.
 
-    Only `--kid` may be done while a host has the store open; that host sees it by itself.
+    Where a host has the store open, that host does it, and it holds there at once.
     """
     chosen = {"subject": subject, "run": run, "kid": kid, "token": mark}
     if all(value is None for value in chosen.values()):
@@ -170,7 +171,7 @@ def revoke(
     if kid is not None:
         _keys(store).change(lambda ring: ring.without(kid, time.time()))
     else:
-        anyio.run(_revoke, _place(store), what)
+        anyio.run(_revoke, _place(store), *what.items())
     (name,) = what
     say(f"revoked by {name}")
     return Exit.OK
@@ -188,9 +189,16 @@ def rotate(store: str | None) -> int:
     return Exit.OK
 
 
-async def _revoke(store: str, what: dict[str, str]) -> None:
-    async with opened_store(store) as host:
-        await host.tokens.revoke(**what)
+async def _revoke(store: str, what: tuple[str, str]) -> None:
+    by, name = what
+
+    async def here() -> None:
+        async with opened_store(store) as host:
+            await host.tokens.revoke(**{by: name})
+
+    # A letter lies in a folder: of a token it has the fingerprint alone.
+    told = mark_of(name) if by == "token" else name
+    await done_or_written(store, {"act": "revoke", "by": by, "name": told}, here)
 
 
 def _place(store: str | None) -> str:

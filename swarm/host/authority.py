@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from swarm.core.acts import current
-from swarm.core.capability.chain import FINGERPRINT, fingerprint
+from swarm.core.capability.chain import fingerprint
 from swarm.core.capability.grant import Grant
 from swarm.core.capability.guard import Guard, KeyStore
-from swarm.core.capability.mint import Order, mint, read, within
+from swarm.core.capability.mint import Order, mark_of, mint, read, within
 from swarm.core.capability.rules import Decision
 from swarm.core.capability.verbs import MAX_TTL_S, SKEW_S, Table
 from swarm.errors import Refused
@@ -124,7 +124,7 @@ class Authority:
             if kind == "kid":
                 self._keys.change(lambda ring: ring.without(name, now_s))
             else:
-                await self._void(kind, _named(name) if kind == "token" else name, now_s)
+                await self._void(kind, mark_of(name) if kind == "token" else name, now_s)
 
     async def _void(self, kind: Any, name: str, now_s: float) -> None:
         what: Revoked = kind
@@ -144,11 +144,6 @@ class Authority:
         if current() is None:
             self._recorder.note("owner", "token.rotate", "allowed", detail={"kid": kid})
         return kid
-
-
-def _named(text: str) -> str:
-    """Return the fingerprint of a token, or that which this is."""
-    return text if FINGERPRINT.fullmatch(text) else fingerprint(read(text)[1].jti)
 
 
 def _told(token: str) -> dict[str, Any]:

@@ -248,7 +248,7 @@ class Host:
             self._around.deadlines = deadlines = Deadlines(parts.clock)
             tasks.start_soon(deadlines.serve)
             if self._folder is not None and parts.durable:
-                desk = Desk(Inbox(self._folder), parts.clock, self.run, lambda: self.enhancer)
+                desk = Desk(Inbox(self._folder), parts.clock, self)
                 tasks.start_soon(desk.serve)
         except BaseException:
             await self.__aexit__(None, None, None)

@@ -19,7 +19,7 @@ import apsw
 
 from swarm.blueprint.shared import Shared
 from swarm.core.audit.entries import entry_of
-from swarm.core.audit.inspect import inspect
+from swarm.core.audit.inspect import Fault, inspect
 from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.audit import AuditEntry
@@ -402,16 +402,16 @@ def _contents(source: Source, mark: Mark, *, exactly: bool) -> str | None:
         reader.close()
 
 
+def _chained(source: Source) -> Fault | None:
+    with migrated(), AuditReader(Path(source.path)) as log:
+        return inspect(log.rows()).fault
+
+
 def _together(source: Source, heads: Mapping[RunId, int]) -> str | None:
     """Hold what was written beside the rows, and what only some runs need, against the runs."""
-    with migrated(), AuditReader(Path(source.path)) as log:
-        rows = list(log.rows())
-    fault = inspect(rows).fault
-    if fault is not None:
-        return f"the audit log: {fault}"
-    acts = Counter[str | None](entry_of(row.body).run for row in rows)
     found = apsw.Connection(source.path)
     try:
+        acts = Counter(entry_of(body).run for (body,) in found.execute("select body from audit"))
         uses = dict(found.execute("select counter, count from token_use"))
         names = [name for (name,) in found.execute("select name from token_void")]
         loose = found.execute(
@@ -420,6 +420,9 @@ def _together(source: Source, heads: Mapping[RunId, int]) -> str | None:
     finally:
         found.close()
     voids = Counter(name.split("/")[0] for name in names)
+    fault = _chained(source) if acts else None
+    if fault is not None:
+        return f"the audit log: {fault}"
     if loose:
         return f"{loose} blobs that nobody holds"
     for run_id in {*acts, *uses, *voids, *(run for run in heads if run.startswith("t_"))}:

@@ -109,7 +109,7 @@ async def test_a_letter_that_is_claimed_again_is_the_same_issue(host: Host) -> N
             else:
                 super().answer(name, receipt)
 
-    desk = Desk(Twice(host.folder / "other"), SystemClock(), host.run, lambda: host.enhancer)
+    desk = Desk(Twice(host.folder / "other"), SystemClock(), host)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(desk.serve)
         with anyio.fail_after(30):

@@ -161,6 +161,19 @@ def test_a_stolen_key_signs_no_other_past() -> None:
     assert check_proof(proof, KEYS) is None, "and what it proves can be proved still"
 
 
+def test_sources_that_hold_the_same_checkpoint_vouch_for_one_history() -> None:
+    """Of a fork is told as little as can be: what lies behind the last that holds in any."""
+    anew = Written(said={25: "never"})
+    at = {checkpoint.size: checkpoint for checkpoint in LOG.checkpoints}
+    few, many = [at[30]], [at[10], at[20], at[30], at[40]]
+    assert inspect(anew.rows, [few], KEYS).fault == Fault(1, "forked", 30)
+    assert inspect(anew.rows, [few, many], KEYS).fault == Fault(21, "forked", 30)
+    assert inspect(anew.rows, [many, few], KEYS).fault == Fault(21, "forked", 30)
+    # One that only knows the history written anew vouches for nothing before it.
+    other = [anew.checkpoints[1], anew.checkpoints[2]]
+    assert inspect(anew.rows, [few, other], KEYS).fault == Fault(1, "forked", 30)
+
+
 @pytest.mark.parametrize("member", ["size", "root", "head", "at_s", "host", "kid"])
 def test_a_checkpoint_that_was_changed_is_none(member: str) -> None:
     wire = LOG.checkpoints[1].to_wire()

@@ -198,3 +198,102 @@ async def test_without_an_owner_the_command_acts_itself(
     assert not (store / "inbox/new").exists()
     async with Host(store) as host:
         assert await (await host.resume("mine")).result() == {"ok": True}
+
+
+# -- what may go, and who may no more ------------------------------------------------------------
+
+
+async def test_runs_are_collected_by_the_owner(store: Path, elsewhere: Callable[..., Any]) -> None:
+    async with Host(store) as host:
+        await waiting(host)
+        for name in ("one", "two", "three"):
+            run = await waiting(host, name)
+            await run.answer(f"{name}:1", True)
+            await run.wait()
+        words = ("runs", "gc", "--keep", "1", "--json")
+        code, out, _ = await elsewhere(*words, "--dry-run")
+        assert (code, json.loads(out)["runs"]) == (0, ["two", "one"])
+        assert len(await host.runs()) == 4
+        code, out, _ = await elsewhere(*words)
+        assert (code, json.loads(out)["removed"]["runs"]) == (0, 2)
+        assert {run.id for run in await host.runs()} == {"mine", "three"}
+        forgotten = [e for e in await host.audit() if e.verb == "run.forget"]
+        assert [e.detail for e in forgotten] == [{"runs": 2}]
+
+
+async def test_what_the_owner_refuses_to_collect_is_told(
+    store: Path, elsewhere: Callable[..., Any]
+) -> None:
+    async with Host(store) as host:
+        await waiting(host)
+        name = Inbox(store).put({"act": "gc", "keep": 0, "status": ["running"], "dry_run": False})
+        receipt = None
+        while receipt is None:
+            receipt = Inbox(store).receipt(name)
+            await anyio.lowlevel.checkpoint()
+        assert (receipt["ok"], receipt["code"]) == (False, "retention.malformed")
+
+
+@pytest.mark.parametrize("by", ["subject", "run", "token"])
+async def test_tokens_are_revoked_by_the_owner_at_once(
+    store: Path, elsewhere: Callable[..., Any], by: str
+) -> None:
+    async with Host(store) as host:
+        token = host.tokens.mint("ada", "operator", run="r_1")
+        other = host.tokens.mint("bob", "operator", run="r_2")
+        assert host.judge().check(token, "run.read", run="r_1")
+        words = {"subject": ("--subject", "ada"), "run": ("--run", "r_1")}
+        if by == "token":
+            (store / "held").write_text(token)
+            words["token"] = ("--token-file", str(store / "held"))
+        code, _, err = await elsewhere("token", "revoke", *words[by])
+        assert (code, err) == (0, f"revoked by {by}\n")
+        assert not host.judge().check(token, "run.read", run="r_1")
+        assert host.judge().check(other, "run.read", run="r_2")
+    async with Host(store) as host:
+        assert not host.judge().check(token, "run.read", run="r_1"), "it lasts"
+
+
+async def test_no_token_lies_in_the_inbox(
+    store: Path, elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[Any] = []
+    real = Inbox.put
+
+    def seen(self: Inbox, letter: Any) -> str:
+        put.append(letter)
+        return real(self, letter)
+
+    monkeypatch.setattr(Inbox, "put", seen)
+    async with Host(store) as host:
+        token = host.tokens.mint("ada", "operator")
+        (store / "held").write_text(token)
+        assert (await elsewhere("token", "revoke", "--token-file", str(store / "held")))[0] == 0
+        assert not host.judge().check(token, "run.list")
+    (letter,) = put
+    assert token not in json.dumps(letter)
+    assert letter["by"] == "token"
+
+
+async def test_letters_that_revoke_or_collect_nothing_harm_nobody(store: Path) -> None:
+    async with Host(store) as host:
+        token = host.tokens.mint("ada", "operator")
+        inbox = Inbox(store)
+        odd: list[Any] = [
+            {"act": "revoke"},
+            {"act": "revoke", "by": "all", "name": ""},
+            {"act": "revoke", "by": "kid", "name": "x"},
+            {"act": "revoke", "by": "subject", "name": 7},
+            {"act": "gc"},
+            {"act": "gc", "keep": "all"},
+            {"act": "gc", "keep": 0, "older_than_s": "1d"},
+            {"act": "gc", "keep": 0, "status": "failed"},
+            [],
+        ]
+        names = [inbox.put(letter) for letter in odd]
+        receipts: dict[str, Any] = {}
+        while len(receipts) < len(names):
+            receipts |= {n: r for n in names if (r := inbox.receipt(n)) is not None}
+            await anyio.lowlevel.checkpoint()
+        assert {receipt["code"] for receipt in receipts.values()} == {"inbox.malformed"}
+        assert host.judge().check(token, "run.list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from swarm.errors import Refused
 from swarm.host.host import Host
 from swarm.stores.git.checkpoints import REF, GitSink, published
 from swarm.stores.sqlite.binding import connect
+from swarm.stores.sqlite.connection import Source
+from swarm.stores.sqlite.writer import Writer
 
 HELLO: dict[str, Any] = {
     "swarm": 1,
@@ -90,3 +93,35 @@ def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "audit.repository"
     with pytest.raises(Refused):
         list(published(tmp_path))
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_log_file_that_was_removed_while_stopped_shows_by_what_was_committed(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, removed: bool
+) -> None:
+    """A store without its write-ahead log is whole and short: only a mark outside shows it."""
+    found = tmp_path / "found"
+
+    async def main() -> None:
+        settings: dict[str, Any] = {"checkpoints": [GitSink(work)], "checkpoint_every": 2}
+        async with Host(tmp_path / "store", durability="normal", **settings) as host:
+            hello = await host.load(HELLO)
+            for number in range(6):
+                await (await host.start(hello, run_id=f"r_{number}")).wait()
+            # As a host that was killed leaves it.
+            shutil.copytree(tmp_path / "store", found)
+
+    anyio.run(main)
+    log = found / "journal.db-wal"
+    assert log.stat().st_size > 0
+    if removed:
+        log.unlink()
+    (found / "journal.db-shm").unlink(missing_ok=True)
+    (found / "checkpoints.jsonl").unlink(missing_ok=True)
+    assert Writer(Source(str(found / "journal.db"))).drop() is None, "it opens all the same"
+    capsys.readouterr()
+    at = ["--store", str(found), "--git", str(work)]
+    assert invoke(["audit", "verify", *at]) == (1 if removed else 0)
+    said = capsys.readouterr().out
+    assert ("it was cut off" in said) == removed
+    print(f"A9: {'hostile' if removed else 'benign'} 1 / 1")  # noqa: T201

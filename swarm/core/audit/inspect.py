@@ -116,14 +116,17 @@ class _Reading:
     def _pass(self, number: int) -> Fault | None:
         """Hold what was read so far against the checkpoints of just this size."""
         here = (self._growth.tree.root.hex(), self._growth.head.hex())
-        first: int | None = None
+        forks: dict[tuple[str, str], int] = {}
         while self._ahead and self._ahead[-1][1].size == number:
             source, checkpoint = self._ahead.pop()
-            good = self._good.get(source, 0)
-            if (checkpoint.root, checkpoint.head) == here:
+            found = (checkpoint.root, checkpoint.head)
+            if found == here:
                 self._passed += 1
                 self._good[source] = number
             else:
-                first = good + 1 if first is None else min(first, good + 1)
+                # Sources that hold the same checkpoint are of one history: what one of them
+                # has seen before, and is here still, was seen by all.
+                good = self._good.get(source, 0)
+                forks[found] = max(forks.get(found, 0), good + 1)
         self._due = self._ahead[-1][1].size if self._ahead else -1
-        return None if first is None else Fault(first, "forked", number)
+        return Fault(min(forks.values()), "forked", number) if forks else None

@@ -24,7 +24,7 @@ from swarm.core.capability.verbs import (
 )
 from swarm.errors import Bug, Refused
 
-__all__ = ("Order", "mint", "narrow", "read", "within")
+__all__ = ("Order", "mark_of", "mint", "narrow", "read", "within")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +202,11 @@ def _refused(said: str) -> Refused:
 def _no_token() -> Refused:
     # What was handed over is not shown: it may be a secret of something else.
     return Refused("capability.token", "expected a token (v1.kid.claims.tag), got something else")
+
+
+def mark_of(text: str) -> str:
+    """Return the fingerprint of a token, or that which *text* is.
+
+    Raises: Refused (capability.token).
+    """
+    return text if chain.FINGERPRINT.fullmatch(text) else chain.fingerprint(read(text)[1].jti)
