@@ -12,6 +12,7 @@ import pytest
 from anyio import to_thread
 
 from swarm.errors import SwarmError
+from swarm.stores.sqlite import group
 from swarm.stores.sqlite.group import GroupCommit
 from swarm.stores.sqlite.writer import Batch
 
@@ -216,4 +217,57 @@ async def test_cancelled_callers_are_answered() -> None:
             await anyio.lowlevel.checkpoint()
             scope.cancel()
     assert len(done) == bench.last
+    assert bench.whole()
+
+
+async def test_who_waits_behind_a_thread_leaves_the_loop_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Turns are given away while a commit in place is near, not while a collection goes on."""
+    turns = 0
+
+    async def counted() -> None:
+        nonlocal turns
+        turns += 1
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(group, "checkpoint", counted)
+    bench, done = Bench(), threading.Event()
+    begun = anyio.Event()
+
+    def collect() -> None:
+        done.wait(10)
+
+    async def collecting() -> None:
+        begun.set()
+        await bench.group.exclusively(collect)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collecting)
+        await begun.wait()
+        await anyio.lowlevel.checkpoint()
+        for _ in range(5):
+            tasks.start_soon(bench.keep)
+        for _ in range(300):
+            await anyio.lowlevel.checkpoint()
+        assert bench.sizes == []
+        assert turns <= 20
+        done.set()
+    assert bench.whole()
+
+
+async def test_who_waits_for_a_commit_in_place_waits_for_turns_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(seconds=0.0005)
+    made: list[object] = []
+    real = anyio.Event
+
+    def event() -> anyio.Event:
+        made.append(1)
+        return real()
+
+    monkeypatch.setattr(group.anyio, "Event", event)
+    await bench.together(50, 4)
+    assert made == []
     assert bench.whole()

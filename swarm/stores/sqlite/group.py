@@ -48,9 +48,11 @@ _ROWS = 500
 class _Flight:
     """What all who wait for the same transactions wait for."""
 
-    __slots__ = ("error", "joined", "landed", "led", "news")
+    __slots__ = ("elsewhere", "error", "joined", "landed", "led", "news")
 
     def __init__(self) -> None:
+        # In a thread: who waits for turns of the loop would keep it busy for nothing.
+        self.elsewhere = False
         self.led = False
         self.joined = 0
         self.landed = False
@@ -132,7 +134,7 @@ class GroupCommit:
                 if not flight.led and flight is not self._air:
                     await self._landing(flight)
                     break
-                if self._seconds <= _IN_PLACE_S:
+                if self._seconds <= _IN_PLACE_S and not (self._air and self._air.elsewhere):
                     await checkpoint()
                     continue
                 if flight.news is None:
@@ -158,6 +160,7 @@ class GroupCommit:
             while self._air is not None:
                 await self._air.wait()
             self._air = flight = _Flight()
+            flight.elsewhere = True
             try:
                 found.append(await to_thread.run_sync(act))
             finally:
@@ -207,6 +210,7 @@ class GroupCommit:
                 await self._air.wait()
             self._count(flight.joined)
             self._air, self._next = flight, _Flight()
+            flight.elsewhere = self._seconds > _IN_PLACE_S
             batches = self._take()
             await self._fly(batches)
         except SwarmError as error:
@@ -235,7 +239,7 @@ class GroupCommit:
         self._joined = joined
 
     async def _fly(self, batches: deque[Batch]) -> None:
-        if self._seconds > _IN_PLACE_S:
+        if self._air is not None and self._air.elsewhere:
             await to_thread.run_sync(self._all, batches)
             return
         while batches:
