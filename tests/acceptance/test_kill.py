@@ -297,7 +297,7 @@ def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -
         # Commits are acknowledged before they are made: work is lost, or waited for in vain.
         ("early", "done again|acknowledged and gone|times, begun|a life ended with 1"),
         # The world outside does not look at idempotency keys.
-        ("keys", "2 effects"),
+        ("keys", "[2-9] effects"),
     ],
 )
 def test_a_planted_bug_turns_the_campaign_red(
