@@ -399,6 +399,19 @@ local numbers = copy(math, [[
   rad random sin sqrt tan tointeger type ult
 ]])
 
+-- Lua's own take texts and tables too, and compare them all in one call.
+local function of_numbers(f, name)
+  return function(...)
+    local given = pack(...)
+    for i = 1, given.n do
+      if not mtype(given[i]) then wrong(i, name, "number", given[i]) end
+    end
+    return f(...)
+  end
+end
+
+numbers.max, numbers.min = of_numbers(math.max, "max"), of_numbers(math.min, "min")
+
 function numbers.randomseed(seed)
   -- Without a seed Lua takes one from the clock and an address.
   if type(seed) ~= "number" then wrong(1, "randomseed", "number", seed) end

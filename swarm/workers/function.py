@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from flowir.errors import WorkerFailure, shorten
+from flowir.limits import DEFAULT_LIMITS
 from flowir.report import nearest
 from flowir.values import kind_of
 from swarm.blueprint.agent import AgentSpec
@@ -236,8 +237,10 @@ class FunctionWorker:
         return answer if isinstance(answer, Outcome) else Outcome(as_json(answer))
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: Any, levels: int = DEFAULT_LIMITS.value_depth + 1) -> Any:
     """Turn the pydantic models in a function's answer into JSON; leave the rest to the door.
+
+    That includes what is deeper than a value may be: a circle has no end.
 
     >>> class Point(BaseModel):
     ...     x: int
@@ -246,11 +249,13 @@ def as_json(value: Any) -> Any:
     """
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
+    if levels == 0:
+        return value
     if isinstance(value, list):
-        return [as_json(item) for item in cast("list[Any]", value)]
+        return [as_json(item, levels - 1) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         members = cast("dict[Any, Any]", value)
-        return {name: as_json(member) for name, member in members.items()}
+        return {name: as_json(member, levels - 1) for name, member in members.items()}
     return value
 
 
