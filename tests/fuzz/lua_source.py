@@ -12,9 +12,23 @@ from collections.abc import Callable, Sequence
 
 __all__ = ("Writer", "mutated")
 
-_EDGES = ["0", "1", "-1", "2", "3", "7", "256", "8001", "(1 << 31)", "(1 << 53)", "math.maxinteger"]
+_EDGES = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "7",
+    "256",
+    "8000",
+    "8001",
+    "(1 << 31)",
+    "(1 << 53)",
+    "math.maxinteger",
+]
 _EDGES.extend(["math.mininteger", "-0.0", "0.5", "1e308", "(1/0)", "(-1/0)", "(0/0)", "2^53"])
 _TEXTS = ['""', '"x"', '"a\\0b"', '"\\xff\\xfe"', '"é"', '"%s"', '"%d%q%g"', '"(a*)%1"', '"[%w]+"']
+_TEXTS.extend(['"%p"', '"%-20p|%s"', '"%s %p"'])
 _TEXTS.extend(['("x"):rep(1000)', '("ab"):rep(20000)', '("x"):rep(1000000)', '".-x"', '"<i4s4z"'])
 _TEXTS.extend(
     ['"%5.3s"', '"%c"', '"__index"', '"__gc"', '"__close"', '"os"', '"\\27Lua"', '"!8i16"']
@@ -129,6 +143,8 @@ _EVENTS = [
 ]
 _BINARY = ["+", "-", "*", "/", "//", "%", "^", "..", "==", "~=", "<", "<=", "and", "or", "&", "|"]
 _BINARY.extend(["<<", ">>", "~"])
+_OF_TABLES = {"getmetatable", "ipairs", "next", "pairs", "rawget", "rawlen", "rawset"}
+_OF_TABLES.update({"setmetatable", "array", "swarm.array"})
 _UNARY = ["-", "not ", "#", "~"]
 _NAMES = ["a", "b", "c", "d", "f", "g", "t", "co"]
 
@@ -196,7 +212,10 @@ class Writer:
         """Write a script that looks for a way out when it ends, if it ends."""
         body = self.block(self.chance.randint(2, 9))
         names = ", ".join(_NAMES)
-        begun = ", ".join(self.tried() for _ in _NAMES)
+        begun = ", ".join(
+            self.tried() if self.chance.random() < 0.5 else self.chance.choice(_EDGES + _TEXTS)
+            for _ in _NAMES
+        )
         ended = f"all_told({names})" if self.chance.random() < 0.7 else self.tried()
         return f"{PRELUDE}local {names} = {begun}\n{body}\nreturn {ended}"
 
@@ -225,6 +244,7 @@ class Writer:
             (2, self.guarded),
             (2, self.metatable),
             (2, self.coroutine),
+            (3, self.tampering),
             (1, lambda: f"if {self.expression()} then {self.body()} else {self.body()} end"),
             (1, lambda: f"do local x <close> = {self.closer()} {self.body()} end"),
             (1, lambda: f"function _G.{self.chance.choice(_NAMES)}(...) {self.body()} end"),
@@ -291,8 +311,52 @@ class Writer:
 
     def call(self) -> str:
         called = self.chance.choice(_FUNCTIONS) if self.chance.random() < 0.9 else self.place()
-        call = f"{called}({self.expressions(self.chance.randint(0, 4))})"
+        given = self.expressions(self.chance.randint(0, 4))
+        if self.chance.random() < 0.6:
+            given = self.plausible(called)
+        call = f"{called}({given})"
         return f"{self.chance.choice(_NAMES)} = try(function(...) return {call} end, ...)"
+
+    def plausible(self, called: str) -> str:
+        """Write arguments of the sorts that a function takes, from their edges."""
+        room, _, _ = called.rpartition(".")
+        rest = [self.simple_value() for _ in range(self.chance.randint(0, 3))]
+        if room in ("string", "utf8"):
+            return ", ".join([self.text(), *rest])
+        if room == "table" or called in _OF_TABLES:
+            return ", ".join([self.table(), *rest])
+        if room == "coroutine":
+            return ", ".join([f"function(...) {self.body()} end", *rest])
+        return ", ".join(rest)
+
+    def table(self) -> str:
+        events = self.chance.sample(_EVENTS, 2)
+        members = ", ".join(f"{event} = {self.simple_value()}" for event in events)
+        lying = f"setmetatable({{ 1, 2, x = 3 }}, {{ {members}, __len = function() return 9 end }})"
+        return self.chance.choice(["{ 3, 1, 2 }", "{}", "null", "array {}", lying, *_NAMES])
+
+    def tampering(self) -> str:
+        """Write into what is not the script's alone, or make what has no end."""
+        value, name = self.simple_value(), self.chance.choice(_NAMES)
+        library = self.chance.choice([name for name in _FUNCTIONS if "." in name])
+        return self.chance.choice(
+            [
+                f"try(function() {library} = {value} end)",
+                f"try(rawset, {self.chance.choice(['null', 'string', 'table', '_G'])}, 1, {value})",
+                f"try(rawset, _G, {self.text()}, {value})",
+                f"for _ = 1, 200 do {name} = {{ {name} }} end",
+                f"try(function() {name}.x = {name} end)",
+                f"{name} = try(setmetatable, {{}}, {{ {self.chance.choice(_EVENTS)} = {value} }})",
+                f"{name} = try(string.format, {self.text()}, {self.thing()}, {self.thing()})",
+                f"{name} = try(coroutine.wrap(function() {self.endless()} end))",
+                f"try(function() {self.endless()} end)",
+            ]
+        )
+
+    def endless(self) -> str:
+        return self.chance.choice(
+            ["while true do end", "repeat until false", "::a:: goto a", "for _ = 1, 1 << 40 do end"]
+        )
 
     def place(self) -> str:
         name = self.chance.choice([*_NAMES, "input", "swarm", "string", "_G", "null"])

@@ -57,12 +57,6 @@ PLANTS = (
         "if depth >= 1000000 then",
     ),
     plant(
-        "a result is read through its metatables",
-        "convert",
-        "put(rawget(object, key)",
-        "put(object[key]",
-    ),
-    plant(
         "tostring shows addresses",
         "library",
         "if not show then return kind end",

@@ -24,6 +24,8 @@ __all__ = ("Hearing",)
 # A run has only so many events; who says more is heard, and no longer told.
 _MOST_TOLD = 1000
 _SHOWN = 2000
+# Each message costs the host some microseconds, however short it is.
+_MOST_HEARD = 250_000
 
 
 class Hearing:
@@ -46,6 +48,7 @@ class Hearing:
         self._redactor = redactor
         self._telling: deque[str] = deque()
         self._told = 0
+        self._messages = 0
         self._news = anyio.Event()
         self._over = False
 
@@ -68,6 +71,10 @@ class Hearing:
     def _take(self, messages: Iterator[Any]) -> None:
         try:
             for message in messages:
+                self._messages += 1
+                if self._messages > _MOST_HEARD:
+                    said = f"said more than {_MOST_HEARD} messages"
+                    raise StreamFault("process.output_limit", said, overflows=True)
                 self.found.take(message)
                 if self._is_told:
                     self._queue(self.found.told(message))

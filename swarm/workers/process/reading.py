@@ -20,6 +20,8 @@ __all__ = ("Found", "Reading", "reading_problems")
 
 _MISSING: Any = object()
 _USED = ("tokens", "cost")
+# Sums of what many attempts used have to be integers of 64 bits still.
+_MOST_USED = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ class Found:
 
     @property
     def usage(self) -> Usage:
-        """What it said that it used; amounts below nothing are none."""
-        return Usage(int(self.used.get("tokens", 0)), float(self.used.get("cost", 0.0)))
+        """What it said that it used; amounts below nothing are none, and none is without end."""
+        tokens, cost = self.used.get("tokens", 0), self.used.get("cost", 0.0)
+        return Usage(int(min(tokens, _MOST_USED)), float(min(cost, _MOST_USED)))
 
     @property
     def uncounted(self) -> list[str]:

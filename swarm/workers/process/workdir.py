@@ -82,7 +82,9 @@ def remove_tree(top: Path) -> None:
 
     No depth and no permission of what is in it stops this, and no link is followed.
     """
-    if top.is_symlink() or not top.is_dir():
+    if top.is_symlink():
+        top.unlink()  # Its program put it there; what it leads to is none of ours.
+    if not top.is_dir():
         return
     os.chmod(top, 0o700)
     while folders := [entry.path for entry in os.scandir(top) if _drop(entry)]:
@@ -127,7 +129,10 @@ def read_below(top: Path, name: str, most: int) -> bytes:
 @contextmanager
 def _opened_below(top: Path, name: str) -> Generator[int]:
     *folders, last = Path(name).parts
-    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        raise FileRefused("is not there: neither is its directory") from None
     try:
         for folder in folders:
             fd = _stepped(fd, folder, os.O_DIRECTORY)
