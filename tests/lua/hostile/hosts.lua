@@ -68,7 +68,7 @@ local f = swarm.echo swarm = nil return f(5)
 --> = "x"
 swarm.fail = "x" return swarm.fail
 --- fail with a code of a megabyte
---> script.error /no/
+--> script.error /swarm\.fail: expected a code of 1 to 100 bytes, got 1000000/
 swarm.fail(string.rep("x", 1000000), "no")
 --- fail with a code
 --> out.of.luck /no/

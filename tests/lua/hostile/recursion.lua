@@ -7,9 +7,9 @@ local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f
 --- endless tail calls
 --> script.budget
 local function f() return f() end f()
---- endless recursion caught for ever
---> script.memory
-while true do pcall(function() local function f() return 1 + f() end f() end) end
+--- endless recursion caught for ever, with frames so wide that the stack ends before memory
+--> script.budget
+while true do pcall(function() local function f() local a, b, c, d, e, g, h, i, j, k, l, m return 1 + f() end f() end) end
 --- recursion through __index
 --> script.error /overflow/
 local mt = {} mt.__index = function(t, k) return t[k .. "x"] .. "" end
