@@ -118,7 +118,7 @@ class Entry:
         return max(work.size // share // self.mode.parts.get(work.name, 1), 1)
 
 
-_SLOW = {"W1": 20, "W2": 20, "W3": 50, "W4": 20}
+_SLOW = {"W1": 20, "W2": 20, "W3": 500, "W4": 20}
 
 ROSTER: tuple[Contender, ...] = (
     Contender(

@@ -79,7 +79,7 @@ def test_a_smaller_size_is_told() -> None:
     found = scores()
     found.settings["prefect:normal"] = "ephemeral server"
     text = page(found, ROSTER, rounds=2, share=1, load=0.5)
-    assert "ephemeral server. Size: W1 50, W2 50, W3 20, W4 50." in text
+    assert "ephemeral server. Size: W1 50, W2 50, W3 2, W4 50." in text
 
 
 def test_every_group_has_ours_in_it() -> None:
