@@ -93,13 +93,16 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    room = _ROOMS.get(name)
-    if room is None:
-        raise AttributeError(f"module 'swarm' has no attribute {name!r}")
-    value = getattr(import_module(room), name)
-    globals()[name] = value
-    return value
+# A name that there is not is a type checker's to find: it would take this for any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        room = _ROOMS.get(name)
+        if room is None:
+            raise AttributeError(f"module 'swarm' has no attribute {name!r}")
+        value = getattr(import_module(room), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -38,8 +38,9 @@ from swarm.host.blueprints import Blueprints
 from swarm.host.collection import Collected, Retention
 from swarm.host.desk import Desk
 from swarm.host.lists import counted, one_of_statuses, page
-from swarm.host.parts import Parts, SystemClock, git_versions
+from swarm.host.parts import Parts, git_versions
 from swarm.host.past import Past
+from swarm.host.places import Place
 from swarm.host.recorder import Recorder
 from swarm.host.records import Records
 from swarm.host.rounds import Once, Rounds
@@ -93,8 +94,9 @@ class Host:
     >>> anyio.run(main)
     {'said': 'hello'}
 
-    Shape: *store* is the folder that holds the state, or the parts themselves; a folder
-    is opened with the host, and has one host at a time. *resume* says whether runs that
+    Shape: *store* is the folder that holds the state, the parts themselves, or a kind of
+    store that is installed (`kind://…`, an entry point of `swarm.stores`); a folder is
+    opened with the host, and has one host at a time. *resume* says whether runs that
     were interrupted go on of themselves (`auto`) or when they are told to (`manual`).
     *durability* is what an acknowledged event survives: a loss of power (`full`), or the
     death of the process (`normal`). *scripts* says where Lua runs: in locked-down children
@@ -142,11 +144,8 @@ class Host:
         self._every = checkpoint_every
         self._rounds_s = (checkpoint_s if checkpoint_every else 0.0, rotate_s)
         self._table = TABLE if roles is None else altered(roles)
-        self._store = store
+        self._place = Place.of(store, durability)
         self._scratch: TemporaryDirectory[str] | None = None
-        self._parts: Callable[[], Parts] = (
-            (lambda: store) if isinstance(store, Parts) else (lambda: Parts.at(store, durability))
-        )
         self._resume = resume == "auto"
         self._max_tasks = max_tasks
         self._max_deaths = max_deaths
@@ -155,14 +154,13 @@ class Host:
         self._functions: dict[str, Callable[..., Any]] = {}
         self._scripts = ChosenScripts(scripts, inline_scripts)
         self._house = ProcessHouse(processes)
-        self._folder = None if isinstance(store, Parts) else Path(store)
+        self._folder = self._place.folder
         secrets = self._house.secrets
         self._tools = Toolbox(
             self._scripts, self._functions, Path.cwd(), _folders(includes or {}), secrets
         )
         self._open: _Open | None = None
-        clock = store.clock if isinstance(store, Parts) else SystemClock()
-        self._around = LayerHost(clock, operators=operators)
+        self._around = LayerHost(self._place.clock, operators=operators)
         self._layering = Layering(self._around, SHIPPED, layers)
         self._blueprints: Blueprints | None = None
         self._enhancer: ServedEnhancer | None = None
@@ -212,7 +210,7 @@ class Host:
     async def __aenter__(self) -> Host:
         if self._open is not None:
             raise Refused("host.open", "host: expected one that is closed, got an open one")
-        parts = self._parts()
+        parts = self._place.open()
         try:
             self._house.open(self._folder if parts.durable else None)
         except BaseException:
@@ -284,6 +282,8 @@ class Host:
     def _leave_versions(self) -> None:
         if self._blueprints is not None:
             self._blueprints.close()
+            if self._folder is None and self._place.parts is None:
+                self._blueprints = None  # what is opened next has versions of its own
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
@@ -301,7 +301,7 @@ class Host:
     @property
     def folder(self) -> Path | None:
         """The folder of its store, if it has one."""
-        return None if isinstance(self._store, Parts) else Path(self._store)
+        return self._folder
 
     @property
     def is_open(self) -> bool:
@@ -358,10 +358,9 @@ class Host:
         """The versions of blueprints in this host's store; to be used open or closed."""
         if self._blueprints is None:
             store, folder = self._versions()
-            clock = self._store.clock if isinstance(self._store, Parts) else SystemClock()
             self._blueprints = Blueprints(
                 store,
-                clock,
+                self._place.clock,
                 folder,
                 registry=self.registry,
                 tools=self._tools,
@@ -375,10 +374,12 @@ class Host:
             await self._open.recorder.ahead(verb, told)
 
     def _versions(self) -> tuple[VersionStore, Callable[[], Path]]:
-        if not isinstance(self._store, Parts):
-            folder = Path(self._store)
+        folder = self._folder
+        if folder is not None:
             return git_versions(folder), lambda: folder.absolute() / "versions"
-        return self._store.versions(), self._scratch_folder
+        # What another kind of store keeps is at hand while that is open.
+        parts = self._place.parts or self._opened().parts
+        return parts.versions(), self._scratch_folder
 
     def _scratch_folder(self) -> Path:
         """Return a folder for the files of versions, which goes with this host."""

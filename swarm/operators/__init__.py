@@ -43,10 +43,13 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    room = _ROOMS.get(name)
-    if room is None:
-        raise AttributeError(f"module 'swarm.operators' has no attribute {name!r}")
-    value = getattr(import_module(f"swarm.operators.{room}"), name)
-    globals()[name] = value
-    return value
+# A name that there is not is a type checker's to find: it would take this for any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        room = _ROOMS.get(name)
+        if room is None:
+            raise AttributeError(f"module 'swarm.operators' has no attribute {name!r}")
+        value = getattr(import_module(f"swarm.operators.{room}"), name)
+        globals()[name] = value
+        return value
