@@ -54,6 +54,11 @@ class Gates:
         # Each run's tickets by what they need; the runs in the order of their turns.
         self._waiting: dict[RunId, dict[Needs, deque[Ticket]]] = {}
 
+    @property
+    def runs_waiting(self) -> int:
+        """How many runs have a ticket that is not inside."""
+        return len(self._waiting)
+
     def enter(self, ticket: Ticket) -> bool:
         """Take the places now, if they are free and nobody waits for one of them."""
         if self._waiting and any(self._wanted[name] for name, _ in ticket.needs):

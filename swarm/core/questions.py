@@ -281,7 +281,7 @@ def faults(ask: Ask) -> Iterator[tuple[str, str]]:
 
     >>> list(faults(Ask("sure?", on_deadline="default", default=1, deadline_s=5,
     ...                 schema={"type": "boolean"})))
-    [('default', "expected what fits the schema, got 1: $: 1 is not of type 'boolean'")]
+    [('default', 'expected what fits the schema, got 1: $: expected a boolean, got 1')]
     """
     fault = None if ask.schema is None else schema_fault(ask.schema)
     if fault is not None:

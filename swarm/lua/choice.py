@@ -24,7 +24,7 @@ def script_digest(source: str | bytes) -> str:
     """Return the name of a script on an allow list: SHA-256 of its UTF-8 text, in hex.
 
     >>> script_digest("return 1")[:12]
-    '7495b0bed1d4'
+    '486d9affb60d'
 
     Shape: for a file, what `sha256sum` says; for an agent's script, that of its `source`.
     """

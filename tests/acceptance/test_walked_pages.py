@@ -6,12 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.walking import blocks_of, matches, pages_that_are_walked, walk
+from tests.acceptance.walking import ROOT, blocks_of, matches, pages_that_are_walked, walk
 
 
 @pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     walk(page, tmp_path)
+
+
+def test_the_page_on_versions_does_what_it_says(tmp_path: Path) -> None:
+    """It speaks of the first blueprint of the README, as a file here and in its folder."""
+    hello = (ROOT / "blueprints/hello.lua").read_bytes()
+    (tmp_path / "blueprints").mkdir()
+    for file in (tmp_path / "hello.lua", tmp_path / "blueprints/hello.lua"):
+        file.write_bytes(hello)
+    walk(ROOT / "docs/versions.md", tmp_path)
 
 
 @pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)

@@ -30,7 +30,7 @@ import anyio
 
 from swarm.cli.main import invoke
 
-__all__ = ("Walk", "blocks_of", "matches", "pages_that_are_walked", "walk")
+__all__ = ("ROOT", "Walk", "blocks_of", "matches", "pages_that_are_walked", "walk")
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -200,3 +200,16 @@ async def test_who_gives_up_waiting_is_forgotten() -> None:
     gates.leave(holder)
     assert not late.inside
     assert gates.enter(ticket("c", "x"))
+
+
+async def test_a_run_that_has_waited_is_forgotten_with_its_last_ticket() -> None:
+    gates = Gates()
+    first, second = (Ticket(RunId(name), (("host", 1),)) for name in ("r_1", "r_2"))
+    assert gates.enter(first)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gates.wait, second)
+        await anyio.wait_all_tasks_blocked()
+        assert gates.runs_waiting == 1
+        gates.leave(first)
+    assert second.inside
+    assert gates.runs_waiting == 0

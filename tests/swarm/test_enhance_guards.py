@@ -1,0 +1,44 @@
+"""The guard gate, asked by itself: what the loop is not told by the documents that it meets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swarm.enhance.guards import weakened
+
+AGENTS = [
+    {"name": "editor", "kind": "human", "prompt": "may it go out?"},
+    {"name": "printer", "kind": "process", "argv": ["lpr"]},
+]
+ASK: dict[str, Any] = {
+    "kind": "step", "ref": "editor", "in": {"op": "path", "at": "$.letter"}, "out": "$.said",
+}  # fmt: skip
+PRINT: dict[str, Any] = {
+    "kind": "step", "ref": "printer", "in": {"op": "path", "at": "$.letter"}, "out": "$.printed",
+}  # fmt: skip
+
+
+def _seq(*children: Any) -> dict[str, Any]:
+    return {"kind": "seq", "children": list(children)}
+
+
+def _document(otherwise: dict[str, Any]) -> dict[str, Any]:
+    branch = {
+        "kind": "branch",
+        "cond": {"op": "path", "at": "$.long"},
+        "then": _seq(ASK, PRINT),
+        "else": otherwise,
+    }
+    return {"swarm": 1, "id": "letters", "agents": AGENTS, "flow": _seq(branch)}
+
+
+def test_an_act_that_is_done_once_more_on_another_way_is_bypassed() -> None:
+    """The guard stands before one of the two, and was met by then: that is not enough."""
+    found = [one.code for one in weakened(_document(_seq()), _document(_seq(PRINT)))]
+    assert found == ["enhance.guard_bypassed"]
+
+
+def test_an_act_that_is_done_once_more_behind_its_guard_is_none() -> None:
+    twin = _document(_seq())
+    twin["flow"]["children"][0]["then"] = _seq(ASK, PRINT, PRINT)
+    assert list(weakened(_document(_seq()), twin)) == []
