@@ -303,3 +303,12 @@ async def _done_by_worker() -> set[tuple[str, str]]:
 
 def pattern(path: str) -> str:
     return re.sub(r"\{which\}", "[^/]+", re.sub(r"\{(?!which)\w+\}", "[^/]+", path))
+
+
+def test_every_problem_that_a_gated_route_may_answer_is_described() -> None:
+    problems = {"400", "401", "403", "404", "409", "413", "415", "422", "429", "503"}
+    paths = Host.in_memory().asgi().openapi()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            told = {status for status in operation["responses"] if status >= "400"}
+            assert operation[VERB] == NONE or told >= problems, (method, path)

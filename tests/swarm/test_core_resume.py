@@ -322,3 +322,25 @@ async def test_pausing_waits_for_nobody_who_waits_himself() -> None:
         await driver.pause()
     assert log.status == "paused"
     assert driver.outcome is None
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_conflict() -> None:
+    past = await recorded()
+    stray = {**past[1], "kind": "step.cancelled", "duration_s": 0.0}
+    for at in range(2, len(past)):
+        replay = Replay(flowir.load(TWO), past[0])
+        with pytest.raises(SwarmError, match="the cancellation of step 'a'"):
+            replay.feed([*past[1:at], stray])
+
+
+async def test_the_timer_of_a_step_that_has_ended_is_forgotten() -> None:
+    past = await recorded()
+    timer = {
+        "kind": "timer.set", "seq": 3, "run": RUN, "time_s": past[1]["time_s"],
+        "key": past[1]["key"], "attempt": 1, "seconds": 9.0,
+    }  # fmt: skip
+    replay = Replay(flowir.load(TWO), past[0])
+    replay.feed([past[1], timer])
+    assert [*replay.waits()] == [timer]
+    replay.feed(past[2:])
+    assert [*replay.waits()] == []

@@ -251,3 +251,12 @@ def test_a_secret_is_in_no_repr() -> None:
 
 def test_the_name_of_the_file_is_what_a_store_looks_for() -> None:
     assert keyfile.KEY_FILE == "keys.json"
+
+
+def test_a_key_file_has_just_so_many_bytes(path: Path) -> None:
+    text = path.read_text()
+    path.write_text(text + " " * (64 * 1024 - len(text)))
+    opened(path).keyring()
+    path.write_text(text + " " * (64 * 1024 - len(text) + 1))
+    with pytest.raises(Refused, match="expected at most 65536 bytes, got 65537"):
+        opened(path).keyring()
