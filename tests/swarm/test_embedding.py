@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def state() -> dict[str, Any]:
     }
 
 
+def greeting(word: str) -> Callable[[str], str]:
+    def greet(name: str) -> str:
+        return f"{word}, {name}"
+
+    return greet
+
+
 async def greeted(host: swarm.Host, name: str) -> str:
     run = await host.start(await host.load(HELLO), {"name": name})
     return (await run.result())["said"]
@@ -92,7 +100,7 @@ def test_an_import_starts_nothing_changes_nothing_and_loads_nothing_heavy() -> N
 async def test_a_host_leaves_the_program_as_it_is(tmp_path: Path) -> None:
     before = state()
     host = swarm.Host(tmp_path / "state")
-    host.function("greet")(lambda name: f"hello, {name}")
+    host.function("greet")(greeting("hello"))
     async with host:
         assert await greeted(host, "ada") == "HELLO, ADA"
         assert state() == before
@@ -101,8 +109,8 @@ async def test_a_host_leaves_the_program_as_it_is(tmp_path: Path) -> None:
 
 async def test_hosts_of_one_process_share_nothing(tmp_path: Path) -> None:
     one, two = swarm.Host(tmp_path / "one"), swarm.Host.in_memory()
-    one.function("greet")(lambda name: f"moin, {name}")
-    two.function("greet")(lambda name: f"servus, {name}")
+    one.function("greet")(greeting("moin"))
+    two.function("greet")(greeting("servus"))
     said: dict[str, str] = {}
 
     async def greet(name: str, host: swarm.Host) -> None:

@@ -260,3 +260,19 @@ def test_a_key_file_has_just_so_many_bytes(path: Path) -> None:
     path.write_text(text + " " * (64 * 1024 - len(text) + 1))
     with pytest.raises(Refused, match="expected at most 65536 bytes, got 65537"):
         opened(path).keyring()
+
+
+def test_a_new_file_is_synced_with_the_folder_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(keyfile.os, "fsync", noted)
+    path = tmp_path / "keys.json"
+    opened(path).keyring()
+    assert synced == [path.stat().st_ino, tmp_path.stat().st_ino]
