@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +83,10 @@ TESTS = {
 }
 
 
+class Undecided(Exception):
+    """Neither noticed nor survived."""
+
+
 def modules() -> dict[str, str]:
     """Return the sources that are drawn from, by their paths."""
     return {
@@ -100,6 +105,7 @@ def chosen_tests(file: str) -> list[str]:
 def noticed(mutant: Mutant, copy: Path, source: str, *, narrow: bool) -> str | None:
     """Run the tests of a mutant's module on it; return what noticed, or None.
 
+    Raises: Undecided, when the tests ended otherwise than by passing or failing.
     *narrow*: only the first of them, which is the quickest.
     """
     file = copy / mutant.file
@@ -121,11 +127,15 @@ def _failed(copy: Path, tests: list[str]) -> str | None:
             timeout=BOUND_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"no end within {BOUND_S} s"
+        # A busy machine does that as well as a mutant.
+        raise Undecided(f"no end within {BOUND_S} s") from None
     if done.returncode == 0:
         return None
+    if done.returncode != 1:
+        # Nothing was collected, or the runner itself failed: no test noticed anything.
+        raise Undecided(f"the tests ended with {done.returncode}")
     said = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return said[0].partition(" - ")[0] if said else f"ended with {done.returncode}"
+    return said[0].partition(" - ")[0] if said else "a test failed"
 
 
 def main() -> int:
@@ -143,7 +153,7 @@ def main() -> int:
     if given.list:
         print("\n".join(map(str, chosen)))
         return 0
-    killed = 0
+    scores = Counter[str]()
     with TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
@@ -151,14 +161,18 @@ def main() -> int:
         part = [(n, m) for n, m in enumerate(chosen, 1) if not wanted or n in wanted]
         for number, mutant in part:
             began = time.monotonic()
-            why = noticed(mutant, copy, sources[mutant.file], narrow=given.narrow)
-            killed += why is not None
-            word = "killed  " if why else "SURVIVED"
+            try:
+                why = noticed(mutant, copy, sources[mutant.file], narrow=given.narrow)
+                word = "killed" if why else "SURVIVED"
+            except Undecided as undecided:
+                why, word = str(undecided), "undecided"
+            scores[word] += 1
             took = f"{time.monotonic() - began:.0f} s"
             print(
-                f"{number:>3} {word} {mutant}\n      {why or 'nobody noticed'} ({took})", flush=True
+                f"{number:>3} {word:<9} {mutant}\n      {why or 'nobody noticed'} ({took})",
+                flush=True,
             )
-    print(f"killed {killed} / {len(part)}")
+    print(f"{len(part)} tried: {dict(scores)}")
     return 0
 
 

@@ -13,6 +13,7 @@ from swarm.enhance.policy import Policy
 from swarm.errors import Refused
 from swarm.host.enhance import Enhancer
 from swarm.host.host import Host
+from swarm.testing import FakeOperators
 from tests.swarm import improving as i
 
 
@@ -39,12 +40,17 @@ print(json.dumps({"ops": [op], "rationale": asked["quoted"][:40], "bump": "minor
 """
 
 
+def tagging(tag: str) -> Any:
+    return i.patching(lambda document: document["agents"][4]["tags"].append(tag))
+
+
 def with_agents(agents: Mapping[str, Any], policy: Policy = i.OPEN) -> Enhancer:
-    host = Host.in_memory(scripts="inline")
+    people = FakeOperators({"ada": lambda order: tagging("operator")(order.body)})
+    host = Host.in_memory(scripts="inline", operators=people)
     return Enhancer(host, policy, agents=agents)
 
 
-@pytest.mark.parametrize("kind", ["lua", "process", "function"])
+@pytest.mark.parametrize("kind", ["lua", "process", "function", "operator"])
 async def test_an_agent_of_any_kind_may_propose(kind: str, tmp_path: Path) -> None:
     program = tmp_path / "propose.py"
     program.write_text(PROGRAM)
@@ -53,12 +59,13 @@ async def test_an_agent_of_any_kind_may_propose(kind: str, tmp_path: Path) -> No
         "process": {"kind": "process", "argv": [sys.executable, str(program)], "input": "json",
                     "output": "json"},
         "function": {"kind": "function", "function": "suggest"},
+        "operator": {"kind": "operator", "seat": "ada"},
     }  # fmt: skip
     enhancer = with_agents({"enhance_propose": agents[kind]})
 
     @enhancer.host.function("suggest")
     async def suggest(brief: dict[str, Any]) -> Any:
-        return i.patching(lambda d: d["agents"][4]["tags"].append("function"))(brief)
+        return tagging("function")(brief)
 
     async with enhancer.host as host:
         await i.registered(host)
@@ -84,8 +91,8 @@ async def test_what_another_agent_answers_is_read_as_strictly(source: str) -> No
 
 async def test_an_agent_in_the_place_of_the_senior_approves_nothing() -> None:
     yes = {"kind": "lua", "source": "return { approve = true, token = 'v1.k.e.t' }"}
-    tagging = 'agent.tags[#agent.tags + 1] = "lua"'
-    propose = {"kind": "lua", "source": LUA.replace(tagging, 'agent.instructions = "be kind"')}
+    tags = 'agent.tags[#agent.tags + 1] = "lua"'
+    propose = {"kind": "lua", "source": LUA.replace(tags, 'agent.instructions = "be kind"')}
     enhancer = with_agents({"senior": yes, "enhance_propose": propose})
     async with enhancer.host as host:
         await i.registered(host)

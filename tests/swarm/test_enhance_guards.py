@@ -42,3 +42,14 @@ def test_an_act_that_is_done_once_more_behind_its_guard_is_none() -> None:
     twin = _document(_seq())
     twin["flow"]["children"][0]["then"] = _seq(ASK, PRINT, PRINT)
     assert list(weakened(_document(_seq()), twin)) == []
+
+
+def test_a_guard_that_is_gone_is_told_from_one_that_is_asked_otherwise() -> None:
+    gone, other = _document(_seq()), _document(_seq())
+    gone["flow"]["children"][0]["then"] = _seq(PRINT)
+    asked = {**ASK, "in": {"op": "lit", "value": "fine"}}
+    other["flow"]["children"][0]["then"] = _seq(asked, PRINT)
+    codes = [[one.code for one in weakened(_document(_seq()), d)] for d in (gone, other)]
+    assert "enhance.guard_removed" in codes[0]
+    assert "enhance.guard_removed" not in codes[1]
+    assert "enhance.guard_bypassed" in codes[1]
