@@ -38,6 +38,11 @@ class Member:
     turn: int = 0
 
     @property
+    def is_free(self) -> bool:
+        """Whether he is here, stays, and has a hand free."""
+        return self.here and not self.draining and len(self.orders) < self.capacity
+
+    @property
     def by(self) -> str:
         """How records name him: whose token it is, and what he calls himself."""
         return self.subject if self.name == self.subject else f"{self.subject}/{self.name}"

@@ -11,13 +11,14 @@ What is to be said and told is appended to `acts`, for whoever has lines to carr
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from flowir.errors import WorkerFailure
 from swarm.errors import Bug
 from swarm.operators.cases import Act, Case, Member, Report, Tell
+from swarm.operators.crowd import Crowd
 from swarm.operators.faults import PeerFault
 from swarm.operators.frames import (
     Accept,
@@ -69,7 +70,8 @@ class Desk:
         self.members: dict[str, Member] = {}
         self.cases: dict[str, Case] = {}
         self._bounds = bounds
-        self._seats: dict[str, dict[str, Member]] = {}
+        self._seats: dict[str, Crowd] = {}
+        self._claims: dict[str, dict[str, Member]] = {}
         self._waiting: dict[str, dict[str, Case]] = {}
         self._turns = 0
         self._shelf = Shelf(bounds.remembered)
@@ -80,13 +82,16 @@ class Desk:
     def join(self, member: Member, now_s: float) -> None:
         """Let somebody sit down who was not here."""
         self.members[member.id] = member
+        for key in member.claims:
+            self._claims.setdefault(key, {})[member.id] = member
         for seat in member.seats:
-            self._seats.setdefault(seat, {})[member.id] = member
+            self._seats.setdefault(seat, Crowd()).seat(member)
         self._fill(member, now_s)
 
     def attach(self, member: Member, now_s: float) -> None:
         """Note that somebody is back."""
         member.here = True
+        self._note(member)
         self._fill(member, now_s)
 
     def detach(self, member: Member, now_s: float) -> None:
@@ -101,6 +106,11 @@ class Desk:
     def leave(self, member: Member, now_s: float) -> None:
         """Let somebody go for good; what he held is placed anew."""
         self.members.pop(member.id, None)
+        for key in member.claims:
+            claiming = self._claims.get(key, {})
+            claiming.pop(member.id, None)
+            if not claiming:
+                self._claims.pop(key, None)
         for seat in member.seats:
             self._unseat(member, seat)
         member.draining = True
@@ -115,7 +125,8 @@ class Desk:
 
     def seated(self, seat: str) -> Collection[Member]:
         """Return who sits there."""
-        return self._seats.get(seat, {}).values()
+        crowd = self._seats.get(seat)
+        return () if crowd is None else crowd.members
 
     # -- what the host wants -----------------------------------------------------------
 
@@ -381,14 +392,15 @@ class Desk:
     def _seat(self, member: Member, seat: str) -> None:
         if seat not in member.seats:
             member.seats.append(seat)
-        self._seats.setdefault(seat, {})[member.id] = member
+        self._seats.setdefault(seat, Crowd()).seat(member)
         self.acts.append(Tell(member.id, Seats(seats=list(member.seats))))
 
     def _unseat(self, member: Member, seat: str) -> None:
-        seated = self._seats.get(seat, {})
-        seated.pop(member.id, None)
-        if not seated:
-            self._seats.pop(seat, None)
+        crowd = self._seats.get(seat)
+        if crowd is not None:
+            crowd.unseat(member)
+            if not crowd:
+                del self._seats[seat]
         if member.id in self.members and seat in member.seats:
             member.seats.remove(seat)
 
@@ -413,6 +425,7 @@ class Desk:
         self._turns += 1
         member.turn = self._turns
         member.orders[case.key] = None
+        self._note(member)
         case.holder, case.seat = member, seat
         if case.order.run is not None:
             self._had[case.order.run] = member.id
@@ -423,28 +436,38 @@ class Desk:
         self.acts.append(Tell(member.id, self._frame(case, seat, asks_first, now_s)))
 
     def _chosen(self, case: Case) -> tuple[Member, str] | None:
-        able: list[tuple[Member, str]] = []
+        order = case.order
         for seat in case.seats:
-            able = [(m, seat) for m in self.seated(seat) if self._can(m, case)]
-            if able:
-                break
-        if not able:
-            return None
-        claiming = [one for one in able if case.key in one[0].claims]
-        if claiming:
-            return claiming[0]
+            crowd = self._seats.get(seat)
+            if crowd is None:
+                continue
+            for member in self._first_asked(case):
+                if member in crowd and self._can(member, case):
+                    return member, seat
+            look = crowd.next if order.choice == "round_robin" else crowd.freest
+            found = look(lambda member: self._can(member, case))
+            if found is not None:
+                return found, seat
+        return None
+
+    def _first_asked(self, case: Case) -> Iterator[Member]:
+        """Say who comes before all others: who has it already, who had the run's last."""
+        yield from self._claims.get(case.key, {}).values()
         order = case.order
         if order.choice == "sticky" and order.run is not None:
-            had = self._had.get(order.run)
-            same = [one for one in able if one[0].id == had]
-            if same:
-                return same[0]
-        if order.choice == "round_robin":
-            return min(able, key=lambda one: one[0].turn)
-        return min(able, key=lambda one: (len(one[0].orders), one[0].turn))
+            had = self.members.get(self._had.get(order.run, ""))
+            if had is not None:
+                yield had
+
+    def _note(self, member: Member) -> None:
+        """Let his seats know that he changed."""
+        for seat in member.seats:
+            crowd = self._seats.get(seat)
+            if crowd is not None:
+                crowd.note(member)
 
     def _can(self, member: Member, case: Case) -> bool:
-        return len(member.orders) < member.capacity and self._would(member, case)
+        return member.is_free and self._would(member, case)
 
     def _would(self, member: Member, case: Case) -> bool:
         """Say whether somebody could take an order, if he had a hand free."""
@@ -518,6 +541,7 @@ class Desk:
         """Let go of whoever has an order, and of its place among those that wait."""
         if case.holder is not None:
             case.holder.orders.pop(case.key, None)
+            self._note(case.holder)
             case.holder = None
         self._unwait(case)
 
