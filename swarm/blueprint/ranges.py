@@ -55,9 +55,11 @@ def parse_range(text: str) -> tuple[Interval, ...] | None:
     if not text.strip() or len(text) > _LENGTH:
         return None
     try:
-        return tuple(found for one in _parts(NpmSpec(text).clause, "AnyOf") if (found := _met(one)))
+        met = [found for one in _parts(NpmSpec(text).clause, "AnyOf") if (found := _met(one))]
     except ValueError:
         return None
+    # The clause is a set, in an order that differs from process to process.
+    return tuple(sorted(met, key=lambda one: (one[0], one[1] is None, one[1] or _FIRST)))
 
 
 def _parts(clause: Any, kind: str) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import flowir
 from flowir.door import parse_json
+from flowir.errors import shorten
 from flowir.limits import DEFAULT_LIMITS
 from flowir.path import format_path, parse_path
 from swarm.cli.exits import WrongUse
@@ -72,11 +73,11 @@ def edits(settings: Sequence[str]) -> dict[str, Any]:
 def _setting(setting: str) -> tuple[str, Any]:
     where, equals, text = setting.partition("=")
     if not equals:
-        raise WrongUse(f"--set: expected a.b=VALUE, got {setting!r}")
+        raise WrongUse(f"--set: expected a.b=VALUE, got {shorten(setting)}")
     try:
         return format_path(parse_path(f"$.{where}")), _value(text)
     except flowir.FlowError as e:
-        raise WrongUse(f"--set {setting}: {e.message}") from None
+        raise WrongUse(f"--set {shorten(setting)}: {e.message}") from None
 
 
 def _set(context: Any, setting: str) -> Any:
@@ -86,7 +87,7 @@ def _set(context: Any, setting: str) -> Any:
         flow = flowir.load({"kind": "assign", "at": target, "value": {"op": "lit", "value": value}})
         return flowir.run(flow, context, _nobody)
     except flowir.FlowError as e:
-        raise WrongUse(f"--set {setting}: {e.message}") from None
+        raise WrongUse(f"--set {shorten(setting)}: {e.message}") from None
 
 
 def _value(text: str) -> Any:

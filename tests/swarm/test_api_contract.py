@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -84,7 +84,7 @@ def server() -> Generator[Server]:
 
     async def serve() -> None:
         operators = Operators()
-        async with world(roles=ALL_VERBS, operators=operators) as made:
+        async with world(roles=ALL_VERBS, operators=operators, improved=True) as made:
             app = made.app
             # Bad tokens are tried elsewhere.
             app.state.front.throttle = Throttle(lambda: 0.0, most=1_000_000)
@@ -162,6 +162,7 @@ async def _right_ways(made: World, operators: Operators) -> dict[str, Right]:
         "PUT /v1/blueprints/{blueprint}/tags/{tag}": way({**hello, "tag": "prod"}, {}),
         "DELETE /v1/blueprints/{blueprint}/tags/{tag}": way({**hello, "tag": "gone"}),
         "POST /v1/blueprints/{blueprint}/rollback": way(hello, {"selector": "1.0.0"}),
+        **await _ways_of_issues(host, way),
         "GET /v1/token": way(),
         "POST /v1/tokens": way(body={"ttl_s": 60}),
         "POST /v1/tokens/revoke": way(body={"subject": "eve"}),
@@ -175,6 +176,29 @@ async def _right_ways(made: World, operators: Operators) -> dict[str, Right]:
         "GET /ready": way(),
     }
     return desk | await _ways_of_workers(host, operators)
+
+
+async def _ways_of_issues(host: Host, way: Callable[..., Right]) -> dict[str, Right]:
+    """Do the same for what improves blueprints: one issue to approve, and one to refuse."""
+    loop = host.enhancer
+    assert loop is not None
+    issues: list[str] = []
+    for intent in ("be kind", "be brief"):
+        run = await loop.submit("improved", intent, author="bob", examples=())
+        while run.status != "waiting":  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+        issues.append(run.id)
+    review: Any = (await loop.show(issues[0])).decision["review"]
+    seen = {"base": review["base"], "result": review["result"]}
+    return {
+        "POST /v1/enhance/issues": way(body={"blueprint": "improved", "intent": "be quick"}),
+        "GET /v1/enhance/issues": way(),
+        "GET /v1/enhance/issues/{issue}": way({"issue": issues[0]}),
+        "POST /v1/enhance/issues/{issue}/approve": way({"issue": issues[0]}, seen),
+        "POST /v1/enhance/issues/{issue}/reject": way({"issue": issues[1]}, {"reason": "no"}),
+        "PUT /v1/enhance/freeze": way(body={"frozen": False}),
+        "GET /v1/enhance/log/{blueprint}": way({"blueprint": "improved"}),
+    }
 
 
 async def _ways_of_workers(host: Host, operators: Operators) -> dict[str, Right]:

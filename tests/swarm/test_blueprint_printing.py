@@ -69,7 +69,7 @@ async def reloaded(document: Any, folder: Path) -> Any:
 
 
 # What the host of the loop of improvement registers.
-_ACTS = ("turn", "propose", "apply", "verify", "decide", "commit", "watch")
+_ACTS = ("turn", "brief", "propose", "apply", "verify", "decide", "commit", "watch")
 LOOP = [f"enhance_{act}" for act in _ACTS]
 
 

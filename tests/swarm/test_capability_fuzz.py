@@ -260,6 +260,7 @@ enhance.submit      operator senior
 enhance.read        observer operator senior admin
 enhance.approve     senior
 enhance.reject      senior
+enhance.freeze      senior
 audit.read          senior admin
 audit.prove         senior admin
 token.delegate      worker operator senior

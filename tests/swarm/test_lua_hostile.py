@@ -116,7 +116,12 @@ def test_a_hostile_script_is_contained(case: Case, child: Child) -> None:
     hangs = case.expected == "deadline" and child.place == "inline"
     stopped = apart or case.expected.partition(" ")[0] == "script.budget"
     patience_s = DEADLINE_S if hangs else PATIENCE_S
-    told = child.ask(case.source, patience_s, **({"seconds": SECONDS} if stopped else {}))
+    limits = {"seconds": SECONDS} if stopped else {}
+    told = child.ask(case.source, patience_s, **limits)
+    for _ in range(2):
+        # On a busy machine anybody is late now and then: who is late each time is late.
+        if stopped and told.get("spent_s", 0.0) >= SECONDS + GRACE_S:
+            told = child.ask(case.source, patience_s, **limits)
     if apart and child.place == "inline":
         assert told["code"] == ("deadline" if hangs else "script.budget")
         SEEN[child.place].append(False)
