@@ -188,7 +188,7 @@ async def _ways_of_issues(host: Host, way: Callable[..., Right]) -> dict[str, Ri
         while run.status != "waiting":  # noqa: ASYNC110
             await anyio.sleep(0.01)
         issues.append(run.id)
-    review: Any = (await loop.show(issues[0])).decision["review"]
+    review: Any = (await loop.show(issues[0])).to_wire()["decision"]["review"]
     seen = {"base": review["base"], "result": review["result"]}
     return {
         "POST /v1/enhance/issues": way(body={"blueprint": "improved", "intent": "be quick"}),
