@@ -30,8 +30,9 @@ if TYPE_CHECKING:
         ScriptFailed,
         SwarmError,
     )
+    from swarm.host.blocking import run_blocking
     from swarm.host.enhance import Enhancer
-    from swarm.host.host import Host, run_blocking
+    from swarm.host.host import Host
     from swarm.host.outputs import Output
     from swarm.host.run import Run
     from swarm.ports.worker import Outcome, Usage
@@ -89,7 +90,7 @@ _ROOMS = {
     "Usage": "swarm.ports.worker",
     "WorkerFailure": "flowir.errors",
     "connect": "swarm.api.client",
-    "run_blocking": "swarm.host.host",
+    "run_blocking": "swarm.host.blocking",
 }
 
 

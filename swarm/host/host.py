@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from swarm.host.authority import Authority
     from swarm.host.guest import Guest
 
-__all__ = ("Host", "run_blocking")
+__all__ = ("Host",)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -667,40 +667,3 @@ def _folders(includes: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
             said = f"includes: expected names of 2 to 32 of a-z, 0-9, '_', '-', got {name!r}"
             raise Refused("host.include", said)
     return {name: Path(folder).absolute() for name, folder in includes.items()}
-
-
-def run_blocking(
-    blueprint: CompiledBlueprint | Source,
-    input: Any = None,
-    *,
-    functions: Mapping[str, Callable[..., Any]] | None = None,
-) -> Any:
-    """Run a blueprint to its end, in memory, and return the final context.
-
-    Shape: *functions* by the names under which the blueprint's agents know them.
-    Raises: BlueprintInvalid; RunFailed; Refused (host.loop), inside of an event loop, which
-    this would stop.
-    """
-    if _in_a_loop():
-        said = "run_blocking: expected to be called outside of an event loop, got a running one"
-        hint = "await swarm.Host.start there, or call this in a thread"
-        raise Refused("host.loop", f"{said} — {hint}")
-
-    async def main() -> Any:
-        async with Host.in_memory() as host:
-            for name, function in (functions or {}).items():
-                host.function(name)(function)
-            loaded = blueprint
-            if not isinstance(loaded, CompiledBlueprint):
-                loaded = await host.load(loaded)
-            return await (await host.start(loaded, input)).result()
-
-    return anyio.run(main)
-
-
-def _in_a_loop() -> bool:
-    try:
-        anyio.get_current_task()
-    except RuntimeError:
-        return False
-    return True

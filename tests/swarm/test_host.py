@@ -12,7 +12,7 @@ import pytest
 
 import swarm
 from swarm import Host, Refused, RunFailed
-from swarm.host.host import run_blocking
+from swarm.host.blocking import run_blocking
 from swarm.ports.worker import Call, Outcome, StepLink
 from swarm.testing import CountedIds, FakeClock, MemoryJournal, Parts, scripted_blueprint
 

@@ -15,7 +15,8 @@ import pytest
 import flowir
 from flowir.show import tree
 from swarm.errors import BlueprintInvalid, Place
-from swarm.host.host import Host, run_blocking
+from swarm.host.blocking import run_blocking
+from swarm.host.host import Host
 from swarm.lua.lowering import PlainFlow, lower_plain
 from tests.flowir.test_show import Expected, Sketch, drawn
 from tests.plain.both import FILE, Batch, computed, told_by

@@ -13,7 +13,7 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.load import load_blueprint
 from swarm.compiler.registry import Registry
 from swarm.errors import BlueprintInvalid
-from swarm.host.host import run_blocking
+from swarm.host.blocking import run_blocking
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.lua import LuaFactory
