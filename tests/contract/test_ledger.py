@@ -66,7 +66,7 @@ async def test_what_was_not_committed_lasts_no_longer_than_its_store(tmp_path: P
 async def test_a_use_is_in_the_transaction_of_the_rows_beside_it(tmp_path: Path) -> None:
     """Even where what was appended before is just as much as a transaction takes."""
     store = open_store(tmp_path)
-    rows = [ROW, *({**ROW, "seq": seq, "kind": "step.progress"} for seq in range(2, 501))]
+    rows = [ROW, *({**ROW, "seq": seq, "kind": "step.progress"} for seq in range(2, 4001))]
     for number in range(3):
         store.journal.append(RunId(f"r_{number}"), rows)
         store.ledger.use(f"c_{number}", 100)

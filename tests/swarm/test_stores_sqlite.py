@@ -97,7 +97,7 @@ async def test_settings_are_those_promised(tmp_path: Path) -> None:
             for name in (
                 "journal_mode", "synchronous", "foreign_keys", "trusted_schema",
                 "cell_size_check", "busy_timeout", "wal_autocheckpoint", "journal_size_limit",
-                "application_id", "user_version",
+                "page_size", "application_id", "user_version",
             )
         }  # fmt: skip
         writer.close()
@@ -108,7 +108,8 @@ async def test_settings_are_those_promised(tmp_path: Path) -> None:
             "trusted_schema": 0,
             "cell_size_check": 1,
             "busy_timeout": 5000,
-            "wal_autocheckpoint": 1000,
+            "wal_autocheckpoint": 2000,
+            "page_size": 2048,
             "journal_size_limit": 67108864,
             "application_id": schema.APPLICATION_ID,
             "user_version": len(schema.MIGRATIONS),
@@ -361,12 +362,12 @@ async def test_a_commit_that_raised_and_happened_is_not_repeated(
     real = Writer._transact  # pyright: ignore[reportPrivateUsage] - the fault is planted there
     calls: list[int] = []
 
-    def unsure(writer: Writer, batch: Any) -> None:
+    def unsure(writer: Writer, batch: Any) -> float:
         calls.append(len(batch.events))
-        if len(calls) > 1 or not lost:
-            real(writer, batch)
+        taken = real(writer, batch) if len(calls) > 1 or not lost else 0.0
         if len(calls) == 1:
             raise apsw.IOError("who knows")
+        return taken
 
     monkeypatch.setattr(Writer, "_transact", unsure)
     await keep(store, ONE, 2, 4)

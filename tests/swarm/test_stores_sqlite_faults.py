@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import anyio
-import apsw
 import pytest
 
 from swarm.stores.sqlite.connection import Source
@@ -102,12 +101,10 @@ def test_longer_lives_survive_each_way_by_turns(folder: Path) -> None:
 def test_a_writer_that_passes_over_errors_goes_red(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def careless(writer: Writer, batch: Batch) -> None:
-        try:
-            writer._transact(batch)  # pyright: ignore[reportPrivateUsage] - the planted bug
-        except apsw.Error:
-            writer.drop()
+    def careless(writer: Writer, batch: Batch) -> float:
+        writer.drop()
+        return 0.0
 
-    monkeypatch.setattr(Writer, "_write_or_recover", careless)
+    monkeypatch.setattr(Writer, "_recover", careless)
     wrong = trials(folder, ("probes", "single commits"), each=False)
     assert all(wrong.values()), "planted: errors of COMMIT are ignored"

@@ -44,10 +44,11 @@ class Bench:
         self.last = 0
         self.group = GroupCommit(self.write, self.land, seconds, lambda: self.now_s)
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> float:
         self.threads.add(threading.get_ident())
         self.flown.set()
-        self.now_s += self.cost_s or 0.00005
+        taken = self.cost_s or 0.00005
+        self.now_s += taken
         if self.cost_s:
             time.sleep(self.cost_s)
         self.may_land.wait(10)
@@ -56,6 +57,7 @@ class Bench:
             raise SwarmError("journal.degraded", "no")
         self.sizes.append(len(batch.events))
         self.kept += [seq for _, seq, _, _ in batch.events]
+        return taken
 
     def land(self, batch: Batch) -> None:
         self.landed += len(batch.events)
@@ -121,9 +123,9 @@ async def test_a_disk_that_becomes_slow_is_left_to_a_thread() -> None:
 async def test_more_rows_than_a_transaction_takes_are_written_in_parts() -> None:
     bench = Bench()
     for _ in range(20):
-        bench.append(100)
+        bench.append(1000)
     await bench.keep()
-    assert bench.sizes == [500, 500, 500, 500, 1]
+    assert bench.sizes == [4000, 4000, 4000, 4000, 4000, 1]
     assert bench.whole()
 
 

@@ -32,9 +32,12 @@ Durability: TypeAlias = Literal["full", "normal", "memory"]
 SYNCHRONOUS: Final[dict[str, str]] = {"full": "full", "normal": "normal"}
 
 _BUSY_MS = 5_000
-# SQLite's own default, kept: a larger log is slower to write, and a smaller one is folded
-# back into the file more often.
-CHECKPOINT_PAGES = 1_000
+# Of a new file. A commit writes the pages that it touches, two of them for a step: half of
+# SQLite's default makes it a fifth cheaper, and rows in groups no dearer.
+PAGE_BYTES = 2048
+# As many bytes as SQLite's own default: a larger log is slower to write, and a smaller one is
+# folded back into the file more often.
+CHECKPOINT_PAGES = 2_000
 _LOG_BYTES = 64 * 1024 * 1024
 
 
@@ -61,6 +64,7 @@ def connect_writer(source: Source) -> Connection:
         _settle(connection)
         schema.admit(connection, source.path)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        connection.execute(f"pragma page_size = {PAGE_BYTES}")
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {SYNCHRONOUS[source.durability]}")
         connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")

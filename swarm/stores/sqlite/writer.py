@@ -99,8 +99,9 @@ class Batch:
     @property
     def bare(self) -> bool:
         """Whether it is a few events and nothing else."""
-        few = 0 < len(self.events) <= _AT_ONCE
-        return few and not (self.runs or self.blobs or self.holdings or self.beside)
+        if self.runs or self.blobs or self.holdings or self.beside:
+            return False
+        return 0 < len(self.events) <= _AT_ONCE
 
 
 class Writer:
@@ -124,14 +125,24 @@ class Writer:
             raise
         self.seconds = perf_counter() - before
 
-    def write(self, batch: Batch) -> None:
-        """Make *batch* durable.
+    def write(self, batch: Batch) -> float:
+        """Make *batch* durable; return the seconds that the commit itself took.
 
         Raises: SwarmError (journal.degraded, journal.fenced, journal.failed).
         """
         if self.health == "failed":
             raise self._failed(None)
-        self.attempt(lambda: self._write_or_recover(batch))
+        self._stay()
+        try:
+            taken = self._transact(batch)
+        except apsw.Error:
+            return self.attempt(lambda: self._recover(batch))
+        except BaseException:
+            # An interrupt may leave a transaction open, which no other is to meet.
+            self.drop()
+            raise
+        self.health = "ok"
+        return taken
 
     def probe(self) -> None:
         """Write a word of no meaning.
@@ -170,7 +181,6 @@ class Writer:
             self.health = "failed"
             raise self._failed(error) from error
         except BaseException:
-            # An interrupt may leave a transaction open, which no other is to meet.
             self.drop()
             raise
         if self.health == "degraded":
@@ -189,44 +199,47 @@ class Writer:
 
     # -- one batch ---------------------------------------------------------------------
 
-    def _write_or_recover(self, batch: Batch) -> None:
-        try:
-            self._transact(batch)
-        except apsw.Error:
-            self.drop()
-            if self._is_there(batch):
-                self._fold()
-            else:
-                self._transact(batch)
+    def _recover(self, batch: Batch) -> float:
+        self.drop()
+        if not self._is_there(batch):
+            return self._transact(batch)
+        before = perf_counter()
+        self._fold()
+        return perf_counter() - before
 
-    def _transact(self, batch: Batch) -> None:
+    def _transact(self, batch: Batch) -> float:
         if batch.bare:
-            self._insert(batch.events)
-            return
+            return self._insert(batch.events)
         execute = self.begin().execute
+        executemany = self._open().executemany
         if batch.runs:
-            self._open().executemany(_RUN, starmap(_listed, batch.runs.items()))
+            executemany(_RUN, starmap(_listed, batch.runs.items()))
         if batch.blobs:
-            self._open().executemany(_BLOB, batch.blobs.items())
+            executemany(_BLOB, batch.blobs.items())
         if batch.holdings:
-            self._open().executemany(_HOLDING, batch.holdings)
+            executemany(_HOLDING, batch.holdings)
         events = batch.events
         if len(events) <= _AT_ONCE:
             if events:
                 execute(_EVENTS[len(events) - 1], sum(events, ()))
         else:
-            self._open().executemany(_EVENT, events)
+            executemany(_EVENT, events)
         # One after the other, as they came; those of one kind that follow each other at once.
         for statement, some in groupby(batch.beside, _STATEMENT):
-            self._open().executemany(statement, map(_VALUES, some))
+            executemany(statement, map(_VALUES, some))
+        before = perf_counter()
         execute("commit")
+        return perf_counter() - before
 
-    def _insert(self, events: list[Event]) -> None:
+    def _insert(self, events: list[Event]) -> float:
         """Do in one statement what a transaction would do in four."""
         connection = self._open()
+        before = perf_counter()
         connection.execute(_EVENTS_IF[len(events) - 1], (*sum(events, ()), self.epoch))
+        taken = perf_counter() - before
         if connection.changes() == 0:
             raise self._fenced(connection.execute(_EPOCH).fetchone())
+        return taken
 
     def _is_there(self, batch: Batch) -> bool:
         if not batch.events:
