@@ -351,7 +351,9 @@ class _Body:
             outcome, lane.inbox = lane.inbox, None
             if type(outcome) is Success or type(outcome) is Admitted:
                 if type(outcome) is Admitted:
-                    answered, bounds = outcome.value, Bounds(outcome.size, outcome.depth)
+                    answered, size, depth = outcome
+                    # A scalar is weighed where it is written.
+                    bounds = SCALAR if depth == 0 else Bounds(size, depth)
                 else:
                     answered, bounds = lane.admit(outcome.value, ref)
                 if store is not None:

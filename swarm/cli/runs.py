@@ -312,7 +312,7 @@ async def _opened(store: str | None) -> AsyncGenerator[Host]:
 
 
 def _summary(row: RunRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in RunRow.__slots__}
+    return row._asdict()
 
 
 def _row_of(view: View, events: Sequence[Event]) -> RunRow:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -50,7 +49,7 @@ class View:
         if status is not None and not self.owned:
             sought = {*status, "running"} if "interrupted" in status else {*status} - {"running"}
         rows = await to_thread.run_sync(self._reader.runs, sought, limit, None)
-        return [replace(row, status=self.status(row.status)) for row in rows]
+        return [row._replace(status=self.status(row.status)) for row in rows]
 
     def status(self, status: str) -> str:
         """Return how a run stands, which its journal tells only of a host that is alive."""

@@ -72,13 +72,11 @@ _NOBODY: Final[list[Attempt]] = []
 class _Follows(NamedTuple):
     """What follows from an answer.
 
-    Shape: `stopped` are attempts to interrupt, `admitted` those to go on with; `alone` is
-    the one of those, where there is nothing else to do.
+    Shape: `stopped` are attempts to interrupt, `admitted` those to go on with.
     """
 
     stopped: list[Attempt]
     admitted: list[Attempt]
-    alone: Attempt | None
 
 
 class Driver:
@@ -304,10 +302,11 @@ class Driver:
                         return
                     if log.unsaved:
                         await log.commit()
-                    following = follows.alone or await self._act(follows)
-                    if following is None:
-                        return
-                    attempt = following
+                    if isinstance(follows, _Follows):
+                        follows = await self._act(follows)
+                        if follows is None:
+                            return
+                    attempt = follows
             attempt = await self._advance(attempt, answer)
 
     async def _advance(self, attempt: Attempt, answer: Answer | None) -> Attempt | None:
@@ -317,34 +316,36 @@ class Driver:
             return None
         if self._log.unsaved:
             await self._log.commit()
-        return await self._act(follows)
+        return await self._act(follows) if isinstance(follows, _Follows) else follows
 
-    def _take_in(self, attempt: Attempt, answer: Answer | None) -> _Follows | None:
+    def _take_in(self, attempt: Attempt, answer: Answer | None) -> _Follows | Attempt | None:
         """Take an answer in, in memory; return what to act on once it is durable.
 
-        Shape: None where the run rests.
+        Shape: the one attempt to go on with, where there is nothing else to do; None where
+        the run rests.
         """
         agenda = self._agenda
         if agenda.parked:
             return None
-        stopped: list[Attempt] = []
+        stopped = _NOBODY
         if attempt.wanted and answer is not None:
             stopped = agenda.resolve(attempt, answer)
         if self._log.full:
-            stopped += agenda.end_if_long()
+            stopped = [*stopped, *agenda.end_if_long()]
         admitted = agenda.admit(own=True)
         if self._waits.used:
             self._waits.note()
         agenda.close()
         if agenda.pausing:
-            stopped += agenda.pause_if_waiting()
+            stopped = [*stopped, *agenda.pause_if_waiting()]
         self._turn += 1
-        alone = len(admitted) == 1 and not stopped and self._turn % _TURN
-        return _Follows(stopped, admitted, admitted[0] if alone else None)
+        if len(admitted) == 1 and not stopped and self._turn % _TURN:
+            return admitted[0]
+        return _Follows(stopped, admitted)
 
     async def _act(self, follows: _Follows) -> Attempt | None:
         """Act on what follows from an answer; return what to go on with in place."""
-        stopped, admitted, _ = follows
+        stopped, admitted = follows
         if self._turn % _TURN == 0:
             await cancel_shielded_checkpoint()
         for other in stopped:

@@ -70,12 +70,18 @@ class Meter:
 
         Shape: the failure it ends with at once, where too little is left.
         """
-        steps = int(attempt == 1)
-        for account in accounts:
-            account.count(steps, 1)
+        self.count(accounts, attempt)
         if not self.checks:
             return None
         return self.hold(accounts, most) or self._late(most, accounts, wall_s)
+
+    def count(self, accounts: Accounts, attempt: int) -> None:
+        """Count an attempt that begins; nothing is held against anything."""
+        for account in accounts:
+            spent = account.spent
+            spent.attempts += 1
+            if attempt == 1:
+                spent.steps += 1
 
     def hold(self, accounts: Accounts, most: Usage) -> Failure | None:
         """Hold back what somebody may use; return why not, where too little is left."""

@@ -139,17 +139,22 @@ def called(attempt: Attempt, agent: str, answer: Answer, duration_s: float) -> E
 
 def ended(attempt: Attempt, answer: Answer, duration_s: float) -> EventRow:
     """Write how an attempt ended: with an answer, or without."""
-    outcome = answer.outcome
+    outcome, usage, dispatch = answer.outcome, answer.usage, attempt.dispatch
     if isinstance(outcome, Failure):
-        row = _of("step.failed", attempt.dispatch)
+        row = _of("step.failed", dispatch)
         row.update(outcome._asdict())
-    else:
-        row = _of("step.finished", attempt.dispatch)
-        row["value"] = outcome.value
-    row["tokens"] = answer.usage.tokens
-    row["cost"] = answer.usage.cost
-    row["duration_s"] = duration_s
-    return row
+        row.update(tokens=usage.tokens, cost=usage.cost, duration_s=duration_s)
+        return row
+    return {
+        "kind": "step.finished",
+        "key": dispatch.key,
+        "attempt": dispatch.attempt,
+        "step": dispatch.ref,
+        "value": outcome.value,
+        "tokens": usage.tokens,
+        "cost": usage.cost,
+        "duration_s": duration_s,
+    }
 
 
 def cancelled(dispatch: Dispatch, duration_s: float) -> EventRow:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any, Protocol
 
 import anyio
@@ -95,7 +94,7 @@ class Run:
     @property
     def summary(self) -> RunRow:
         """What a list shows of the run: blueprint, digest, when it began and ended."""
-        return replace(self._row, status=self.status)
+        return self._row._replace(status=self.status)
 
     def retold(self, row: RunRow) -> None:
         """Note what the journal shows of the run by now."""

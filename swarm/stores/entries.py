@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
 
@@ -36,6 +36,7 @@ from swarm.stores.chain import genesis
 
 __all__ = (
     "DEFAULT_STORE_LIMITS",
+    "Beside",
     "Entry",
     "Head",
     "StoreLimits",
@@ -53,10 +54,23 @@ _SPILLED: Final = "spilled"
 _NO_PARENT: Final[Mapping[str, Any]] = {"run": None}
 _ENDS: Final = RUN_ENDS | STEP_ENDS
 
-Spill: TypeAlias = Callable[[bytes], str]
 Fetch: TypeAlias = Callable[[str], bytes]
-Hold: TypeAlias = Callable[[str], None]
-Share: TypeAlias = Callable[[Shared], None]
+
+
+class Beside(Protocol):
+    """Who keeps what stands beside the rows of a run."""
+
+    def hold(self, head: Head, name: str) -> None:
+        """Keep what is there of this digest for the run too: a row mentions it."""
+        ...
+
+    def share(self, head: Head, shared: Shared) -> None:
+        """Keep for the run what it shares with others."""
+        ...
+
+    def spill(self, head: Head, body: bytes) -> str | None:
+        """Keep the JSON of a large member, and return its digest; None: it stays in its row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +107,9 @@ class Head:
         self.hash = hash or genesis(run.run_id)
 
 
-def extend(
-    head: Head,
-    rows: Sequence[Row],
-    limits: StoreLimits,
-    hold: Hold,
-    share: Share,
-    spill: Spill | None = None,
-) -> list[Entry]:
+def extend(head: Head, rows: Sequence[Row], limits: StoreLimits, beside: Beside) -> list[Entry]:
     """Encode *rows* and chain them to *head*, all or none; the head moves on.
 
-    *hold* hears the digest of every reference in the rows, *share* what they share with
-    other runs. *spill* keeps the JSON of a
-    large member elsewhere and returns its digest; without it rows stay whole.
     Raises: Bug; SwarmError (journal.too_long, value.too_large).
     """
     seq, before, run, number = head.seq, head.hash, head.run, head.number
@@ -118,20 +122,23 @@ def extend(
         kind = row.get("kind", "")
         if seq > most and kind not in _ENDS:
             raise _too_long(run.run_id, most)
-        if kind == "run.started":
-            row = _apart(row, hold, share)
-        body = to_json(row)
-        # The start of a step has no value in it, and is half of all rows.
-        if kind != "step.started" and REFERENCE in body:
-            for name in mentions(body):
-                hold(name)
+        if kind == "step.started":
+            # Half of all rows, and there is no value in it.
+            body = to_json(row)
+        else:
+            if kind == "run.started":
+                row = _apart(head, row, beside)
+            body = to_json(row)
+            if REFERENCE in body:
+                for name in mentions(body):
+                    beside.hold(head, name)
+            if kind.startswith("run."):
+                run = follow(run, row)
         if len(body) > large:
-            body = _large(run.run_id, row, body, limits, spill)
+            body = _large(head, row, body, limits, beside)
         # `chain.link`, written out: it is done for every row.
         before = sha256(b"ev.v1" + before + body).digest()
         entries.append((number, seq, before, body))
-        if kind.startswith("run."):
-            run = follow(run, row)
     head.seq, head.hash, head.run = seq, before, run
     return entries
 
@@ -178,32 +185,34 @@ def live(run_id: RunId, status: str) -> Refused:
     )
 
 
-def _apart(row: Row, hold: Hold, share: Share) -> Row:
+def _apart(head: Head, row: Row, beside: Beside) -> Row:
     """Return the first row of a run without the document that it shares with others."""
     document = row.get("document")
     if type(document) is not Shared:
         return row
-    share(document)
+    beside.share(head, document)
     for name in document.refers:
-        hold(name)
+        beside.hold(head, name)
     spilled = {"document": {"sha256": document.digest, "size": len(document.body)}}
     return {**row, "document": None, _SPILLED: spilled}
 
 
-def _large(run_id: RunId, row: Row, body: bytes, limits: StoreLimits, spill: Spill | None) -> bytes:
+def _large(head: Head, row: Row, body: bytes, limits: StoreLimits, beside: Beside) -> bytes:
+    run_id = head.run.run_id
     spilled: dict[str, Any] = {**row.get(_SPILLED, {})}
     if spilled and row.get("kind") != "run.started":
         raise Bug(f"run {run_id}: a row with a member {_SPILLED!r}")
     if len(body) > limits.value_size:
         _measure(run_id, row, limits)
-    if spill is None:
-        return body
     kept: dict[str, Any] = dict(row)
     for name, member in row.items():
         text = to_json(member)
         if len(text) > limits.spill_bytes:
+            digest = beside.spill(head, text)
+            if digest is None:
+                return body
             kept[name] = None
-            spilled[name] = {"sha256": spill(text), "size": len(text)}
+            spilled[name] = {"sha256": digest, "size": len(text)}
     return to_json({**kept, _SPILLED: spilled}) if spilled else body
 
 

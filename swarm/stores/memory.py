@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from itertools import dropwhile, islice
+from operator import itemgetter
 
 from swarm.blueprint.shared import Shared
 from swarm.errors import Refused, SwarmError
@@ -30,6 +31,10 @@ from swarm.stores.ledger import MemoryLedger
 __all__ = ("MemoryBlobs", "MemoryJournal", "MemoryStore")
 
 
+# What is checked of an entry: seq, hash and body.
+_LINK = itemgetter(1, 2, 3)
+
+
 class _Log:
     """One run: where appending goes on, and what is committed."""
 
@@ -38,7 +43,7 @@ class _Log:
     def __init__(self, run_id: RunId) -> None:
         self.head = Head(RunRow(run_id))
         self.run: RunRow | None = None
-        self.entries: list[tuple[int, bytes, bytes]] = []
+        self.entries: list[Entry] = []
 
 
 class MemoryBlobs:
@@ -105,22 +110,27 @@ class MemoryJournal:
         self._limits = limits
         self.blobs = MemoryBlobs()
         self._runs: dict[RunId, _Log] = {}
-        self._open: list[tuple[RunId, Entry, RunRow]] = []
+        self._open: list[tuple[_Log, list[Entry], RunRow]] = []
 
     def append(self, run_id: RunId, rows: Sequence[Row]) -> None:
         """Put *rows* behind the others of the run, all or none; unseen before `commit`."""
         if not rows:
             return
         log = self._runs.get(run_id) or _Log(run_id)
-        entries = extend(
-            log.head,
-            rows,
-            self._limits,
-            lambda name: self.blobs.hold(run_id, name),
-            lambda shared: self.blobs.share(run_id, shared),
-        )
+        entries = extend(log.head, rows, self._limits, self)
         self._runs[run_id] = log
-        self._open += [(run_id, entry, log.head.run) for entry in entries]
+        self._open.append((log, entries, log.head.run))
+
+    def hold(self, head: Head, name: str) -> None:
+        """Keep what is there of this digest for the run too."""
+        self.blobs.hold(head.run.run_id, name)
+
+    def share(self, head: Head, shared: Shared) -> None:
+        """Keep for the run what it shares with others."""
+        self.blobs.share(head.run.run_id, shared)
+
+    def spill(self, head: Head, body: bytes) -> None:
+        """Leave a large member in its row: here it is in memory either way."""
 
     def new(self, run_id: RunId) -> None:
         """Promise that there is no run of this id: here nobody would look for it anyway."""
@@ -131,9 +141,8 @@ class MemoryJournal:
         if not self._open:
             return
         batch, self._open = self._open, []
-        for run_id, entry, run in batch:
-            log = self._runs[run_id]
-            log.entries.append(entry[1:])
+        for log, entries, run in batch:
+            log.entries += entries
             log.run = run
         self.commits += 1
 
@@ -147,8 +156,8 @@ class MemoryJournal:
         log = self._runs.get(run_id)
         entries = log.entries if log is not None else []
         first = max(since, 0)
-        before = entries[first - 1][1] if 0 < first <= len(entries) else genesis(run_id)
-        chosen = islice(entries, first, first + limit)
+        before = entries[first - 1][2] if 0 < first <= len(entries) else genesis(run_id)
+        chosen = map(_LINK, islice(entries, first, first + limit))
         body = self.blobs.body
         return [decode(found, body) for _, found in walk(run_id, first, before, chosen)]
 
@@ -179,7 +188,7 @@ class MemoryJournal:
         log = self._runs.get(run_id)
         entries = log.entries if log is not None else []
         try:
-            for _ in walk(run_id, 0, genesis(run_id), entries):
+            for _ in walk(run_id, 0, genesis(run_id), map(_LINK, entries)):
                 pass
         except SwarmError as error:
             return int(error.values["seq"])
@@ -193,7 +202,7 @@ class MemoryJournal:
                 raise live(run_id, "pending" if log.run is None else log.run.status)
         blobs = self.blobs.unheld(known)
         events = [entry for log in known.values() for entry in log.entries]
-        size = sum(len(body) for _, _, body in events) + sum(blobs.values())
+        size = sum(len(body) for _, _, _, body in events) + sum(blobs.values())
         if not dry_run:
             self.blobs.remove(blobs)
             for run_id in known:

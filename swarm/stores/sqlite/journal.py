@@ -12,6 +12,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from swarm.blueprint.shared import Shared
 from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Forgotten, Health, Row, RunRow
@@ -63,22 +64,39 @@ class SqliteJournal:
         """Put *rows* behind the others of the run, all or none; unseen before `commit`."""
         if not rows:
             return
-        self._group.grow()
-        head = self._head(run_id)
+        group = self._group
+        group.grow()
+        head = self._heads.get(run_id)
+        if head is None or self._writer.health == "failed":
+            head = self._head(run_id)
         before = head.run
-        batch, number = self._group.open, head.number
-        batch.events += extend(
-            head,
-            rows,
-            self._limits,
-            lambda name: batch.holdings.add((number, bytes.fromhex(name))),
-            lambda shared: batch.share(number, shared.raw, shared.body),
-            lambda body: self._put(head, body),
-        )
+        batch = group.open
+        batch.events += extend(head, rows, self._limits, self)
         if head.run is not before or head.seq == len(rows):
-            batch.runs[number] = head.run
+            batch.runs[head.number] = head.run
             if has_ended(head.run):
                 batch.ended[run_id] = head.seq
+
+    def hold(self, head: Head, name: str) -> None:
+        """Keep what is there of this digest for the run too."""
+        self._group.open.holdings.add((head.number, bytes.fromhex(name)))
+
+    def share(self, head: Head, shared: Shared) -> None:
+        """Keep for the run what it shares with others."""
+        batch = self._group.open
+        batch.blobs[shared.raw] = shared.body
+        batch.holdings.add((head.number, shared.raw))
+
+    def spill(self, head: Head, body: bytes) -> str:
+        """Keep *body* for the run, from the next commit on."""
+        name = digest(body)
+        raw = bytes.fromhex(name)
+        batch = self._group.open
+        if head.seq == 0:
+            batch.runs[head.number] = head.run
+        batch.blobs[raw] = body
+        batch.holdings.add((head.number, raw))
+        return name
 
     def beside(self, statement: str, values: tuple[Any, ...]) -> None:
         """Let a statement be carried out with the rows that are appended in the same turn.
@@ -148,19 +166,9 @@ class SqliteJournal:
     def put(self, run_id: RunId, body: bytes) -> str:
         """Keep *body* for the run, from the next commit on."""
         self._group.grow()
-        return self._put(self._head(run_id), body)
+        return self.spill(self._head(run_id), body)
 
     # -- what is ahead of the disk -----------------------------------------------------
-
-    def _put(self, head: Head, body: bytes) -> str:
-        name = digest(body)
-        raw = bytes.fromhex(name)
-        batch = self._group.open
-        if head.seq == 0:
-            batch.runs[head.number] = head.run
-        batch.blobs[raw] = body
-        batch.holdings.add((head.number, raw))
-        return name
 
     def _healthy(self, run_id: RunId) -> Health:
         health = self._writer.health

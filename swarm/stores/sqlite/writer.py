@@ -66,8 +66,8 @@ Event = tuple[int, int, bytes, bytes]
 
 
 def _listed(number: int, run: RunRow) -> tuple[Any, ...]:
-    times = (run.began_s, run.ended_s)
-    return (number, run.run_id, run.status, run.blueprint, run.digest, *times, run.parent)
+    # In the order of the statement.
+    return (number, *run)
 
 
 class Batch:
@@ -87,11 +87,6 @@ class Batch:
         self.ended: dict[RunId, int] = {}
         self.beside: list[tuple[str, tuple[Any, ...]]] = []
         self.landed = False
-
-    def share(self, number: int, digest: bytes, body: bytes) -> None:
-        """Keep a blob for a run that others hold as well."""
-        self.blobs[digest] = body
-        self.holdings.add((number, digest))
 
     def __bool__(self) -> bool:
         return bool(self.events or self.runs or self.beside)
