@@ -90,8 +90,10 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: b
 
 
 def _within(layer: Layer, next: Next) -> Next:
+    enter = layer.__call__
+
     def within(call: LayerCall) -> Coroutine[Any, Any, Outcome]:
-        return layer(call, next)
+        return enter(call, next)
 
     return within
 

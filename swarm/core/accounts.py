@@ -85,19 +85,23 @@ class Account:
             return None
         spent = self.spent
         # Where nobody knows how much it will take, something must be left.
-        for name in self.limits:
-            match name:
-                case "steps" | "attempts":
-                    found = self.above(name, getattr(spent, name))
-                case "tokens":
-                    used = spent.tokens + self._held_tokens + most.tokens
-                    found = self.above(name, used, most.tokens)
-                case "cost":
-                    found = self.above(name, spent.cost + self._held_cost + most.cost, most.cost)
-                case _:
-                    continue
-            if found is not None:
-                return found
+        for name, limit in self.limits.items():
+            used: float
+            known: float = 1
+            if name == "tokens":
+                known = most.tokens
+                used = spent.tokens + self._held_tokens + known
+            elif name == "cost":
+                known = most.cost
+                used = spent.cost + self._held_cost + known
+            elif name == "steps":
+                used = spent.steps
+            elif name == "attempts":
+                used = spent.attempts
+            else:
+                continue
+            if used > limit or (used == limit and not known):
+                return self.exhausted(name, used)
         return None
 
     def above(self, name: str, used: float, known: float = 1) -> Failure | None:

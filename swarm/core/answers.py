@@ -80,6 +80,9 @@ async def ask(
                 outcome = admitted(outcome, call.agent, limits)
             else:
                 outcome = await kept(outcome, call.agent, limits, contract)
+        value, parts, usage = outcome
+        if not (apart or parts or type(value) is bytes):
+            return Answer(Admitted(value, outcome.size, outcome.depth), _NO_PARTS, usage)
         return _answer(outcome, call.agent, limits, apart=apart)
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)
@@ -128,8 +131,6 @@ def _answer(outcome: KeptOutcome, agent: str, limits: Limits, *, apart: bool) ->
     Raises: WorkerFailure (permanent), for bytes that nobody declared.
     """
     value: Any = outcome.value
-    if not (apart or outcome.parts or isinstance(value, bytes)):
-        return Answer(Admitted(value, outcome.size, outcome.depth), outcome.parts, outcome.usage)
     try:
         parts = {name: keep(part, limits) for name, part in outcome.parts.items()}
         bodies = [part.body for part in parts.values()]
@@ -189,6 +190,15 @@ def admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
     """
     if type(outcome) is KeptOutcome:
         return outcome
+    if type(outcome) is Outcome and not outcome.parts and type(outcome.value) not in _BYTES:
+        # Nearly every answer: `_measured` and the rest, for a value alone.
+        try:
+            value, size, depth = admit_measured(outcome.value, limits=limits, at="")
+        except FlowError as refused:
+            raise _not_admitted(refused, agent) from refused
+        made = KeptOutcome(value, _NO_PARTS, outcome.usage)
+        made.size, made.depth = size, depth
+        return made
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)

@@ -73,7 +73,7 @@ class Recorder:
 
     def record(self, entry: AuditEntry) -> None:
         """Put *entry* behind the others; it lasts from the journal's next commit on."""
-        self._kept().record(entry)
+        (self._log or self._kept()).record(entry)
         if self._news is not None and self._due():
             self._news.set()
             self._news = None

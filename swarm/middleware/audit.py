@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio
 
@@ -19,12 +19,14 @@ from swarm.errors import SwarmError
 from swarm.middleware.secrets import Secrets
 from swarm.ports.audit import AuditEntry, AuditLog
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
-from swarm.ports.worker import Call, Outcome
+from swarm.ports.worker import Outcome
 
 __all__ = ("AUDIT", "AuditLayer", "AuditParams")
 
 _LOGGER = logging.getLogger(__name__)
 _VERB = "do"
+# The run, the step's key, and the attempt.
+_At: TypeAlias = tuple[str, str, int]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 
 
@@ -47,32 +49,32 @@ class AuditLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
         given = call.digest or digest_of(call.input)
+        at = (call.run_id, call.key, call.attempt)
         if not call.begun:
             # It is there before the worker is asked; what comes behind lasts with the answer.
             try:
-                await self._log().append(self._entry(call, "begun", given))
+                await self._log().append(self._entry(at, "begun", given))
             except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
-                self._failed(call, error)
+                self._failed(at, error)
         try:
             outcome = await next(call)
         except WorkerFailure as failure:
             said = {"code": failure.code, "message": self._secrets.text(failure.message)}
-            self._record(call, "failed", given, None, said)
+            self._record(at, "failed", given, None, said)
             raise
         except anyio.get_cancelled_exc_class():
-            self._record(call, "cancelled", given)
+            self._record(at, "cancelled", given)
             raise
-        self._record(call, "done", given, digest_of(outcome.value))
+        self._record(at, "done", given, digest_of(outcome.value))
         return outcome
 
     def begins(self, run_id: str, key: str, attempt: int, digest: str) -> None:
         """Put the entry before a call into the transaction that begins the attempt."""
-        call = Call(run_id, key, self._agent, None, attempt)
-        self._record(call, "begun", digest)
+        self._record((run_id, key, attempt), "begun", digest)
 
     def _record(
         self,
-        call: Call,
+        at: _At,
         decision: str,
         given: str,
         gave: str | None = None,
@@ -80,40 +82,32 @@ class AuditLayer:
     ) -> None:
         """Put an entry into the transaction of what it tells of."""
         try:
-            self._log().record(self._entry(call, decision, given, gave, detail))
+            self._log().record(self._entry(at, decision, given, gave, detail))
         except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
-            self._failed(call, error, gone=decision == "cancelled")
+            self._failed(at, error, gone=decision == "cancelled")
 
     def _entry(
         self,
-        call: Call,
+        at: _At,
         decision: str,
         given: str,
         gave: str | None = None,
         detail: Mapping[str, Any] = _NOTHING,
     ) -> AuditEntry:
-        return AuditEntry(
-            self._host.clock.wall(),
-            self._actor,
-            _VERB,
-            decision,
-            call.run_id,
-            call.key,
-            call.attempt,
-            given,
-            gave,
-            detail,
-        )
+        now_s = self._host.clock.wall()
+        return AuditEntry(now_s, self._actor, _VERB, decision, *at, given, gave, detail)
 
     def _log(self) -> AuditLog:
-        if self._host.audit is None:
+        audit = self._host.audit
+        if audit is None:
             raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
-        return self._host.audit
+        return audit
 
-    def _failed(self, call: Call, error: Exception, *, gone: bool = False) -> None:
-        _LOGGER.error("run %s step %s is not audited: %s", call.run_id, call.key, error)
+    def _failed(self, at: _At, error: Exception, *, gone: bool = False) -> None:
+        run_id, key, _ = at
+        _LOGGER.error("run %s step %s is not audited: %s", run_id, key, error)
         if self._strict and not gone:
-            said = f"{call.agent!r}: expected its audit entry to be kept, got: {error}"
+            said = f"{self._agent!r}: expected its audit entry to be kept, got: {error}"
             raise WorkerFailure("audit.failed", said) from error
 
 

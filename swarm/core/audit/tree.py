@@ -74,7 +74,8 @@ class Tree:
         made = top = sha256(b"\0" + body).digest()
         left, peaks = self.size, self.peaks
         while left & 1:
-            top = _node(peaks.pop(), top)
+            # `_node`, written out: it is done for every entry.
+            top = sha256(b"\1" + peaks.pop() + top).digest()
             made += top
             left >>= 1
         peaks.append(top)
