@@ -44,8 +44,9 @@ class Machine:
     >>> machine.result
     {'text': 'HI!'}
 
-    A document is loaded first. `externs` are added to the standard ones; `fuel` replaces
-    the limit of the flow.
+    A document is loaded first. A context that came through the strict door already may be
+    handed over as `Admitted`: it is taken over as it is. `externs` are added to the standard
+    ones; `fuel` replaces the limit of the flow.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Machine:
         self.program = program_of(flow)
         self.externs = registry(externs)
         self.fuel = self.limits.fuel if fuel is None else fuel
-        first, size, depth = admit_measured(ctx, limits=self.limits)
+        first, size, depth = (
+            ctx if type(ctx) is Admitted else admit_measured(ctx, limits=self.limits)
+        )
         kinds = self.program.registers["$"]
         self.main = Lane(self, self.program.entry, first, [None] * len(kinds), "$")
         self.main.size, self.main.depth = size, depth

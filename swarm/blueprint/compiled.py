@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from flowir.effects import Admitted
 from flowir.nodes import Flow, places_of
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget, unknown_slices
@@ -83,6 +84,10 @@ class CompiledBlueprint:
 
         Raises: Refused (run.input), with the place as `values["at"]`.
         """
+        return self.admitted(input).value
+
+    def admitted(self, input: Any) -> Admitted:
+        """Do as `first_context` does, and say how large it is: a machine takes it over so."""
         return first_context(thawed(self.document.get("inputs")), input, self.flow.limits)
 
     def budget(self, given: Budget | None = None) -> Budget | None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from flowir.door import admit
+from flowir.door import admit_measured
+from flowir.effects import Admitted
 from flowir.errors import FlowError, Problem
 from flowir.limits import Limits
 from flowir.values import private_copy
@@ -29,18 +30,19 @@ def inputs_problems(schema: Any, at: str = "$.inputs") -> list[Problem]:
     return found or list(_default_problems(schema, schema, at))
 
 
-def first_context(schema: Mapping[str, Any] | None, input: Any, limits: Limits) -> Any:
+def first_context(schema: Mapping[str, Any] | None, input: Any, limits: Limits) -> Admitted:
     """Return the first context of a run that is given *input* (None: an empty object).
 
     Raises: Refused (run.input).
     """
     try:
-        context = admit({} if input is None else input, limits=limits)
+        context = Admitted(*admit_measured({} if input is None else input, limits=limits))
         if schema is not None:
-            context = admit(with_defaults(schema, context), limits=limits)
+            whole = with_defaults(schema, context.value)
+            context = Admitted(*admit_measured(whole, limits=limits))
     except FlowError as refused:
         raise Refused("run.input", f"input: {refused}", at=refused.at) from refused
-    found = None if schema is None else misfit(schema, context)
+    found = None if schema is None else misfit(schema, context.value)
     if found is not None:
         raise Refused("run.input", f"input: {found}", at=found.at, hint=found.hint)
     return context

@@ -555,7 +555,7 @@ class Host:
             blueprint = await (
                 self.load_to_run(blueprint, run_id) if named else self.load(blueprint)
             )
-        first = blueprint.first_context(input)
+        first = blueprint.admitted(input)
         chosen = None if run_id is None else parse_run_id(run_id)
         limits = None if budget is None else Budget.of(budget)
         async with runs.doing("run.start", chosen):

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import TaskGroup
 
+from flowir.effects import Admitted
 from flowir.errors import FlowError, shorten
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.canonical import digest_of
@@ -209,7 +210,7 @@ class Runs:
     async def start(
         self,
         blueprint: CompiledBlueprint,
-        first: Any,
+        first: Admitted,
         run_id: RunId | None = None,
         budget: Budget | None = None,
     ) -> Run:
@@ -226,11 +227,11 @@ class Runs:
             await self.resume(known)
         return known
 
-    async def _check_same(self, run: Run, blueprint: CompiledBlueprint, first: Any) -> None:
+    async def _check_same(self, run: Run, blueprint: CompiledBlueprint, first: Admitted) -> None:
         started = await self._past.started(RunId(run.id))
         assert started is not None  # noqa: S101 - it was found
         same = started["digest"] == blueprint.digest
-        if not same or digest_of(started["input"]) != digest_of(first):
+        if not same or digest_of(started["input"]) != digest_of(first.value):
             raise Refused(
                 "run.conflict",
                 f"run {run.id}: expected the {'input' if same else 'blueprint'} that it was "
@@ -242,7 +243,7 @@ class Runs:
         self,
         run_id: RunId,
         blueprint: CompiledBlueprint,
-        first: Any,
+        first: Admitted,
         budget: Budget | None,
         child: Child | None = None,
     ) -> Run:
@@ -264,7 +265,7 @@ class Runs:
             if run is not None and run.status in ENDED:
                 return run, await self._spent(run, child)
             if run is None:
-                first = blueprint.first_context(child.input)
+                first = blueprint.admitted(child.input)
                 run = await self._new(child.id, blueprint, first, blueprint.budget(), child)
         await self._go_on(run, child=child)
         return run, run.meter
@@ -413,7 +414,7 @@ class Runs:
         self,
         run: Run,
         blueprint: CompiledBlueprint,
-        first: Any,
+        first: Admitted | None,
         past: Replay | None = None,
         budget: Budget | None = None,
         child: Child | None = None,

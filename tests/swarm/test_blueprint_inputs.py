@@ -113,7 +113,7 @@ def test_several_mistakes_of_a_schema_are_told_at_once() -> None:
 
 
 def given(input: Any, schema: Any = SCHEMA) -> Any:
-    return first_context(schema, input, DEFAULT_LIMITS)
+    return first_context(schema, input, DEFAULT_LIMITS).value
 
 
 @pytest.mark.parametrize(
