@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ("Admitted", "Cancel", "Dispatch", "Effect", "Failure", "Outcome", "Success")
+# Makes a named tuple of all its members: half the time of its own constructor, and there are
+# five for each step.
+tuple_of = tuple.__new__
+
+__all__ = ("Admitted", "Cancel", "Dispatch", "Effect", "Failure", "Outcome", "Success", "tuple_of")
 
 
 class Dispatch(NamedTuple):

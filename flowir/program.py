@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, assert_never, cast
 
 from flowir import ops
-from flowir.effects import Admitted, Dispatch, Failure, Success
+from flowir.effects import Admitted, Dispatch, Failure, Success, tuple_of
 from flowir.errors import FlowError
 from flowir.exprs import SCALAR, UNKNOWN, Batch, Bounds, Compiled, Reach, cost_of, reach_of
 from flowir.externs import STANDARD_EXTERNS
@@ -344,7 +344,7 @@ class _Body:
                 given = private_copy(given)
             lane.attempt = 1
             lane.op = answer
-            m.ask(lane, Dispatch(key_of(lane), ref, given, 1, name, timeout_s, 0.0))
+            m.ask(lane, tuple_of(Dispatch, (key_of(lane), ref, given, 1, name, timeout_s, 0.0)))
             return None
 
         def answer(lane: Lane) -> Op | None:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from anyio import to_thread
 
 from flowir.door import admit, admit_measured
-from flowir.effects import Admitted, Failure, Success
+from flowir.effects import Admitted, Failure, Success, tuple_of
 from flowir.errors import FlowError, WorkerFailure, shorten
 from flowir.limits import Limits
 from flowir.values import measure
@@ -74,7 +74,8 @@ async def ask(
         if contract is None and type(outcome) is Outcome and not outcome.parts and not apart:
             value, _, usage = outcome
             if type(value) not in _BYTES:
-                return Answer(_value_of(value, call.agent, limits), _NO_PARTS, usage)
+                taken = _value_of(value, call.agent, limits)
+                return tuple_of(Answer, (taken, _NO_PARTS, usage, ()))
         if type(outcome) is not KeptOutcome:
             if contract is None:
                 outcome = admitted(outcome, call.agent, limits)
@@ -82,7 +83,8 @@ async def ask(
                 outcome = await kept(outcome, call.agent, limits, contract)
         value, parts, usage = outcome
         if not (apart or parts or type(value) is bytes):
-            return Answer(Admitted(value, outcome.size, outcome.depth), _NO_PARTS, usage)
+            taken = Admitted(value, outcome.size, outcome.depth)
+            return tuple_of(Answer, (taken, _NO_PARTS, usage, ()))
         return _answer(outcome, call.agent, limits, apart=apart)
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)
@@ -178,7 +180,7 @@ def worker_error(error: Exception) -> WorkerFailure:
 def _value_of(value: Any, agent: str, limits: Limits) -> Admitted:
     """Take a bare value through the door."""
     try:
-        return Admitted(*admit_measured(value, limits=limits, at=""))
+        return tuple_of(Admitted, admit_measured(value, limits=limits, at=""))
     except FlowError as refused:
         raise _not_admitted(refused, agent) from refused
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from anyio import CancelScope
 
+from flowir.effects import tuple_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.agenda import Agenda
 from swarm.core.answers import Answer, ask, timed_out
@@ -161,18 +162,11 @@ class Workshop:
         begun: bool = False,
     ) -> Coroutine[Any, Any, Answer]:
         dispatch = attempt.dispatch
-        call = Call(
-            self.log.run_id,
-            dispatch.key,
-            terms.agent,
-            input,
-            dispatch.attempt,
-            dispatch.node_id,
-            timeout_s,
-            terms.spec,
-            attempt.digest if input is dispatch.input else None,
-            begun,
-        )
+        key, _, own, number, node_id, _, _ = dispatch
+        digest = attempt.digest if input is own else None
+        run_id, agent, spec = self.log.run_id, terms.agent, terms.spec
+        about = (run_id, key, agent, input, number, node_id, timeout_s, spec, digest, begun)
+        call = tuple_of(Call, about)
         return ask(terms.worker, call, link, self._limits, terms.contract, apart=terms.apart)
 
     async def delegate(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:

@@ -459,7 +459,8 @@ class Runs:
             if run.status == "pending":
                 self._known.pop(run_id, None)
             raise
-        tasks.start_soon(run.drive)
+        # Named: to make a name up takes longer than to give one.
+        tasks.start_soon(run.drive, name=run_id)
 
     def doing(self, verb: str, run_id: str | None = None) -> AbstractAsyncContextManager[None]:
         """Let what is done inside be recorded as an act of the host's owner."""
