@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 
+from flowir.effects import tuple_of
 from flowir.errors import WorkerFailure
 from swarm.blueprint.canonical import digest_of
 from swarm.errors import SwarmError
@@ -42,6 +43,7 @@ class AuditLayer:
     def __init__(self, params: AuditParams, site: Site) -> None:
         self._strict = params.strict
         self._host = site.host
+        self._wall = site.host.clock.wall
         self._agent = site.agent.name
         self._actor = f"agent:{site.agent.name}"
         self._secrets = Secrets()
@@ -94,8 +96,8 @@ class AuditLayer:
         gave: str | None = None,
         detail: Mapping[str, Any] = _NOTHING,
     ) -> AuditEntry:
-        now_s = self._host.clock.wall()
-        return AuditEntry(now_s, self._actor, _VERB, decision, *at, given, gave, detail)
+        now_s = self._wall()
+        return tuple_of(AuditEntry, (now_s, self._actor, _VERB, decision, *at, given, gave, detail))
 
     def _log(self) -> AuditLog:
         audit = self._host.audit

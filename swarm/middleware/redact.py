@@ -68,7 +68,7 @@ class _SilentLink(PassingLink):
     __slots__ = ("_secrets",)
 
     def __init__(self, link: StepLink, secrets: Secrets) -> None:
-        super().__init__(link)
+        self.link = link
         self._secrets = secrets
 
     async def progress(self, text: str) -> None:

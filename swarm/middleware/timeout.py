@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import CancelScope
 from pydantic import Field
 
 from flowir.errors import WorkerFailure
@@ -34,7 +33,7 @@ class TimeoutLayer:
             with self._host.clock.deadline(self._seconds):
                 return await next(call)
         else:
-            with CancelScope() as scope:
+            with table.scope() as scope:
                 row, number = table.note(self._seconds, scope)
                 try:
                     return await next(call)

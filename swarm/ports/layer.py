@@ -116,6 +116,11 @@ class DeadlineTable(Protocol):
         """Whether anybody does so now."""
         ...
 
+    @property
+    def scope(self) -> Callable[[], CancelScope]:
+        """What makes a scope that can be cancelled here."""
+        ...
+
     def note(self, seconds: float, scope: CancelScope) -> tuple[dict[int, Any], int]:
         """Cancel *scope* in so many seconds, unless this is struck out (`del row[number]`)."""
         ...
