@@ -94,7 +94,9 @@ def register(blueprint: str, store: str | None, draft: bool, as_json: bool, **gi
 
         async def aside(kept: Blueprints) -> None:
             put = await kept.put_aside(blueprint, author=author, reason=given["reason"])
-            say(f"put aside as the draft of {put.blueprint}, with {len(put.problems)} problems")
+            count = len(put.problems)
+            found = "1 problem" if count == 1 else f"{count} problems"
+            say(f"put aside as the draft of {put.blueprint}, with {found}")
 
         _acted(store, aside)
         return Exit.OK

@@ -183,7 +183,8 @@ class Blueprints:
         """Compile a blueprint, and put it behind the newest entry of its history.
 
         Shape: *source* as `Host.load` takes it; what it is made of must stand below its
-        folder. *label* is chosen, else the newest one raised by *bump*. *expected* is the
+        folder. *label* is chosen, else the newest one raised by *bump*. What says the same as
+        the newest entry adds none, unless under a label of its own. *expected* is the
         selector's text of the entry that the caller began from (`1.2.3`, a tag): where
         that is not the newest any more, nothing is written.
         Raises: BlueprintInvalid; Refused (version.conflict, version.label,
@@ -297,7 +298,9 @@ class Blueprints:
         if expected is not None:
             behind = await self._store.find(parse_selector(f"{blueprint}@{expected}"))
         if head is not None and behind == head and await self._is_same(head, contents):
-            return Registered(head, is_new=False)
+            # Another label of the same version is an entry more, as a rollback is.
+            if label is None or parse_label(label) == parse_label(head.label):
+                return Registered(head, is_new=False)
         label = label or _raised(head, bump)
         told = {"blueprint": blueprint, "label": label, "author": note.author}
         if back_to is None:

@@ -67,6 +67,19 @@ async def test_the_same_twice_is_one_entry(tmp_path: Path) -> None:
     assert third.entry.digest == found.entry.digest
 
 
+async def test_a_version_gets_a_label_of_its_own_by_an_entry_more(tmp_path: Path) -> None:
+    kept = Host.in_memory(scripts="inline").blueprints
+    file = written(tmp_path)
+    first = await kept.register(file, author="ada")
+    again = await kept.register(file, author="ada", label="1.0.0")
+    assert (again.is_new, again.entry.commit) == (False, first.entry.commit)
+    second = await kept.register(file, author="ada", label="2.0.0")
+    assert (second.is_new, second.entry.label) == (True, "2.0.0")
+    assert second.entry.digest == first.entry.digest
+    with pytest.raises(Refused, match=r"expected one above 2\.0\.0"):
+        await kept.register(file, author="ada", label="1.5.0")
+
+
 async def test_a_moved_tag_counts_for_new_runs_only(tmp_path: Path) -> None:
     host = Host.in_memory(scripts="inline")
     await host.blueprints.register(written(tmp_path), author="ada")
