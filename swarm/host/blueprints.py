@@ -297,9 +297,10 @@ class Blueprints:
         behind = head
         if expected is not None:
             behind = await self._store.find(parse_selector(f"{blueprint}@{expected}"))
-        if head is not None and behind == head and await self._is_same(head, contents):
+        if head is not None and behind == head:
             # Another label of the same version is an entry more, as a rollback is.
-            if label is None or parse_label(label) == parse_label(head.label):
+            relabels = label is not None and parse_label(label) != parse_label(head.label)
+            if not relabels and await self._is_same(head, contents):
                 return Registered(head, is_new=False)
         label = label or _raised(head, bump)
         told = {"blueprint": blueprint, "label": label, "author": note.author}
