@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import textwrap
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,14 +15,14 @@ import anyio
 import click
 
 from swarm.blueprint.difference import Difference
-from swarm.blueprint.selector import parse_selector
+from swarm.blueprint.selector import parse_selector, parse_tag
 from swarm.cli.blueprints import opened_blueprints
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.inputs import read_value
 from swarm.cli.stores import IN_MEMORY, chosen_store, store_option
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints, Registered
-from swarm.ports.versions import Entry
+from swarm.ports.versions import Draft, Entry
 
 __all__ = ("command",)
 
@@ -91,15 +91,14 @@ def register(blueprint: str, store: str | None, draft: bool, as_json: bool, **gi
         raise WrongUse(f"expected a blueprint's file, got {blueprint!r}")
     author = _author(given["author"])
     if draft:
-
-        async def aside(kept: Blueprints) -> None:
-            put = await kept.put_aside(blueprint, author=author, reason=given["reason"])
-            count = len(put.problems)
-            found = "1 problem" if count == 1 else f"{count} problems"
-            say(f"put aside as the draft of {put.blueprint}, with {found}")
-
-        _acted(store, aside)
+        _check_draft(given)
+        put_aside = _acted(
+            store, lambda kept: kept.put_aside(blueprint, author=author, reason=given["reason"])
+        )
+        _print_put_aside(put_aside, as_json)
         return Exit.OK
+    for tag in given["tags"]:
+        parse_tag(tag)
 
     async def put(kept: Blueprints) -> Registered:
         try:
@@ -120,6 +119,26 @@ def register(blueprint: str, store: str | None, draft: bool, as_json: bool, **gi
 
     _print_registered(_acted(store, put), as_json)
     return Exit.OK
+
+
+def _check_draft(given: Mapping[str, Any]) -> None:
+    """Refuse what a draft cannot have.
+
+    Raises: WrongUse.
+    """
+    said = [f"--{name.rstrip('s')}" for name in ("label", "tags", "expect") if given[name]]
+    if said:
+        wanted = "expected --draft alone: a draft has no label, no tag and no place in the history"
+        raise WrongUse(f"{wanted}, got it with {', '.join(said)}")
+
+
+def _print_put_aside(draft: Draft, as_json: bool) -> None:
+    if as_json:
+        print_result(json.dumps({"draft": draft.blueprint, "problems": list(draft.problems)}))
+    else:
+        count = len(draft.problems)
+        found = "1 problem" if count == 1 else f"{count} problems"
+        say(f"put aside as the draft of {draft.blueprint}, with {found}")
 
 
 async def _tell_conflict(kept: Blueprints, error: Refused, expected: str | None) -> None:
@@ -238,7 +257,7 @@ def log(blueprint: str, limit: int, store: str | None, as_json: bool) -> int:
 def show(selector: str, document: bool, draft: bool, store: str | None, as_json: bool) -> int:
     """Show a version: what is said of it, and its source."""
     if draft:
-        return _show_draft(selector, store)
+        return _show_draft(selector, store, as_json)
 
     async def act(kept: Blueprints) -> tuple[Entry, Any]:
         return await kept.find(selector), await kept.read(selector)
@@ -257,10 +276,15 @@ def show(selector: str, document: bool, draft: bool, store: str | None, as_json:
     return Exit.OK
 
 
-def _show_draft(selector: str, store: str | None) -> int:
-    draft = _acted(store, lambda kept: kept.draft(parse_selector(selector).blueprint))
+def _show_draft(blueprint: str, store: str | None, as_json: bool) -> int:
+    draft = _acted(store, lambda kept: kept.draft(blueprint))
     if draft is None:
-        raise WrongUse(f"expected a blueprint that has a draft, got {selector!r}")
+        raise WrongUse(f"expected a blueprint that has a draft, got {blueprint!r}")
+    if as_json:
+        said = {"blueprint": blueprint, "author": draft.note.author, "reason": draft.note.reason}
+        whole = {**said, "problems": list(draft.problems), "files": sorted(draft.files)}
+        print_result(json.dumps(whole, ensure_ascii=False))
+        return Exit.OK
     for problem in draft.problems:
         say(problem)
     print_result(draft.files[draft.source].body.decode("utf-8", "replace").rstrip("\n"))

@@ -838,7 +838,27 @@ async def a_document_that_is_not_its_hash(world: World) -> None:
         await refused("version.damaged", read_forged(one))
         assert await one.store.verify()
         assert await one.store.read(first) == contents("a")
+        await check_put_aside(one, first)
         one.close()
+
+
+async def check_put_aside(world: World, newest: Entry) -> None:
+    """What somebody pushed and is no entry goes out of the way, and the history goes on."""
+    tip = world.oid("refs/blueprints/review")
+    git(world.path, "update-ref", "refs/tags/review/canary", tip)
+    (told,) = await world.store.verify(repair=True)
+    assert "put aside as refs/aside/review/" in told.message
+    assert world.oid(f"refs/aside/review/{tip[:12]}") == tip
+    assert not await world.store.verify()
+    assert await world.anew().head("review") == newest
+    assert not await world.store.tags("review")
+    behind = await world.add("behind")
+    assert [entry.commit for entry in await world.store.log("review")] == [
+        behind.commit, newest.commit,
+    ]  # fmt: skip
+    await world.store.collect()
+    assert "refs/aside" not in git(world.path, "for-each-ref")
+    world.check_whole()
 
 
 async def a_file_of_the_limit(world: World) -> None:

@@ -170,6 +170,46 @@ def test_a_draft_keeps_what_does_not_compile(shell: Shell) -> None:
     assert shell("run", "hello")[0] == 2
 
 
+def test_a_draft_has_no_label_no_tag_and_no_selector(shell: Shell) -> None:
+    for more in (["--label", "1.0.0"], ["--tag", "prod"], ["--expect", "1.0.0"]):
+        code, _, err = shell("blueprint", "register", "hello.lua", "--draft", *more)
+        assert code == 2
+        assert more[0] in err
+    assert shell("blueprint", "show", "hello", "--draft")[0] == 2, "nothing was put aside"
+    told = shell.json("blueprint", "register", "hello.lua", "--draft")
+    assert told == {"draft": "hello", "problems": []}
+    assert shell.json("blueprint", "show", "hello", "--draft")["files"] == ["hello.lua"]
+    assert shell("blueprint", "show", "hello@1.0.0", "--draft")[0] == 2
+
+
+def test_a_tag_that_cannot_be_is_refused_before_anything_is_registered(shell: Shell) -> None:
+    words = ("blueprint", "register", "hello.lua", "--tag", "prod", "--tag", "1.0.0")
+    assert shell(*words)[0] == 2
+    assert shell("blueprint", "list") == (0, "", "")
+
+
+def test_what_somebody_pushed_and_is_no_entry_is_put_aside(shell: Shell) -> None:
+    shell("blueprint", "register", "hello.lua")
+    store = str(shell.folder / ".swarm/blueprints.git")
+    git("clone", "--quiet", store, "clone")
+    (shell.folder / "clone/blueprint.lua").write_text("-- mine\n")
+    mine = ("-C", "clone", "-c", "user.name=eve", "-c", "user.email=eve@localhost")
+    git(*mine, "commit", "--quiet", "-am", "mine")
+    git("-C", "clone", "push", "--quiet", "origin", "HEAD:refs/blueprints/hello")
+    git("-C", "clone", "push", "--quiet", "origin", "HEAD:refs/blueprints/Other/one")
+    code, _, err = shell("run", "hello")
+    assert code == 1
+    assert "version.damaged" in err
+    code, out, _ = shell("blueprint", "verify", "--repair")
+    assert code == 1, "somebody should look at it"
+    assert out.count("put aside as refs/aside/") == 2
+    assert shell("blueprint", "verify") == (0, "", "")
+    assert shell("run", "hello")[0] == 0
+    shell.write("Ho")
+    assert shell.json("blueprint", "register", "hello.lua")["number"] == 2
+    assert git("-C", store, "fsck", "--strict", "--full").stderr == ""
+
+
 def test_plain_git_reads_the_store(shell: Shell) -> None:
     shell("blueprint", "register", "hello.lua", "-m", "the first of all")
     git("clone", "--quiet", ".swarm/blueprints.git", "clone")

@@ -1,7 +1,9 @@
 """Looks at everything that a repository holds, and mends what can be mended.
 
 A ref comes back from the index, which knows the newest commit; the objects of that commit
-from its spare. What is older and damaged stays so, and is told.
+from its spare. What is older and damaged stays so, and is told. What somebody else pushed
+onto a history, and is no entry though nothing of it is missing, is put aside: its ref is
+moved to `refs/aside`, and the history ends with the newest entry again.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from collections.abc import Callable
 from swarm.errors import SwarmError
 from swarm.ports.versions import Contents, Fault
 from swarm.stores.git.index import Index
-from swarm.stores.git.objects import Damaged, Objects
-from swarm.stores.git.repository import HEADS, TAGS, RefDamaged, Repository
+from swarm.stores.git.objects import Damaged, Objects, Strange
+from swarm.stores.git.repository import ASIDE, HEADS, TAGS, RefDamaged, Repository
 
 __all__ = ("Checkup",)
 
@@ -36,9 +38,11 @@ class Checkup:
             if error.code != "version.damaged":
                 raise
             return [Fault("*", error.message)]
+        return [*self._of_histories(), *self._of_tags()]
+
+    def _of_histories(self) -> list[Fault]:
         names = {*self._repository.names(HEADS), *self._index.blueprints()}
-        found = [fault for name in sorted(names) for fault in self._of(name)]
-        return [*found, *self._of_tags()]
+        return [fault for name in sorted(names) for fault in self._of(name)]
 
     def _of(self, blueprint: str) -> list[Fault]:
         """Walk a history; behind a damaged commit nothing can be seen."""
@@ -79,26 +83,27 @@ class Checkup:
         return found
 
     def repaired(self) -> list[Fault]:
-        """Mend what can be mended; return what is left. For whoever holds the lock."""
+        """Mend what can be mended; return what is left or was put aside.
+
+        For whoever holds the lock.
+        """
         aside = [Fault("*", why) for why in self._repository.packs.set_aside()]
         self._repository.opened()
         for fault in self.faults():
             self._mend(fault)
+        self._repository.close()
+        self._repository.opened()
+        for name in self._repository.names(HEADS):
+            aside += self._put_aside(name)
+        for fault in self._of_tags():
+            self._unname(fault.values["ref"])
         self._repository.close()
         return [*aside, *self.faults()]
 
     def _mend(self, fault: Fault) -> None:
         newest = self._index.newest(fault.blueprint)
         ref = fault.values.get("ref", "")
-        if ref.startswith(TAGS):
-            # Where it pointed is not known: a tag that names nothing misleads.
-            place = self._repository.path / ref
-            if place.is_file() or place.is_symlink():
-                place.unlink()
-            else:
-                self._repository.delete_ref(ref)
-            return
-        if newest is None:
+        if newest is None or ref.startswith(TAGS):
             return
         objects = Objects(self._repository.git)
         for stored in self._index.spare(fault.blueprint):
@@ -106,6 +111,57 @@ class Checkup:
                 objects.restore(stored)
         if ref and objects.has(newest.commit):
             self._repository.set_ref(ref, newest.commit)
+
+    def _unname(self, ref: str) -> None:
+        """Remove a tag that names nothing: where it pointed is not known, so it misleads."""
+        place = self._repository.path / ref
+        if place.is_file() or place.is_symlink():
+            place.unlink()
+        else:
+            self._repository.delete_ref(ref)
+
+    def _put_aside(self, blueprint: str) -> list[Fault]:
+        """Take from the end of a history what is whole and no entry: nothing here wrote it."""
+        objects = Objects(self._repository.git)
+        try:
+            tip = at = self._repository.ref(f"{HEADS}{blueprint}")
+            while at is not None and self._is_strange(objects, blueprint, at):
+                parents = objects.commit(at).parent_ids
+                at = str(parents[0]) if parents else None
+        except (Damaged, RefDamaged):
+            return []
+        if tip is None or at == tip:
+            return []
+        kept = f"{ASIDE}{blueprint}/{tip[:12]}"
+        self._repository.set_ref(kept, tip)
+        # An index that knows more than the ref says is another history: so it forgets
+        # first, for a kill in between, and again, for who reads in between.
+        self._index.forget(blueprint, at)
+        if at is None:
+            self._repository.delete_ref(f"{HEADS}{blueprint}")
+        else:
+            self._repository.set_ref(f"{HEADS}{blueprint}", at)
+            self._repository.show_as_branch(blueprint, at)
+        self._index.forget(blueprint, at)
+        said = f"{tip[:12]} is no entry of this history: put aside as {kept}"
+        return [Fault(blueprint, said, {"commit": tip})]
+
+    def _is_strange(self, objects: Objects, blueprint: str, commit: str) -> bool:
+        """Tell what is no entry from one that lost something.
+
+        Raises: Damaged, where an object of it is not what its name says.
+        """
+        try:
+            self._read(blueprint, commit)
+        except SwarmError:
+            try:
+                files = objects.files(str(objects.commit(commit).tree_id))
+            except Strange:
+                return True
+            for blob in files.values():
+                objects.check(blob.oid)
+            return True
+        return False
 
 
 def _is_commit(objects: Objects, oid: str) -> bool:

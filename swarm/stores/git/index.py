@@ -164,6 +164,21 @@ class Index:
 
         self._act(write)
 
+    def forget(self, blueprint: str, commit: str | None) -> None:
+        """Forget the entries from that of *commit* on: the next look takes over what is there.
+
+        Shape: all of them, where *commit* is None or not known.
+        """
+        last = None if commit is None else self.by_commit(blueprint, commit)
+        number = 0 if last is None else last.number
+
+        def act(connection: Connection) -> None:
+            drop = "delete from entry where id = ? and number >= ?"
+            connection.execute(drop, (blueprint, number))
+            connection.execute("delete from spare where id = ?", (blueprint,))
+
+        self._act(act)
+
     # -- finding -----------------------------------------------------------------------
 
     def newest(self, blueprint: str) -> Entry | None:

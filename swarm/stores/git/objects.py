@@ -20,7 +20,7 @@ from pygit2.enums import FileMode
 from swarm.errors import SwarmError
 from swarm.stores.version_rules import MAX_FILES
 
-__all__ = ("MAX_OBJECT", "Blob", "Damaged", "Objects", "Stored")
+__all__ = ("MAX_OBJECT", "Blob", "Damaged", "Objects", "Stored", "Strange")
 
 # The largest file of a version is below this; a tree of a thousand files is too.
 MAX_OBJECT: Final = 32 * 1024 * 1024
@@ -34,6 +34,10 @@ class Damaged(SwarmError):
 
     def __init__(self, oid: str, why: str) -> None:
         super().__init__("version.damaged", f"object {oid}: {why}", oid=oid)
+
+
+class Strange(Damaged):
+    """Something that is whole, and that no version is made of."""
 
 
 class Blob(NamedTuple):
@@ -79,7 +83,7 @@ class Objects:
             if mode in _MODES:
                 found[path] = Blob(oid, _MODES[FileMode(mode)])
             elif mode != FileMode.TREE:
-                raise Damaged(tree, f"expected plain files, got {path!r} of mode {mode:o}")
+                raise Strange(tree, f"expected plain files, got {path!r} of mode {mode:o}")
         return found
 
     def _walk(self, tree: str) -> Iterator[tuple[str, str, int]]:
@@ -96,7 +100,7 @@ class Objects:
             for entry in there:
                 seen += 1
                 if seen > _MAX_ENTRIES:
-                    raise Damaged(tree, f"expected at most {_MAX_ENTRIES} files and folders")
+                    raise Strange(tree, f"expected at most {_MAX_ENTRIES} files and folders")
                 path = f"{above}{entry.name}"
                 yield str(entry.id), path, int(entry.filemode)
                 if entry.filemode == FileMode.TREE:

@@ -16,7 +16,7 @@ from typing import Final
 import pygit2
 
 from swarm.stores.git.objects import Damaged, Objects
-from swarm.stores.git.repository import RefDamaged, Repository
+from swarm.stores.git.repository import ASIDE, RefDamaged, Repository
 
 __all__ = ("Packing",)
 
@@ -47,6 +47,7 @@ class Packing:
         Nothing is removed while a ref or an object is damaged: `verify` comes first.
         """
         before = self._size()
+        aside = [f"{ASIDE}{name}" for name in self._repository.names(ASIDE)]
         named = self._named()
         if named is None or not all(map(Objects(self._repository.git).has, named)):
             return 0
@@ -58,6 +59,8 @@ class Packing:
         ]
         if dry_run:
             return sum(place.stat().st_size for place in unnamed)
+        for ref in aside:
+            self._repository.delete_ref(ref)
         for place in unnamed:
             place.unlink(missing_ok=True)
         packs = [
@@ -104,12 +107,15 @@ class Packing:
         self._repository.close()
 
     def _named(self) -> set[str] | None:
-        """Return every object that a ref leads to; None where something is damaged."""
+        """Return every object that a ref leads to; None where something is damaged.
+
+        What `verify --repair` put aside is kept until the next collection, and no longer.
+        """
         objects = Objects(self._repository.git)
         found: set[str] = set()
         try:
             for name in self._repository.names("refs/"):
-                if name.startswith("heads/"):
+                if name.startswith(("heads/", "aside/")):
                     continue
                 at = self._repository.ref(f"refs/{name}")
                 while at is not None and at not in found:

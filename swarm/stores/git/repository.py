@@ -24,11 +24,12 @@ from pygit2.enums import ConfigLevel
 from swarm.errors import Refused, SwarmError
 from swarm.stores.git.packs import Packs
 
-__all__ = ("DRAFTS", "HEADS", "TAGS", "RefDamaged", "Repository", "unwritable")
+__all__ = ("ASIDE", "DRAFTS", "HEADS", "TAGS", "RefDamaged", "Repository", "unwritable")
 
 HEADS: Final = "refs/blueprints/"
 TAGS: Final = "refs/tags/"
 DRAFTS: Final = "refs/drafts/"
+ASIDE: Final = "refs/aside/"
 _FOLDERS: Final = (
     "",
     "refs",
