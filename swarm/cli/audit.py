@@ -16,7 +16,15 @@ import click
 
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.stores import checked_store, store_option
-from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed, witnessed
+from swarm.core.audit.checkpoint import (
+    MAX_MARKS,
+    Checkpoint,
+    marks_of,
+    public_key,
+    read_checkpoint,
+    signed,
+    witnessed,
+)
 from swarm.core.audit.entries import entry_of
 from swarm.core.audit.inspect import Inspected, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
@@ -149,7 +157,8 @@ def checkpoint(output: str | None, git: str | None, store: str | None) -> int:
     """Sign how the log is now, and print that as JSON: to be kept elsewhere."""
     folder = Path(checked_store(store))
     with _reader(store) as reader:
-        wire = _sign(folder, reader).to_wire()
+        since = max(reader.size - MAX_MARKS, 0)
+        wire = _sign(folder, reader, marks_of(reader.rows(since), reader.size)).to_wire()
     for file in (folder / CHECKPOINTS, *([Path(output)] if output is not None else ())):
         FileSink(file).write(wire)
     if git is not None:
@@ -252,13 +261,13 @@ def _keys(folder: Path) -> KeyFile:
     return KeyFile(folder / KEY_FILE, time.time)
 
 
-def _sign(folder: Path, reader: AuditReader) -> Checkpoint:
+def _sign(folder: Path, reader: AuditReader, marks: bytes = b"") -> Checkpoint:
     """Sign the log as it is read, and remember the public key for good."""
     keys = _keys(folder)
     ring = keys.keyring()
     if ring.current.kid not in ring.witnesses:
         ring = keys.change(witnessed)
-    return signed(ring, reader.size, reader.root, reader.head, time.time())
+    return signed(ring, reader.size, reader.root, reader.head, time.time(), marks)
 
 
 def _listed(no: int, said: dict[str, Any]) -> str:

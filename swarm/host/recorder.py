@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
 from swarm.core.acts import Act, acting, current, ends, sets_out
 from swarm.core.capability.grant import Grant
@@ -56,6 +57,9 @@ class Recorder:
         self._sinks = sinks
         self._every = every if sinks else 0
         self._marked = self._signed = 0 if self._log is None else self._log.size
+        self._records = parts.records
+        # Up to where every sink was told, as far as this host knows.
+        self._told = 0
         self._news: anyio.Event | None = None
         self._minute = 0
         self._knocks = 0
@@ -225,18 +229,43 @@ class Recorder:
         size, head, root = self.end()
         # What a checkpoint speaks of must not be gone after a crash.
         await self._journal.commit()
+        marks = await self._marks(size)
         keys = self._keys()
         ring = keys.keyring()
-        made = signed(ring, size, root, head, self._wall())
+        made = signed(ring, size, root, head, self._wall(), marks)
         if made.kid not in ring.witnesses:
             keys.change(witnessed)
         self._marked = self._signed = size
+        taken = True
         for sink in self._sinks:
             try:
                 await sink.put(made.to_wire())
             except Exception:
+                taken = False
                 _LOGGER.exception("the checkpoint of %d entries was not taken", size)
+        if taken and self._sinks:
+            self._told = max(self._told, size)
         return made
+
+    async def _marks(self, size: int) -> bytes:
+        """Mark the entries that no sink was told of; they are read beside who writes."""
+        from swarm.core.audit.checkpoint import MAX_MARKS, marks_of
+
+        opened = self._records
+        if opened is None:
+            return b""
+        since = max(self._told, size - MAX_MARKS)
+
+        def read() -> bytes:
+            with opened() as log:
+                return marks_of(log.rows(since), size)
+
+        try:
+            return await to_thread.run_sync(read)
+        except SwarmError as error:
+            # It says less then, and nothing that is wrong.
+            _LOGGER.warning("the checkpoint of %d entries has no marks: %s", size, error)
+            return b""
 
     def _due(self) -> bool:
         """Tell whether there are so many entries more that a checkpoint is due."""

@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from swarm.cli.main import invoke
+from swarm.core.audit.entries import Growth
 from swarm.host.host import Host
 
 HELLO: dict[str, Any] = {
@@ -110,6 +111,41 @@ def test_what_was_done_to_the_file_is_named(
     found = json.loads(said(capsys, store, "verify", "--json", code=1))
     assert found["no"] == no, found
     assert said(capsys, store, "verify", code=1).startswith(("entry", "entries"))
+
+
+def written_anew(store: Path, at: int) -> None:
+    """Say something else in an entry, and make everything behind it right."""
+    tampered(store)
+    db = apsw.Connection(str(store / "journal.db"))
+    bodies = [row[0] for row in db.execute("select body from audit order by no")]
+    bodies[at - 1] = bodies[at - 1].replace(b"owner", b"nobody")
+    growth = Growth()
+    for row in map(growth.add_body, bodies):
+        statement = "update audit set hash = ?, tree = ?, body = ? where no = ?"
+        db.execute(statement, (row.hash, row.tree, row.body, row.no))
+    db.close()
+
+
+@pytest.mark.parametrize("at", range(1, RUNS + 1))
+def test_where_a_log_was_written_anew_the_first_entry_is_named(
+    capsys: pytest.CaptureFixture[str], store: Path, at: int
+) -> None:
+    """H45: a fork."""
+    written_anew(store, at)
+    told = said(capsys, store, "verify", code=1)
+    assert told == f"entry {at}: expected what a checkpoint has signed, got another history\n"
+    (store / "checkpoints.jsonl").unlink()
+    assert "as written" in said(capsys, store, "verify"), "the control: it is a log like others"
+
+
+def test_a_checkpoint_by_hand_marks_what_is_behind_it(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "checkpoints.jsonl").unlink()
+    wire = json.loads(said(capsys, store, "checkpoint"))
+    assert len(wire["marks"]) == 16 * RUNS
+    written_anew(store, 3)
+    assert said(capsys, store, "verify", code=1).startswith("entry 3: ")
 
 
 def test_a_cut_end_shows_by_what_was_kept_elsewhere(

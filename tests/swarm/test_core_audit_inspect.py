@@ -17,7 +17,13 @@ import pytest
 
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.audit import entries
-from swarm.core.audit.checkpoint import Checkpoint, public_key, read_checkpoint, signed
+from swarm.core.audit.checkpoint import (
+    Checkpoint,
+    marks_of,
+    public_key,
+    read_checkpoint,
+    signed,
+)
 from swarm.core.audit.entries import Growth, Kept
 from swarm.core.audit.inspect import Fault, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
@@ -38,16 +44,20 @@ def entry(number: int, said: str = "") -> AuditEntry:
 
 
 class Written:
-    """A log as it was written, with checkpoints on the way."""
+    """A log as it was written, with checkpoints on the way, each with some marks."""
 
-    def __init__(self, size: int = SIZE, said: dict[int, str] | None = None) -> None:
+    def __init__(
+        self, size: int = SIZE, said: dict[int, str] | None = None, marks: int = 0
+    ) -> None:
         growth = Growth()
         self.rows: list[Kept] = []
         self.checkpoints: list[Checkpoint] = []
         for number in range(1, size + 1):
             self.rows.append(growth.add(entry(number, (said or {}).get(number, ""))))
             if number % EVERY == 0:
-                self.checkpoints.append(signed(RING, number, growth.tree.root, growth.head, 1))
+                told = marks_of(self.rows[number - marks :], number) if marks else b""
+                made = signed(RING, number, growth.tree.root, growth.head, 1, told)
+                self.checkpoints.append(made)
 
     def node(self, level: int, number: int) -> bytes:
         return subtree(self.rows[((number + 1) << level) - 1].tree, level)
@@ -134,7 +144,46 @@ def test_the_first_entry_that_was_touched_is_named(tamper: Tamper, behind: int) 
     assert inspect(LOG.rows, [LOG.checkpoints], KEYS).fault is None
 
 
-def test_of_a_history_written_anew_the_range_of_the_first_lie_is_named() -> None:
+def test_of_a_history_written_anew_the_first_lie_is_named() -> None:
+    """H45: by the marks of the first checkpoint that does not hold."""
+    marked = Written(marks=EVERY).checkpoints
+    named = 0
+    for at in range(SIZE):
+        anew = forked([], at)
+        for sources in ([marked], [LOG.checkpoints, marked], [[marked[at // EVERY]]]):
+            fault = inspect(anew, sources, KEYS).fault
+            alone = len(sources[0]) == 1 and at % EVERY == 0 and at > 0
+            low = 1 if alone else at + 1
+            assert fault == Fault(low, "forked", at + 1), (at, fault)
+            named += low == at + 1
+    sys.stdout.write(f"forked: {named} / {3 * SIZE} named, the others as a range, twin 1\n")
+    assert inspect(LOG.rows, [marked], KEYS).fault is None
+
+
+def test_marks_that_do_not_reach_back_leave_the_smallest_range() -> None:
+    few = Written(marks=4).checkpoints
+    for at in range(SIZE):
+        fault = inspect(forked([], at), [few], KEYS).fault
+        first, last = at // EVERY * EVERY + 1, at // EVERY * EVERY + 7
+        assert fault == (
+            Fault(at + 1, "forked", at + 1) if at + 1 > last else Fault(first, "forked", last)
+        )
+
+
+def test_marks_of_another_kind_are_refused() -> None:
+    wire = Written(marks=EVERY).checkpoints[1].to_wire()
+    assert read_checkpoint(wire).marked[0] == EVERY + 1
+    for marks in ("0", "zz" * 8, "00" * 8 * 21, 5, None, "AA" * 8):
+        with pytest.raises(Refused) as refused:
+            read_checkpoint({**wire, "marks": marks})
+        assert refused.value.code == "audit.checkpoint"
+    changed = read_checkpoint({**wire, "marks": "00" * 8 * EVERY})
+    fault = inspect(LOG.rows, [[changed]], KEYS).fault
+    assert fault is not None
+    assert fault.sort == "signature", "marks are signed as well"
+
+
+def test_of_a_history_written_anew_without_marks_a_range_is_named() -> None:
     for at in range(SIZE):
         fault = inspect(forked([], at), [LOG.checkpoints], KEYS).fault
         assert fault is not None

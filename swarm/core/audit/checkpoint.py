@@ -7,7 +7,7 @@ believe is for whoever checks to say.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,19 +17,38 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from flowir.door import parse_json
 from flowir.errors import FlowError
 from swarm.blueprint.canonical import canonical_bytes
+from swarm.core.audit.entries import Kept
 from swarm.core.capability.keys import Keyring, SigningKey, derived
 from swarm.errors import Refused
 
-__all__ = ("Checkpoint", "public_key", "read_checkpoint", "signed", "witnessed")
+__all__ = (
+    "MARK_BYTES",
+    "MAX_MARKS",
+    "Checkpoint",
+    "marks_of",
+    "public_key",
+    "read_checkpoint",
+    "signed",
+    "witnessed",
+)
 
 _DOMAIN: Final = b"swarm.checkpoint.v1\0"
-_MEMBERS: Final = {"v", "host", "size", "root", "head", "at_s", "kid", "key", "signature"}
-_MOST_BYTES = 4_096
+_MEMBERS: Final = {
+    "v", "host", "size", "root", "head", "at_s", "kid", "key", "marks", "signature",
+}  # fmt: skip
+# Eight bytes tell two entries apart; that the history is another one, the root says.
+MARK_BYTES: Final = 8
+# Ten times what comes between two checkpoints, unless somebody wants fewer of them.
+MAX_MARKS: Final = 1_024
+_MOST_BYTES: Final = 4_096 + 2 * MARK_BYTES * MAX_MARKS
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was signed; hashes, key and signature in lower case hex."""
+    """What was signed; hashes, key, marks and signature in lower case hex.
+
+    Shape: `marks` are of the latest entries, in their order; the last is that of `size`.
+    """
 
     host: str
     size: int
@@ -38,11 +57,19 @@ class Checkpoint:
     at_s: int
     kid: str
     key: str
+    marks: str = ""
     signature: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return {"v": 1, **{name: getattr(self, name) for name in Checkpoint.__slots__}}
+
+    @property
+    def marked(self) -> tuple[int, Sequence[bytes]]:
+        """The number of the first entry that is marked, and the marks from there on."""
+        whole = bytes.fromhex(self.marks)
+        marks = [whole[at : at + MARK_BYTES] for at in range(0, len(whole), MARK_BYTES)]
+        return self.size - len(marks) + 1, marks
 
     def holds(self, keys: Collection[str]) -> bool:
         """Tell whether one of these public keys has signed it."""
@@ -65,13 +92,21 @@ class Checkpoint:
         return replace(self, signature=key.sign(self._said()).hex())
 
 
-def signed(keyring: Keyring, size: int, root: bytes, head: bytes, at_s: float) -> Checkpoint:
+def signed(
+    keyring: Keyring, size: int, root: bytes, head: bytes, at_s: float, marks: bytes = b""
+) -> Checkpoint:
     """Sign a checkpoint with the host's current key."""
     key = keyring.current
     private = _private(key)
     public = private.public_key().public_bytes_raw().hex()
-    made = Checkpoint(keyring.host, size, root.hex(), head.hex(), int(at_s), key.kid, public)
-    return made.with_signature(private)
+    told = (size, root.hex(), head.hex(), int(at_s))
+    return Checkpoint(keyring.host, *told, key.kid, public, marks.hex()).with_signature(private)
+
+
+def marks_of(rows: Iterable[Kept], size: int) -> bytes:
+    """Return the marks of the entries up to number *size*, MAX_MARKS of them at most."""
+    marks = [row.hash[:MARK_BYTES] for row in rows if row.no <= size]
+    return b"".join(marks[-MAX_MARKS:])
 
 
 def witnessed(ring: Keyring) -> Keyring:
@@ -109,6 +144,11 @@ def read_checkpoint(source: str | bytes | Mapping[str, Any]) -> Checkpoint:
     for name, size in (("root", 64), ("head", 64), ("key", 64), ("signature", 128)):
         if type(found[name]) is not str or not _is_hex(found[name], size):
             raise _refused(f"expected '{name}' as {size} hex digits, got something else")
+    marks, step = found["marks"], 2 * MARK_BYTES
+    if type(marks) is not str or len(marks) % step or not _is_hex(marks, len(marks)):
+        raise _refused(f"expected 'marks' as {step} hex digits for each entry, got something else")
+    if len(marks) > step * min(found["size"], MAX_MARKS):
+        raise _refused(f"expected 'marks' of at most {MAX_MARKS} entries that are there, got more")
     for name in ("host", "kid"):
         if type(found[name]) is not str:
             raise _refused(f"expected '{name}' as a text, got something else")

@@ -2,15 +2,17 @@
 
 Each entry is held against its number, the chain, and the tree; wherever a checkpoint was
 taken, chain and root are held against what was signed. What a chain alone cannot show, an
-end that was cut off or a beginning that was written anew, checkpoints show.
+end that was cut off or a beginning that was written anew, checkpoints show; and the marks
+of the first one that does not hold show where that begins.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from swarm.core.audit.checkpoint import Checkpoint
+from swarm.core.audit.checkpoint import MARK_BYTES, MAX_MARKS, Checkpoint
 from swarm.core.audit.entries import Growth, Kept
 
 __all__ = ("Fault", "Inspected", "inspect")
@@ -91,9 +93,11 @@ class _Reading:
         self._passed = 0
         # By source: up to where it has vouched for what was read.
         self._good: dict[int, int] = {}
+        # The hashes of the latest entries, to be held against marks.
+        self._latest: deque[bytes] = deque(maxlen=MAX_MARKS)
 
     def read(self, rows: Iterable[Kept]) -> Inspected:
-        growth, number = self._growth, 0
+        growth, number, latest = self._growth, 0, self._latest
         fault = self._pass(0)
         for no, hash_, tree, body in rows if fault is None else ():
             number += 1
@@ -101,6 +105,7 @@ class _Reading:
                 fault = Fault(number, "missing")
                 break
             grown = growth.add_body(body)
+            latest.append(hash_)
             if grown.hash != hash_:
                 fault = Fault(number, "changed")
             elif grown.tree != tree:
@@ -116,7 +121,7 @@ class _Reading:
     def _pass(self, number: int) -> Fault | None:
         """Hold what was read so far against the checkpoints of just this size."""
         here = (self._growth.tree.root.hex(), self._growth.head.hex())
-        forks: dict[tuple[str, str], int] = {}
+        forks: dict[tuple[str, str], tuple[int, int]] = {}
         while self._ahead and self._ahead[-1][1].size == number:
             source, checkpoint = self._ahead.pop()
             found = (checkpoint.root, checkpoint.head)
@@ -126,7 +131,22 @@ class _Reading:
             else:
                 # Sources that hold the same checkpoint are of one history: what one of them
                 # has seen before, and is here still, was seen by all.
-                good = self._good.get(source, 0)
-                forks[found] = max(forks.get(found, 0), good + 1)
+                first, last = forks.get(found, (1, number))
+                low, high = self._fork(checkpoint)
+                low = max(low, self._good.get(source, 0) + 1)
+                forks[found] = max(first, low), min(last, high)
         self._due = self._ahead[-1][1].size if self._ahead else -1
-        return Fault(min(forks.values()), "forked", number) if forks else None
+        if not forks:
+            return None
+        first, last = min(forks.values())
+        return Fault(first, "forked", last)
+
+    def _fork(self, checkpoint: Checkpoint) -> tuple[int, int]:
+        """Return between which entries the log that was signed departs from this one."""
+        size = checkpoint.size
+        start, marks = checkpoint.marked
+        here = [hash_[:MARK_BYTES] for hash_ in self._latest][-len(marks) :] if marks else []
+        pairs = enumerate(zip(marks, here, strict=True), start)
+        differs = next((number for number, (mark, hash_) in pairs if mark != hash_), size)
+        # Before the first mark nothing is told: if that differs already, so may the others.
+        return (differs if differs > start or start == 1 else 1), differs
