@@ -110,8 +110,13 @@ class Turns:
     """Lets a number of scripts compute at a time, in the order in which they came."""
 
     def __init__(self, most: int) -> None:
-        self._free = most
+        self._most = self._free = most
         self._waiting: deque[anyio.Event] = deque()
+
+    @property
+    def alone(self) -> bool:
+        """Whether who has a turn is the only one."""
+        return self._free == self._most - 1
 
     async def acquire(self) -> None:
         """Wait for a turn."""

@@ -70,6 +70,7 @@ end
 -- both parts leaves (author's form), or nil to refuse such tables.
 local function encode(root, limits, label, mixed)
   local out, n, bytes, values = {}, 0, 0, 0
+  local most_bytes, most_values = limits.bytes, limits.values
   local path = {}
 
   local function refuse(why, depth)
@@ -79,11 +80,10 @@ local function encode(root, limits, label, mixed)
     error((label or "value") .. concat(where) .. " cannot leave Lua: " .. why, 0)
   end
 
-  local function text(s, depth)
+  local function check(s, depth)
     if not ulen(s) then refuse("a string that is not valid UTF-8", depth) end
     bytes = bytes + #s
-    if bytes > limits.bytes then refuse("more than " .. limits.bytes .. " bytes", 0) end
-    return pack("<s4", s)
+    if bytes > most_bytes then refuse("more than " .. most_bytes .. " bytes", 0) end
   end
 
   local put
@@ -114,8 +114,8 @@ local function encode(root, limits, label, mixed)
     for key in next, object do
       if type(key) == "string" then
         count = count + 1
-        if values + count > limits.values then
-          refuse("more than " .. limits.values .. " values", 0)
+        if values + count > most_values then
+          refuse("more than " .. most_values .. " values", 0)
         end
         keys[count] = key
       elseif not (mtype(key) == "integer" and key >= 1 and key <= list_count) then
@@ -128,10 +128,21 @@ local function encode(root, limits, label, mixed)
     out[n] = pack("<c1I4", "o", count + (list_count > 0 and 1 or 0))
     for i = 1, count do
       local key = keys[i]
+      check(key, depth)
       path[depth + 1] = key
+      local value = rawget(object, key)
       n = n + 1
-      out[n] = text(key, depth)
-      put(rawget(object, key), depth + 1)
+      if type(value) == "string" then
+        -- Most members are: key and text in one piece, and no call more.
+        values = values + 1
+        if values > most_values then refuse("more than " .. most_values .. " values", 0) end
+        bytes = bytes + 8
+        check(value, depth + 1)
+        out[n] = pack("<s4c1s4", key, "s", value)
+      else
+        out[n] = pack("<s4", key)
+        put(value, depth + 1)
+      end
     end
     if list_count > 0 then
       n = n + 1
@@ -150,7 +161,7 @@ local function encode(root, limits, label, mixed)
       refuse("nested deeper than " .. limits.depth .. ", or a cycle", depth)
     end
     local count = rawlen(value)
-    if count > limits.values then refuse("more than " .. limits.values .. " values", 0) end
+    if count > most_values then refuse("more than " .. most_values .. " values", 0) end
     if rawequal(getmetatable(value), ARRAY) then return put_list_only(value, count, depth) end
     if count == 0 then return put_object(value, 0, depth) end
     if mixed and rawget(value, "__swarm") ~= nil then return put_object(value, count, depth) end
@@ -159,13 +170,14 @@ local function encode(root, limits, label, mixed)
 
   function put(value, depth)
     values = values + 1
-    if values > limits.values then refuse("more than " .. limits.values .. " values", 0) end
+    if values > most_values then refuse("more than " .. most_values .. " values", 0) end
     bytes = bytes + 8
     local kind = type(value)
     if kind == "table" and not rawequal(value, null) then return put_table(value, depth) end
     n = n + 1
     if kind == "string" then
-      out[n] = "s" .. text(value, depth)
+      check(value, depth)
+      out[n] = pack("<c1s4", "s", value)
     elseif kind == "number" then
       if mtype(value) == "integer" then
         out[n] = pack("<c1i8", "i", value)

@@ -32,6 +32,10 @@ _FLOAT = Struct("<d")
 _TEXT_HEAD = Struct("<cI")
 _LIST_HEAD = Struct("<cI")
 
+_u32, _i64, _f64 = _COUNT.unpack_from, _INT.unpack_from, _FLOAT.unpack_from
+_S, _I, _D, _A, _O = b"sidao"
+_CONSTANTS: Mapping[int, bool | None] = {ord("z"): None, ord("t"): True, ord("f"): False}
+
 Out = list[bytes]
 
 
@@ -119,6 +123,10 @@ def _put_object(value: Mapping[Any, Any], out: Out, depth: int) -> None:
             raise CannotEnter(f"expected string keys, got {_cut(repr(key))}")
         try:
             data = _utf8(key)
+            if type(member) is str:
+                text = _utf8(member)
+                out.append(_COUNT.pack(len(data)) + data + _TEXT_HEAD.pack(b"s", len(text)) + text)
+                continue
             out.append(_COUNT.pack(len(data)) + data)
             _put(member, out, depth + 1)
         except CannotEnter as e:
@@ -168,43 +176,62 @@ def decode(data: bytes) -> Any:
     return value
 
 
+# Texts and numbers are read where they stand, in lists and objects: a call for each would take
+# longer than to read it.
 def _take(data: bytes, at: int) -> tuple[Any, int]:
     tag = data[at]
     at += 1
-    if tag == 0x73:  # s
-        return _take_text(data, at)
-    if tag == 0x6F:  # o
+    if tag == _O:
         return _take_object(data, at)
-    if tag == 0x61:  # a
+    if tag == _A:
         return _take_list(data, at)
-    if tag == 0x69:  # i
-        return _INT.unpack_from(data, at)[0], at + 8
-    if tag == 0x64:  # d
-        return _FLOAT.unpack_from(data, at)[0], at + 8
-    return {0x7A: None, 0x74: True, 0x66: False}[tag], at
-
-
-def _take_text(data: bytes, at: int) -> tuple[str, int]:
-    start = at + 4
-    end = start + int(_COUNT.unpack_from(data, at)[0])
-    return data[start:end].decode(), end
+    if tag == _S:
+        start = at + 4
+        at = start + _u32(data, at)[0]
+        return data[start:at].decode(), at
+    if tag == _I:
+        return _i64(data, at)[0], at + 8
+    if tag == _D:
+        return _f64(data, at)[0], at + 8
+    return _CONSTANTS[tag], at
 
 
 def _take_list(data: bytes, at: int) -> tuple[list[Any], int]:
-    count = int(_COUNT.unpack_from(data, at)[0])
+    count = _u32(data, at)[0]
     at += 4
     items: list[Any] = []
+    add = items.append
     for _ in range(count):
-        item, at = _take(data, at)
-        items.append(item)
+        tag = data[at]
+        if tag == _S:
+            start = at + 5
+            at = start + _u32(data, at + 1)[0]
+            add(data[start:at].decode())
+        elif tag == _I:
+            add(_i64(data, at + 1)[0])
+            at += 9
+        else:
+            item, at = _take(data, at)
+            add(item)
     return items, at
 
 
 def _take_object(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    count = int(_COUNT.unpack_from(data, at)[0])
+    count = _u32(data, at)[0]
     at += 4
     members: dict[str, Any] = {}
     for _ in range(count):
-        key, at = _take_text(data, at)
-        members[key], at = _take(data, at)
+        start = at + 4
+        at = start + _u32(data, at)[0]
+        key = data[start:at].decode()
+        tag = data[at]
+        if tag == _S:
+            start = at + 5
+            at = start + _u32(data, at + 1)[0]
+            members[key] = data[start:at].decode()
+        elif tag == _I:
+            members[key] = _i64(data, at + 1)[0]
+            at += 9
+        else:
+            members[key], at = _take(data, at)
     return members, at

@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -206,9 +207,9 @@ class _Apart:
         if process is None:
             process = self._process = self._children.take()
             await process.ready()
-        began = anyio.current_time()
-        fields = await process.exchange(frame, self._left_s)
-        self._left_s -= anyio.current_time() - began
+        began = monotonic()
+        fields = await process.exchange(frame, self._left_s, alone=self._turns.alone)
+        self._left_s -= monotonic() - began
         return fields
 
 
