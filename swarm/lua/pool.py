@@ -17,8 +17,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import anyio
-
 from swarm.errors import Bug, ScriptFailed
 from swarm.lua.children import Children, Turns
 from swarm.lua.course import Stage, run_author, run_worker

@@ -11,9 +11,8 @@ interrupted, nor can the wall clock be enforced while Lua runs; that takes a chi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os.path
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 # lupa ships no types, and the stub that pyright bundles lacks half of the constructor.
@@ -30,8 +29,7 @@ LIST_PART = "__list"
 _PARTS = ("convert", "meter", "library", "closures", "sandbox")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """What a worker script is given: `input` and `facts` as `convert.encode` writes them.
 
     Shape: `functions` are the names of the host's functions, `seed` that of the script's
@@ -166,8 +164,9 @@ def _deny(_object: object, _name: object, _setting: bool) -> NoReturn:
 
 @cache
 def _source(part: str) -> bytes:
-    # Not by importlib.resources: a child process would take a quarter longer to start.
-    return Path(__file__).with_name(f"{part}.lua").read_bytes()
+    # Neither by importlib.resources nor by pathlib: a child is waited for while it imports.
+    with open(os.path.join(os.path.dirname(__file__), f"{part}.lua"), "rb") as file:
+        return file.read()
 
 
 def _bytes(source: str) -> bytes:

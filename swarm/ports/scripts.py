@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from swarm.errors import ScriptFailed
+if TYPE_CHECKING:
+    # A child that runs scripts reads this module, and is waited for.
+    from pathlib import Path
+
+    from swarm.errors import ScriptFailed
 
 __all__ = ("HostFunction", "Script", "ScriptLimits", "ScriptRunner")
 
 HostFunction = Callable[..., Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """Lua source; `name` is what errors show, usually the author's path."""
 
     name: str
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptLimits:
+class ScriptLimits(NamedTuple):
     """How much one script may use: VM instructions, bytes of Lua memory, seconds."""
 
     instructions: int = 10_000_000
     memory_bytes: int = 64 * 1024 * 1024
     seconds: float = 2.0
+
+
+_DEFAULT = ScriptLimits()
 
 
 class ScriptRunner(Protocol):
@@ -45,7 +48,7 @@ class ScriptRunner(Protocol):
         *,
         host: Mapping[str, HostFunction] | None = None,
         facts: Mapping[str, Any] | None = None,
-        limits: ScriptLimits = ScriptLimits(),
+        limits: ScriptLimits = _DEFAULT,
     ) -> Any:
         """Run a worker script: `input` in, its return value out, both JSON.
 
@@ -63,7 +66,7 @@ class ScriptRunner(Protocol):
         script: Script,
         *,
         folder: Path | None,
-        limits: ScriptLimits = ScriptLimits(),
+        limits: ScriptLimits = _DEFAULT,
         required: Callable[[str], None] | None = None,
     ) -> Any:
         """Run a blueprint script and return what it returns, in the author's form.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from time import process_time
 from typing import Any
 
@@ -78,7 +77,7 @@ async def main(place: str) -> None:
     for line in sys.stdin:
         case = json.loads(line)
         began = process_time()
-        limits = replace(PLENTY, **case["limits"])
+        limits = PLENTY._replace(**case["limits"])
         told = await outcome(scripts, case["source"], limits)
         told["spent_s"] = process_time() - began
         told["clean"] = await outcome(scripts, PROBE) == expected and "value" in expected
