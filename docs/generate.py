@@ -143,7 +143,7 @@ def _kind(thing: Any) -> str:
 
 def _members(thing: type) -> Iterator[tuple[str, str]]:
     if "__init__" in vars(thing) and not hasattr(thing, "_fields"):
-        yield f"`{_signed(thing.__name__, vars(thing)['__init__'])}`", "Make one."
+        yield f"`{_signed(thing.__name__, thing.__init__)}`", "Make one."
     for name in sorted(vars(thing)):
         member = inspect.getattr_static(thing, name)
         if name.startswith("_") or name == "model_config":

@@ -11,8 +11,9 @@ are attributes of the error too. Knows nothing of flows, values or machines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from flowir.records import dataclass
 
 __all__ = (
     "FlowError",

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -25,6 +24,7 @@ from flowir.errors import FlowError
 from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.nodes import QUANTIFIERS, Expr, subexpressions
 from flowir.path import Path, parse_path, read
+from flowir.records import dataclass
 from flowir.values import private_copy, truth
 
 if TYPE_CHECKING:

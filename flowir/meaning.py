@@ -7,7 +7,6 @@ neither the text nor which externs a host has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias, assert_never
 
@@ -16,6 +15,7 @@ from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN
 from flowir.nodes import OP_FIELDS, QUANTIFIERS
 from flowir.notation import CHAINS, FORMS, KNOWN, LISTS, NAME, OPERATORS, PREFIXES, REFUSED
 from flowir.path import Path, Segment, format_path, parse_path
+from flowir.records import dataclass
 from flowir.report import near
 from flowir.syntax import (
     Binary,

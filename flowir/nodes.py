@@ -11,11 +11,12 @@ changed afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias, assert_never
 
 from flowir.limits import DEFAULT_LIMITS, Limits
 from flowir.path import Path, format_path
+from flowir.records import dataclass
 
 __all__ = (
     "COMPARISONS",

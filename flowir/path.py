@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from flowir.errors import FlowError, Malformed, Problem, shorten
+from flowir.records import dataclass
 
 __all__ = ("ROOT", "Path", "format_path", "missing", "parse_path", "read")
 

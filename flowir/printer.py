@@ -8,7 +8,7 @@ would change is printed as a function: `get(ctx.a, "b")`, `call("odd name")`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias, cast
 
 from flowir.errors import Malformed, Problem, shorten
@@ -28,6 +28,7 @@ from flowir.notation import (
     quote,
 )
 from flowir.path import Segment, format_path, parse_path
+from flowir.records import dataclass
 
 __all__ = ("format_expr",)
 

@@ -18,7 +18,6 @@ An instruction has a name, `place:role`, by which a snapshot knows it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, assert_never, cast
 
 from flowir import ops
@@ -43,6 +42,7 @@ from flowir.nodes import (
     children,
 )
 from flowir.path import Path
+from flowir.records import dataclass
 from flowir.storing import Store, growing, growth_of, storing
 from flowir.values import described, mismatch, private_copy, truth
 

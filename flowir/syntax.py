@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from flowir.limits import INT_MAX
 from flowir.parser import Reduction, Token
+from flowir.records import dataclass
 
 __all__ = (
     "EXPRESSIONS",

@@ -7,7 +7,6 @@ No clock, no chance, no I/O. Knows nothing of expressions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +18,7 @@ from flowir.externs.lists import LIST_EXTERNS
 from flowir.externs.numbers import MATH_EXTERNS
 from flowir.externs.objects import OBJECT_EXTERNS
 from flowir.externs.strings import STRING_EXTERNS
+from flowir.records import dataclass
 
 __all__ = ("STANDARD_EXTERNS", "Extern", "registry")
 

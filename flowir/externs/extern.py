@@ -7,11 +7,11 @@ wrong arguments, follow from that. Knows none of the externs themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from flowir.errors import FlowError
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from flowir.values import mismatch
 
 __all__ = (

@@ -7,9 +7,9 @@ node first would pull it into its own subgraph.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from flowir.nodes import Flow
+from flowir.records import dataclass
 from flowir.show.outline import Item, outline
 
 __all__ = ("mermaid",)

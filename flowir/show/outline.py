@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from flowir.nodes import Assign, Branch, Expr, Fanout, Flow, Loop, Node, Seq, Step, Try, children
 from flowir.path import Path, format_path
+from flowir.records import dataclass
 from flowir.show.wording import plainly
 from flowir.text import format_expr
 

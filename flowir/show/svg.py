@@ -6,10 +6,10 @@ block has an axis, the x where the flow enters at its top and leaves at its bott
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from flowir.nodes import Flow
+from flowir.records import dataclass
 from flowir.show.outline import Item, Part, outline
 
 __all__ = ("svg",)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any, Final, TypeAlias, cast
 
@@ -21,6 +21,7 @@ from starlette.responses import Response
 from flowir.door import parse_json
 from flowir.errors import FlowError
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from swarm.api import once
 from swarm.api.bearer import Throttle, bearer_of, peer_of, tells_a_token
 from swarm.api.metrics import Metrics

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+
+from flowir.records import dataclass
 
 __all__ = ("MEDIA", "Metrics", "Told")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
 import anyio
 
+from flowir.records import dataclass
 from swarm.errors import Refused
 
 __all__ = ("HEADER", "Answered", "Memory", "checked_key", "run_id_of")

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from flowir.door import admit
 from flowir.errors import FlowError, Problem, shorten
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from swarm.blueprint.agent import COMMON_FIELDS
 from swarm.blueprint.places import inside, nearest
 from swarm.blueprint.shapes import is_object

@@ -9,12 +9,12 @@ are found at once. Runs no script and reads no file.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.errors import Malformed, Problem, shorten
 from flowir.limits import DEFAULT_LIMITS
 from flowir.path import format_path, parse_path
+from flowir.records import dataclass
 from flowir.values import private_copy
 from swarm.blueprint.builders import BUILDERS, AuthorField, Builder
 from swarm.blueprint.model import VERSION

@@ -7,8 +7,10 @@ problems both read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from flowir.records import dataclass
 
 __all__ = ("BUILDERS", "SLEEP", "AuthorField", "Builder")
 

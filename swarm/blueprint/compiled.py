@@ -6,12 +6,13 @@ Knows nothing of how it was compiled or who runs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from flowir.effects import Admitted
 from flowir.nodes import Flow, places_of
+from flowir.records import dataclass
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.budget import Budget, unknown_slices
 from swarm.blueprint.contract import Contract

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.blueprint.patches import difference
 from swarm.blueprint.power import powers

@@ -6,12 +6,13 @@ Reads strictly and knows no field of a blueprint: `swarm.blueprint.model` does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from flowir.door import admit, parse_json
 from flowir.errors import FlowError, Malformed
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from swarm.blueprint.json_lines import line_of_fault, lines_of
 from swarm.blueprint.places import nearest
 from swarm.errors import BlueprintInvalid, Place, Problem

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
+from flowir.records import dataclass
 from swarm.blueprint.places import inside
 
 __all__ = ("line_of_fault", "lines_of")

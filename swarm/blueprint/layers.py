@@ -11,10 +11,11 @@ Knows the form, not which layers there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from flowir.errors import Problem, shorten
+from flowir.records import dataclass
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 

@@ -14,11 +14,11 @@ only for a hash that consists of decimal digits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.model import ID_RULE, is_blueprint_id
 from swarm.blueprint.ranges import parse_range
 from swarm.errors import Refused

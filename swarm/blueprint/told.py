@@ -8,10 +8,10 @@ the marks itself: what is not of their form is not there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.errors import Problem
+from flowir.records import dataclass
 from swarm.blueprint.shapes import is_array, is_object
 
 __all__ = ("LOST", "MARKS", "STRAYS", "Fault", "Told", "faults_of", "lost_by", "strays_of")

@@ -10,7 +10,7 @@ before it is judged.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from ruamel.yaml import YAML
@@ -28,6 +28,7 @@ from ruamel.yaml.events import (
 
 from flowir.door import parse_json
 from flowir.errors import Malformed, shorten
+from flowir.records import dataclass
 from swarm.blueprint.places import inside
 
 __all__ = ("YamlRefused", "YamlTree", "read_tree")

@@ -18,7 +18,9 @@ from swarm.errors import BlueprintInvalid, Problem, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.host import Host
 from swarm.host.parts import SystemClock, git_versions
+from swarm.lua.choice import ChosenScripts
 from swarm.lua.pool import PooledScripts
+from swarm.lua.process import ScriptProcess
 from swarm.ports.worker import Toolbox
 from swarm.stores.memory_versions import MemoryVersions
 from swarm.workers.any_function import AnyFunction
@@ -58,10 +60,15 @@ class InvalidBlueprint(click.ClickException):
 
 @asynccontextmanager
 async def opened_host(
-    blueprint: str, functions: Sequence[str], store: str | None = None
+    blueprint: str,
+    functions: Sequence[str],
+    store: str | None = None,
+    *,
+    child: ScriptProcess | None = None,
 ) -> AsyncGenerator[Host]:
     """Open a host that has the functions of *blueprint*'s project, and of the options.
 
+    Shape: *child* is there for its first script.
     Raises: WrongUse; Refused, when the store cannot be opened.
     """
     project = find_project(Path(blueprint))
@@ -69,6 +76,8 @@ async def opened_host(
     project.equip(host)
     for name, function in import_functions(project, functions).items():
         host.function(name)(function)
+    if child is not None and isinstance(host.scripts, ChosenScripts):
+        host.scripts.adopt(child)
     async with host:
         yield host
 

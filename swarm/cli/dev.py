@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import click
 
+from flowir.records import dataclass
 from swarm.cli.blueprints import function_option
 from swarm.cli.exits import WrongUse, print_lines, say
 from swarm.cli.serve import bind_option, served, serving_host

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import anyio
 import apsw
 import click
 
+from flowir.records import dataclass
 from swarm.cli.doctor_store import StoreHealth, look_at_store
 from swarm.cli.exits import Exit, WrongUse, print_result
 from swarm.lua.isolation import Isolation, try_isolation

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import stat
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import apsw
 
+from flowir.records import dataclass
 from swarm.cli.audit import inspected
 from swarm.errors import SwarmError
 from swarm.host.parts import git_versions

@@ -6,13 +6,13 @@ import json
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import click
 from anyio import CancelScope
 
+from flowir.records import dataclass
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.asking import Patience, outlast
 from swarm.cli.exits import Exit, print_result, say

@@ -57,9 +57,25 @@ class _Commands(click.Group):
             gc.enable()
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "run" and any(word.endswith(".lua") for word in args):
+            ctx.obj = _child()
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _child() -> object:
+    """Start what will run the blueprint's script, while the command is being imported."""
+    from swarm.lua.process import ProcessUnavailable, ScriptProcess
+
+    with suppress(ProcessUnavailable):
+        return ScriptProcess()
+    return None  # The host finds out as well, and says it.
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowir.door import admit
 from flowir.errors import FlowError
+from flowir.records import dataclass
 from swarm.cli.exits import WrongUse
 from swarm.cli.programs import ProgramSettings, equip
 from swarm.host.host import Host

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import click
 
+from flowir.records import dataclass
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option, load, opened_host
@@ -17,6 +17,7 @@ from swarm.cli.following import Ended, follow, report, signals
 from swarm.cli.inputs import first_context
 from swarm.cli.stores import chosen_store, store_option
 from swarm.host.run import Run
+from swarm.lua.process import ScriptProcess
 
 __all__ = ("command",)
 
@@ -32,6 +33,7 @@ class _Order:
     store: str
     patience: Patience
     record: Path | None
+    child: ScriptProcess | None
 
 
 @click.command("run")
@@ -50,7 +52,9 @@ class _Order:
 @wait_option
 @click.option("--record", metavar="FILE", help="Keep every answer, without secrets.")
 @click.option("--json", "as_json", is_flag=True, help="Print run_id, status, ctx and error.")
+@click.pass_obj
 def command(
+    child: ScriptProcess | None,
     blueprint: str,
     source: str | None,
     settings: tuple[str, ...],
@@ -71,7 +75,7 @@ def command(
     context = first_context(source, settings)
     folder = chosen_store(store, Path(blueprint))
     file = None if record is None else _recording_file(record)
-    order = _Order(blueprint, context, functions, run_id, folder, patience_of(wait), file)
+    order = _Order(blueprint, context, functions, run_id, folder, patience_of(wait), file, child)
     ended, trouble = anyio.run(_run, order)
     code = report(ended, as_json)
     if trouble is not None:
@@ -82,7 +86,9 @@ def command(
 async def _run(order: _Order) -> tuple[Ended, str | None]:
     # Listening begins before anything is started that would outlive a signal.
     with signals() as received:
-        async with opened_host(order.blueprint, order.functions, order.store) as host:
+        async with opened_host(
+            order.blueprint, order.functions, order.store, child=order.child
+        ) as host:
             blueprint = await load(host, order.blueprint)
             run = await host.start(blueprint, order.context, run_id=order.run_id)
             ended = await follow(host, run, received, blueprint, patience=order.patience)

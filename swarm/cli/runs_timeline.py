@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
+from flowir.records import dataclass
 from swarm.core.events import STEP_ENDS, Event
 
 __all__ = ("Attempt", "Branch", "Step", "Timeline", "drawn")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.resources import files
+
+from flowir.records import dataclass
 
 __all__ = ("MODULES", "Documented", "functions_of", "stub_of")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import click
 
+from flowir.records import dataclass
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.project import find_project
 from swarm.cli.testing_replay import replay

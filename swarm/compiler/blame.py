@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from flowir.errors import Problem as Finding
+from flowir.records import dataclass
 from swarm.blueprint.builders import BUILDERS
 from swarm.blueprint.places import nearest
 from swarm.blueprint.told import STRAYS, Told

@@ -8,10 +8,10 @@ that nothing has written yet is absent: reading it fails, or finds what a run wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from flowir.path import Segment
+from flowir.records import dataclass
 
 __all__ = (
     "ABSENT",

@@ -7,10 +7,11 @@ where there is one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from swarm.blueprint.author import Lowered
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.errors import Place, Problem

@@ -11,13 +11,14 @@ and of the other files the digests. A run never depends on what becomes of the f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
 from flowir.errors import Problem, shorten
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from flowir.values import private_copy
 from swarm.blueprint.agent_file import AgentFileRefused, read_agent_file
 from swarm.blueprint.places import inside

@@ -14,11 +14,11 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.words import allowed, near, suggest
 from swarm.errors import Place
 

@@ -10,7 +10,6 @@ in no comparison of the whole flow, nobody hears it (`verdict.unhandled`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.certain import Certainty
@@ -31,6 +30,7 @@ from flowir.nodes import (
     subexpressions,
 )
 from flowir.path import Path, Segment, parse_path
+from flowir.records import dataclass
 from swarm.blueprint.verdicts import one_of_words, word_fault
 from swarm.blueprint.words import near
 from swarm.compiler.knowledge import (

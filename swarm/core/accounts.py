@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from flowir.effects import Failure
 from flowir.nodes import Flow, places_of
+from flowir.records import dataclass
 from swarm.blueprint.budget import Budget, Slice
 from swarm.ports.worker import Usage
 

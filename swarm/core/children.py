@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from flowir.errors import WorkerFailure
+from flowir.records import dataclass
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.accounts import Accounts, Spent
 from swarm.core.attempt import Attempt

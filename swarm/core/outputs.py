@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,6 +20,7 @@ from pydantic_core import to_json
 from flowir.door import admit, parse_json
 from flowir.errors import FlowError, Malformed, Problem, shorten
 from flowir.limits import Limits
+from flowir.records import dataclass
 from swarm.blueprint.shapes import is_object
 from swarm.errors import Refused, SwarmError
 

@@ -13,7 +13,7 @@ for the one to come; nobody is asked twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final, cast
 
 import anyio
@@ -21,6 +21,7 @@ import anyio
 from flowir.door import admit
 from flowir.effects import Dispatch
 from flowir.errors import FlowError, WorkerFailure, shorten
+from flowir.records import dataclass
 from flowir.values import same
 from swarm.blueprint.fitting import mismatch
 from swarm.blueprint.schemas import schema_fault

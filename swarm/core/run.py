@@ -29,10 +29,10 @@ The state of a run is a reading of its journal; nothing else holds it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+from flowir.records import dataclass
 from swarm.errors import Bug, RunFailed
 
 __all__ = (

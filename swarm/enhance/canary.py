@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flowir.errors import FlowError
+from flowir.records import dataclass
 from flowir.text import parse_expr
 
 __all__ = ("CANARY", "Canary", "RunEnd", "Weighed", "draws", "weighed")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.blueprint.shapes import is_object
 from swarm.enhance.objections import Objection

@@ -11,9 +11,9 @@ All of it is a reading of the issues before, oldest first: nothing else is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from flowir.records import dataclass
 from swarm.enhance.proposals import cleaned
 
 __all__ = ("Issued", "lessons")

@@ -8,11 +8,11 @@ senior to approve.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flowir.records import dataclass
 from swarm.enhance.canary import Canary
 from swarm.enhance.changes import Kind
 from swarm.enhance.verdicts import AXES, Verdict, missing

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from flowir.door import parse_json
 from flowir.errors import FlowError, shorten
+from flowir.records import dataclass
 from swarm.blueprint.patches import MAX_OPS
 from swarm.blueprint.selector import parse_blueprint_id
 from swarm.blueprint.shapes import is_array, is_object

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.blueprint.shapes import is_array, is_object
 

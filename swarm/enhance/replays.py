@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from flowir.effects import Cancel, Dispatch, Effect, Failure, Outcome, Success
 from flowir.errors import FlowError, ProtocolError
 from flowir.machine import Machine
+from flowir.records import dataclass
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.errors import Refused

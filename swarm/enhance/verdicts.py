@@ -8,9 +8,9 @@ and nothing is not enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.blueprint.shapes import is_object
 from swarm.enhance.bounds import cost_of, dearer, raised

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from anyio import to_thread
 
+from flowir.records import dataclass
 from swarm.blueprint.compiled import CompiledBlueprint, VersionName
 from swarm.blueprint.difference import Difference, compare
 from swarm.blueprint.patches import applied

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.core.run import ENDED
 from swarm.errors import Refused
 from swarm.ids import RunId

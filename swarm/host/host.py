@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from flowir.records import dataclass
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.layering import Layering
@@ -473,8 +473,12 @@ class Host:
         if isinstance(source, str) and not is_file_name(source):
             return await self.blueprints.load(source)
         return await load_blueprint(
-            source, registry=self.registry, tools=self._tools, versions=self.blueprints.load
+            source, registry=self.registry, tools=self._tools, versions=self._load_version
         )
+
+    async def _load_version(self, selector: str) -> CompiledBlueprint:
+        # Their store is opened for a blueprint that names one: libgit2 takes its time.
+        return await self.blueprints.load(selector)
 
     # -- tokens ------------------------------------------------------------------------
 

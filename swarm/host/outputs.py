@@ -9,10 +9,10 @@ Knows rows; who reads the bytes is told by `swarm.core.outputs`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.words import near
 from swarm.core.outputs import Reference, reference_of
 from swarm.errors import Refused

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import anyio
 from anyio import CancelScope
 from uuid_utils import uuid7
 
+from flowir.records import dataclass
 from swarm.ids import RunId
 from swarm.ports.audit import AuditLog, AuditReading, CheckpointSink
 from swarm.ports.capability import Ledger

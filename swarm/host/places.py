@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from flowir.records import dataclass
 from swarm.blueprint.words import suggest
 from swarm.compiler.plugins import Plugins
 from swarm.errors import Refused

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.door import admit
 from flowir.errors import FlowError, shorten
 from flowir.nodes import Flow
 from flowir.path import format_path, parse_path
+from flowir.records import dataclass
 from swarm.core.edits import EditedMachine
 from swarm.core.events import Rerun
 from swarm.core.replay import Replay

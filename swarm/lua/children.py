@@ -50,6 +50,10 @@ class Children:
         self._taken.add(process)
         return process
 
+    def adopt(self, process: ScriptProcess) -> None:
+        """Take a child that somebody else started, to be handed out as the first."""
+        self._idle.append(process)
+
     def keep(self, process: ScriptProcess) -> bool:
         """Take a child back after a script that ended; say no where it has to be dropped."""
         if not self._open or len(self._idle) >= self._most or _worn(process):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from swarm.errors import ScriptFailed
 from swarm.lua.modules import Module
 from swarm.lua.pool import PooledScripts
+from swarm.lua.process import ScriptProcess
 from swarm.lua.requests import UnlistedModule
 from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import HostFunction, Script, ScriptLimits
@@ -80,6 +81,10 @@ class ChosenScripts:
         except UnlistedModule:
             # A blueprint script has no effects: beginning anew changes nothing.
             return await self._pool.author(script, folder=folder, limits=limits, required=required)
+
+    def adopt(self, process: ScriptProcess) -> None:
+        """Take a child that was started elsewhere, before there was anybody to run it."""
+        self._pool.children.adopt(process)
 
     async def aclose(self) -> None:
         """End the children; the next script starts others."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 
+from flowir.records import dataclass
 from swarm.lua.jail import MEASURES
 from swarm.lua.process import ProcessUnavailable, ScriptProcess
 

@@ -8,7 +8,7 @@ to a constant) passes here: names and labels are resolved later, by whoever read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -17,6 +17,7 @@ import flowir.syntax
 from flowir.caret import allowed
 from flowir.errors import shorten
 from flowir.parser import Parser, Reduction, Stopped, Token
+from flowir.records import dataclass
 from flowir.syntax import (
     EXPRESSIONS,
     Call,

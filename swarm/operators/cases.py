@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from flowir.records import dataclass
 from swarm.operators.frames import Numbered, Part, Progress, Question
 from swarm.operators.states import OrderState
 from swarm.ports.operators import Absence, Ending, Order

@@ -11,9 +11,9 @@ same line after a while. Pure: times are handed in, texts are handed out.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
+from flowir.records import dataclass
 from swarm.operators.faults import PeerFault
 from swarm.operators.frames import Frame, Numbered, numbered_text
 from swarm.operators.limits import Bounds

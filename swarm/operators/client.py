@@ -20,7 +20,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 from urllib.parse import urlsplit, urlunsplit
@@ -34,6 +33,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from flowir.errors import FlowError, WorkerFailure
+from flowir.records import dataclass
 from swarm.errors import Denied, Refused, SwarmError
 from swarm.operators.bucket import Bucket
 from swarm.operators.faults import FAULTS, PeerFault

@@ -7,10 +7,10 @@ where the line goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from flowir.records import dataclass
 from swarm.errors import SwarmError
 
 __all__ = ("FAULTS", "Fault", "PeerFault")

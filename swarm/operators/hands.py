@@ -9,9 +9,10 @@ is told again what it was asked, too.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, TypeAlias
 
+from flowir.records import dataclass
 from swarm.operators.channel import Channel
 from swarm.operators.frames import (
     FROM_HOST,

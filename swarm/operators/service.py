@@ -12,12 +12,13 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import anyio
 from anyio.abc import TaskGroup
 
 from flowir.errors import FlowError, WorkerFailure
+from flowir.records import dataclass
 from swarm.errors import Bug, SwarmError
 from swarm.operators.cases import Case, Member, Report, Tell
 from swarm.operators.channel import Channel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from flowir.records import dataclass
 from swarm.ids import RunId
 from swarm.ports.outputs import Blobs
 

@@ -9,10 +9,11 @@ the answer that was given meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from flowir.errors import WorkerFailure
+from flowir.records import dataclass
 from swarm.ports.worker import StepLink, Usage
 
 __all__ = ("Absence", "Choice", "Ending", "Moment", "OperatorLink", "Order", "Reply", "Settling")

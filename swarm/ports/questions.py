@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
+
+from flowir.records import dataclass
 
 __all__ = ("ON_DEADLINE", "Ask", "OnDeadline")
 

@@ -8,9 +8,10 @@ when, why, and under which label. Going back to an older version adds an entry.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from flowir.records import dataclass
 from swarm.blueprint.selector import Selector
 
 __all__ = ("Contents", "Draft", "Entry", "Fault", "File", "Note", "VersionStore")

@@ -18,13 +18,13 @@ common, is kept apart whatever its size: it is encoded and hashed once, and not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
 
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from flowir.values import measure
 from swarm.blueprint.shared import REFERENCE, Shared, mentions
 from swarm.core.events import RUN_ENDS, STEP_ENDS

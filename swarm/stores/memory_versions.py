@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from anyio.lowlevel import checkpoint
 
+from flowir.records import dataclass
 from flowir.values import private_copy
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.ranges import parse_label, parse_range

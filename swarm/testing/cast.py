@@ -8,10 +8,11 @@ whatever the flow makes of the failure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeAlias
 
 from flowir.errors import WorkerFailure, shorten
+from flowir.records import dataclass
 from flowir.values import private_copy
 from swarm.errors import Place, Problem
 from swarm.ports.worker import Call, CostlyFailure, Outcome, StepLink, Usage, Worker

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.nodes import Node
+from flowir.records import dataclass
 from flowir.trace import Trace, nodes_of, ways_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.errors import Place

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
 from flowir import Flow, FlowError, evaluate, parse_expr
 from flowir.errors import shorten
 from flowir.nodes import places_of
+from flowir.records import dataclass
 from flowir.trace import nodes_of
 from flowir.wire import load_expr
 from swarm.blueprint.shapes import is_array, is_object

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from flowir.effects import Cancel, Dispatch, Effect, Failure, Success
 from flowir.errors import FlowError, ProtocolError
 from flowir.machine import Machine
 from flowir.nodes import Flow
+from flowir.records import dataclass
 from swarm.errors import Refused
 
 __all__ = ("Answered", "Recording", "RunEnd", "read_recording", "recorded", "write_recording")

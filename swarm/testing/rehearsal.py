@@ -6,10 +6,10 @@ The journal is in memory, ids are counted, and the clock jumps to whatever is du
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowir.records import dataclass
 from flowir.trace import Trace
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.compiler.load import Source

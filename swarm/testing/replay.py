@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.effects import Cancel, Dispatch, Effect
@@ -17,6 +16,7 @@ from flowir.errors import shorten
 from flowir.machine import Machine
 from flowir.nodes import Assign, Fanout, Loop, Node, Step, Try
 from flowir.path import Path
+from flowir.records import dataclass
 from flowir.trace import nodes_of
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint

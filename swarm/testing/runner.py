@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from flowir.records import dataclass
 from swarm.blueprint.words import suggest
 from swarm.errors import BlueprintInvalid, Place, Problem, Refused
 from swarm.ports.scripts import ScriptRunner

@@ -8,13 +8,14 @@ once and before anything runs: what cannot be meant is no test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.words import suggest
 from swarm.compiler.source import read_source

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast, get_type_hints
 
@@ -20,6 +19,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from flowir.errors import WorkerFailure, shorten
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from flowir.report import nearest
 from flowir.values import kind_of
 from swarm.blueprint.agent import AgentSpec

@@ -217,6 +217,16 @@ def test_a_text_whose_value_takes_more_than_it_does_is_too_large() -> None:
     assert e.value.code == "value.too_large"
 
 
+def test_the_keys_of_a_text_weigh_what_they_do_elsewhere() -> None:
+    """Many numbers, so that the value is larger than its text, and keys to the very limit."""
+    value = {"a key of some length": [*range(40)], "ü": {"another one": 1}}
+    size, text = measure(value)[0], json.dumps(value)
+    assert len(text) < size - 1
+    assert parse_json(text, limits=Limits(value_size=size)) == value
+    with pytest.raises(FlowError, match=f"at most {size - 1}"):
+        parse_json(text, limits=Limits(value_size=size - 1))
+
+
 def test_what_stands_in_strings_is_no_value() -> None:
     text = '["[[[{{{,,,,,,", "\\"[,[,"]'
     assert parse_json(text, limits=Limits(values=3, containers=1)) == json.loads(text)

@@ -80,7 +80,7 @@ def test_what_a_path_says(text: str, segments: tuple[str | int, ...]) -> None:
         ("$.a[01]", "expected an index or a quoted key"),
         ("$[-0]", "-0 is not an index"),
         ("$[1000000000000000000]", "1000000000000000000 is not an index"),
-        ('$.a[""]', "a key may not be empty"),
+        ('$.a[""]', "a key may not be empty at column 5"),
         ('$.a["x"]b', "unexpected 'b' at column 9"),
         ("$['a\\\"b']", "a wrong escape"),
         ('$["a\\\'b"]', "a wrong escape"),

@@ -8,10 +8,11 @@ is not there any more. A mutant that is no Python, or whose tree is the same, is
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import pairwise
-from random import Random
 
 __all__ = ("Mutant", "drawn", "mutants_of")
 
@@ -52,24 +53,40 @@ class Mutant:
 
 
 def drawn(sources: dict[str, str], count: int, seed: int) -> list[Mutant]:
-    """Draw *count* lines out of all that can be changed, and a change of each."""
-    chance = Random(seed)  # noqa: S311 - a sample, not a secret
+    """Draw *count* lines out of all that can be changed, and a change of each.
+
+    A line's lot hangs on its file, its text and the seed, not on where it stands: what is
+    written elsewhere meanwhile leaves the draw as it is, but for the lines that are new.
+    """
     edits: dict[tuple[str, int], list[_Edit]] = {}
     for file in sorted(sources):
-        for edit in sorted(_edits(ast.parse(sources[file]), sources[file])):
+        for edit in _edits(ast.parse(sources[file]), sources[file]):
             edits.setdefault((file, edit[0]), []).append(edit)
-    lines = sorted(edits)
-    chance.shuffle(lines)
     found: list[Mutant] = []
-    for file, line in lines:
-        chance.shuffle(edits[file, line])
-        made = (_made(file, sources[file], edit) for edit in edits[file, line])
+    for _, file, line in sorted(_lots(sources, edits, seed)):
+        texts = sorted(edits[file, line], key=lambda edit: _lot(seed, file, *map(str, edit[1:])))
+        made = (_made(file, sources[file], edit) for edit in texts)
         mutant = next((one for one in made if one is not None), None)
         if mutant is not None:
             found.append(mutant)
         if len(found) == count:
             break
     return found
+
+
+def _lots(
+    sources: dict[str, str], lines: Iterable[tuple[str, int]], seed: int
+) -> Iterator[tuple[str, str, int]]:
+    """Yield each line with its lot; of lines that say the same, each has its own."""
+    same = Counter[tuple[str, str]]()
+    for file, line in sorted(lines):
+        text = sources[file].split("\n")[line - 1].strip()
+        same[file, text] += 1
+        yield _lot(seed, file, text, str(same[file, text])), file, line
+
+
+def _lot(seed: int, *words: str) -> str:
+    return sha256("\0".join((str(seed), *words)).encode()).hexdigest()
 
 
 def mutants_of(file: str, source: str) -> Iterator[Mutant]:

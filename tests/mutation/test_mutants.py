@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
-from tests.mutation.check import TESTS, chosen_tests, modules
+import pytest
+
+from tests.mutation.check import TESTS, chosen_tests, modules, verdict_on
+from tests.mutation.kept import Kept, Verdict
 from tests.mutation.mutants import drawn, mutants_of
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +49,42 @@ def test_a_seed_draws_the_same_lines_again_each_once() -> None:
     assert len({(mutant.file, mutant.line) for mutant in first}) == 8
     for mutant in first:
         ast.parse(mutant.applied(sources[mutant.file]))
+
+
+def test_a_verdict_is_kept_until_what_it_is_about_changes(tmp_path: Path) -> None:
+    first, *_, last = mutants_of("m.py", SOURCE)
+    Kept(tmp_path / "k.json").keep(last, SOURCE, Verdict("killed", "by a test"))
+    kept = Kept(tmp_path / "k.json")
+    assert kept.verdict(last, SOURCE) == ("killed", "by a test")
+    assert kept.verdict(first, SOURCE) is None
+    moved = SOURCE.replace("LIMIT = 8", "LIMIT = 9\nMORE = 1")
+    assert kept.verdict(replace(last, line=last.line + 1), moved) == ("killed", "by a test")
+    assert kept.verdict(last, SOURCE.replace("self.a = a", "self.b = a")) is None
+
+
+def test_what_is_written_elsewhere_leaves_the_draw_as_it_is() -> None:
+    one, other = (
+        drawn({"a.py": SOURCE, "b.py": text}, 6, seed=3) for text in (SOURCE, "X = 7\n" + SOURCE)
+    )
+    same = {(m.file, m.old, m.new) for m in one} & {(m.file, m.old, m.new) for m in other}
+    assert len(same) >= 5
+
+
+@pytest.mark.parametrize(
+    ("test", "word"),
+    [
+        ("assert f(3) == 4", "killed"),
+        ("assert f(3)", "SURVIVED"),
+        ("import nothing.such", "killed"),
+    ],
+)
+def test_a_mutant_is_killed_by_a_test_that_fails(tmp_path: Path, test: str, word: str) -> None:
+    source = "def f(a: int) -> int:\n    return a + 1\n"
+    (tmp_path / "m.py").write_text(source)
+    (tmp_path / "test_m.py").write_text(f"from m import f\ndef test_f():\n    {test}\n")
+    mutant = next(m for m in mutants_of("m.py", source) if m.new.strip() == "return a - 1")
+    assert verdict_on(mutant, tmp_path, source, ["test_m.py"]).word == word
+    assert (tmp_path / "m.py").read_text() == source
 
 
 def test_every_module_that_is_changed_has_tests_that_are_there() -> None:

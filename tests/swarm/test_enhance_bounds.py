@@ -38,3 +38,18 @@ def test_a_step_costs_one_attempt_unless_something_says_more() -> None:
     assert (
         cost_of(_document({**STEP, "retry": {"max_attempts": 2}}, retry={"max_attempts": 3})) == 2
     )
+
+
+def _fanout(items: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "fanout", "items": items, "bind": "$.it", "body": STEP, "join": "all"}
+
+
+def test_a_fanout_costs_as_many_bodies_as_it_is_seen_to_have() -> None:
+    five: list[Any] = [*range(5)]
+    said = {"op": "array", "items": [{"op": "lit", "value": one} for one in five]}
+    assert cost_of(_document(_fanout({"op": "lit", "value": five}))) == 5
+    assert cost_of(_document(_fanout(said))) == 5
+    # How many there will be is not seen: as many as are assumed anywhere.
+    assert cost_of(_document(_fanout({"op": "path", "at": "$.files"}))) == cost_of(
+        _document(_fanout({"op": "path", "at": "$.pages"}))
+    )

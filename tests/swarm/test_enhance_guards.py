@@ -53,3 +53,34 @@ def test_a_guard_that_is_gone_is_told_from_one_that_is_asked_otherwise() -> None
     assert "enhance.guard_removed" in codes[0]
     assert "enhance.guard_removed" not in codes[1]
     assert "enhance.guard_bypassed" in codes[1]
+
+
+def _now_and_then(*asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a branch without another way: behind it nobody knows who was asked."""
+    return {"kind": "branch", "cond": {"op": "path", "at": "$.long"}, "then": _seq(*asked)}
+
+
+def _flow(*children: dict[str, Any]) -> dict[str, Any]:
+    return {"swarm": 1, "id": "letters", "agents": AGENTS, "flow": _seq(*children)}
+
+
+def test_a_guard_that_is_asked_now_and_then_is_not_asked_afterwards() -> None:
+    before, after = _flow(_now_and_then(ASK), PRINT), _flow(PRINT, _now_and_then(ASK))
+    found = list(weakened(before, after))
+    assert [one.code for one in found] == ["enhance.guard_bypassed"]
+    assert "step printer $.printed is done without guard 'editor' before it" in str(found[0])
+    assert list(weakened(before, _flow(_now_and_then(ASK), PRINT, PRINT))) == []
+
+
+WRITE: dict[str, Any] = {
+    "kind": "assign", "at": "$.letter", "value": {"op": "lit", "value": "Dear all"},
+}  # fmt: skip
+
+
+def test_a_guard_who_was_asked_about_an_act_is_not_asked_before_it_as_well() -> None:
+    """Asked twice, with the same words: the first answer is one about what was not there yet."""
+    before = _flow(WRITE, ASK, PRINT)
+    found = list(weakened(before, _flow(ASK, WRITE, ASK, PRINT)))
+    assert {one.code for one in found} == {"enhance.guard_bypassed"}
+    assert any("is done behind guard 'editor', who was asked about it" in str(o) for o in found)
+    assert list(weakened(before, _flow(WRITE, ASK, PRINT, PRINT))) == []

@@ -276,3 +276,22 @@ def test_a_new_file_is_synced_with_the_folder_that_names_it(
     path = tmp_path / "keys.json"
     opened(path).keyring()
     assert synced == [path.stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_the_file_is_looked_at_twice_a_second_however_often_keys_are_asked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step that a token guards asks for them."""
+    now_s, looked = 1000.0, list[Path]()
+    look = os.lstat
+
+    def noted(name: Path) -> os.stat_result:
+        looked.append(name)
+        return look(name)
+
+    monkeypatch.setattr(keyfile.time, "monotonic", lambda: now_s)
+    keys = opened(path)
+    monkeypatch.setattr(keyfile.os, "lstat", noted)
+    for now_s, times in ((1000.4, 0), (1000.6, 1), (1000.7, 1), (1001.0, 1), (1001.2, 2)):
+        keys.keyring()
+        assert len(looked) == times, now_s

@@ -20,6 +20,7 @@ import pytest
 
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
+from swarm.ports.audit import AuditEntry
 from swarm.stores.entries import DEFAULT_STORE_LIMITS
 from swarm.stores.memory import MemoryStore
 from swarm.stores.sqlite import Durability, SqliteStore, connection, open_store, schema
@@ -374,6 +375,27 @@ async def test_a_commit_that_raised_and_happened_is_not_repeated(
     assert calls == ([3, 3] if lost else [3])
     assert [r["seq"] for r in await store.journal.read(ONE)] == [1, 2, 3, 4]
     store.close()
+
+
+async def test_rows_without_an_event_are_written_again_where_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not committed with a run has nothing that shows it was: it is done again."""
+    store = opened(tmp_path)
+    real, calls = Writer._transact, count(1)  # pyright: ignore[reportPrivateUsage] - planted there
+
+    def unsure(writer: Writer, batch: Any) -> float:
+        if next(calls) == 1:
+            raise apsw.IOError("who knows")
+        return real(writer, batch)
+
+    monkeypatch.setattr(Writer, "_transact", unsure)
+    await store.audit.append(AuditEntry(1.0, "owner", "run.start", "allowed", "r_1"))
+    assert next(calls) == 3
+    store.close()
+    again = opened(tmp_path)
+    assert again.audit.size == 1
+    again.close()
 
 
 async def test_an_interrupt_in_a_transaction_spoils_nothing(

@@ -8,7 +8,7 @@ believe is for whoever checks to say.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.audit.entries import Kept
 from swarm.core.capability.keys import Keyring, SigningKey, derived

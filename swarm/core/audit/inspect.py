@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
+from flowir.records import dataclass
 from swarm.core.audit.checkpoint import MARK_BYTES, MAX_MARKS, Checkpoint
 from swarm.core.audit.entries import Growth, Kept
 

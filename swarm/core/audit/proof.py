@@ -8,11 +8,11 @@ this one. Checking it takes nothing else but the public key.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
+from flowir.records import dataclass
 from swarm.core.audit.checkpoint import Checkpoint, read_checkpoint
 from swarm.core.audit.entries import Kept
 from swarm.core.audit.tree import (

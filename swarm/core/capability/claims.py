@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
 from flowir.limits import Limits
+from flowir.records import dataclass
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.capability.grant import Caveat, Grant
 from swarm.core.capability.verbs import MAX_DEPTH, MAX_TTL_S, ROLES, SKEW_S, VERBS

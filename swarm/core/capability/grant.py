@@ -6,9 +6,10 @@ a host, and for the worker of an attempt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from flowir.records import dataclass
 from swarm.core.capability.verbs import MAX_DEPTH, VERBS
 
 __all__ = ("OWNER", "Caveat", "Grant", "worker_grant")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from flowir.report import nearest
 from swarm.core.capability import chain
 from swarm.core.capability.claims import Claims, Unread, caveat_bytes, read_claims

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from flowir.records import dataclass
 from swarm.core.acts import Act, acting
 from swarm.enhance.policy import AUTHOR, Policy
 from swarm.enhance.proposals import cleaned

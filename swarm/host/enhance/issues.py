@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from uuid_utils import uuid7
 
+from flowir.records import dataclass
 from swarm.core.questions import Question
 from swarm.enhance.lessons import Issued
 from swarm.enhance.proposals import Issue

@@ -8,10 +8,11 @@ each is found again in the source, as a tree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
+from flowir.records import dataclass
 from flowir.syntax import Field, Function, String
 from swarm.lua.lowering.free import outer_locals
 from swarm.lua.lowering.refusal import Refused

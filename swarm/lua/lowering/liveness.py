@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from flowir.records import dataclass
 from swarm.lua.lowering.access import WHOLE, Access, access_of, variable
 from swarm.lua.lowering.effort import Effort
 from swarm.lua.lowering.ops import Op

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from flowir.syntax import Binary, Call, Expression, Index, Method, Name, Number, String
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.elements import as_list, keys_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowir.errors import Problem
+from flowir.records import dataclass
 from flowir.syntax import Call, Expression, Method, Name, String, Syntax, Table
 from swarm.errors import Place
 from swarm.lua.lowering import ops

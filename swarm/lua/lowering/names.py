@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from flowir.records import dataclass
 from flowir.syntax import Function
 from swarm.lua.lowering.known import (
     Agent,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from flowir.limits import INT_MIN
+from flowir.records import dataclass
 from flowir.syntax import Binary, Call, Expression, Function, Method, Paren, Unary
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.facts import Target

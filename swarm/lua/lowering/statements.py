@@ -5,9 +5,9 @@ Where that cannot be, the jump sets a flag and what follows is guarded by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from flowir.records import dataclass
 from flowir.syntax import Call, Expression, Function, Index, Method, Name, Return, Syntax
 from swarm.errors import Place
 from swarm.lua.lowering import known, ops

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from flowir.records import dataclass
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.ops import Op
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from flowir.records import dataclass
 from flowir.syntax import Call, Expression, Function, Method, Syntax
 from swarm.errors import Place
 from swarm.lua.lowering import ops

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from flowir.path import Segment, format_path, parse_path
+from flowir.records import dataclass
 from flowir.syntax import (
     Binary,
     Call,

@@ -11,12 +11,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
 from flowir.limits import DEFAULT_LIMITS
+from flowir.records import dataclass
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.document import DOCUMENT_LIMITS
 from swarm.blueprint.ranges import parse_label

@@ -6,11 +6,11 @@ looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
+from flowir.records import dataclass
 from swarm.errors import SwarmError
 from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.connection import Source, connect_reader

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
 
+from flowir.records import dataclass
 from swarm.errors import Refused
 from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.binding import Connection, connect, connect_still

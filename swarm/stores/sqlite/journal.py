@@ -7,11 +7,11 @@ costs four of them. Longer reads go to a thread.
 from __future__ import annotations
 
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
 
+from flowir.records import dataclass
 from swarm.blueprint.shared import Shared
 from swarm.errors import SwarmError
 from swarm.ids import RunId

@@ -13,12 +13,13 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from flowir.records import dataclass
 from swarm.workers.process.keeper import HEADER
 from swarm.workers.process.limits import Limits
 from swarm.workers.process.nursery import Nursery

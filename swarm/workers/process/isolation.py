@@ -10,13 +10,13 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 
+from flowir.records import dataclass
 from swarm.workers.process.child import Child, Launch, Patience, Unstarted
 from swarm.workers.process.environment import MARK
 from swarm.workers.process.house import marked_processes

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, cast
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.blueprint.words import suggest
 from swarm.ports.worker import FieldProblem
 

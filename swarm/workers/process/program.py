@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from flowir.records import dataclass
 from swarm.blueprint.agent import AgentSpec
 from swarm.workers.process.limits import Limits
 from swarm.workers.process.reading import Reading

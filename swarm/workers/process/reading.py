@@ -6,12 +6,12 @@ Each is named by a JSON Pointer (RFC 6901); of many messages, the last that has 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from jsonpointer import JsonPointer, JsonPointerException
 
 from flowir.errors import shorten
+from flowir.records import dataclass
 from swarm.ports.worker import FieldProblem, Usage
 from swarm.workers.process.streams import FORMS, STREAMED
 from swarm.workers.process.templates import as_text

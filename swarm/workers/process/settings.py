@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowir.records import dataclass
 from swarm.workers.process.child import Patience
 from swarm.workers.process.limits import Limits
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
 from flowir.errors import WorkerFailure, shorten
+from flowir.records import dataclass
 from flowir.values import kind_of
 from swarm.blueprint.words import suggest
 

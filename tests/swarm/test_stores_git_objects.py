@@ -1,0 +1,42 @@
+"""How much an object may be, and how many of them a version: at the edge, and one beyond."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pygit2
+import pytest
+
+from swarm.stores.git.objects import Damaged, Objects
+
+MANY = 10_000  # ten times as many as a version has files
+LARGE = 32 * 1024 * 1024
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> pygit2.Repository:
+    return pygit2.init_repository(tmp_path / "r.git", bare=True)
+
+
+def _tree(git: pygit2.Repository, number: int) -> str:
+    blob, builder = git.create_blob(b"1"), git.TreeBuilder()
+    for name in range(number):
+        builder.insert(f"{name:06}", blob, pygit2.enums.FileMode.BLOB)
+    return str(builder.write())
+
+
+def test_a_version_has_ten_thousand_files_and_folders_and_not_one_more(
+    git: pygit2.Repository,
+) -> None:
+    assert len(Objects(git).files(_tree(git, MANY))) == MANY
+    with pytest.raises(Damaged, match="expected at most 10000 files and folders"):
+        Objects(git).files(_tree(git, MANY + 1))
+
+
+def test_a_file_has_thirty_two_mebibytes_and_not_one_byte_more(git: pygit2.Repository) -> None:
+    objects = Objects(git)
+    # What is counted is the object: its kind and its length stand before its bytes.
+    head = len(f"blob {LARGE}") + 1
+    assert len(objects.body(str(git.create_blob(bytes(LARGE - head))))) == LARGE - head
+    with pytest.raises(Damaged, match="cut short, or too large"):
+        objects.body(str(git.create_blob(bytes(LARGE - head + 1))))
