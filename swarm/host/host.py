@@ -237,7 +237,10 @@ class Host:
         if self._around.operators is not None:
             self._around.operators.begin()
         try:
-            await runs.open(tasks, resume=self._resume)
+            short = await recorder.shortfall()
+            await runs.open(tasks, resume=self._resume, short=short)
+            if short is not None:
+                await recorder.accept(short)
             checkpoint_s, rotate_s = self._rounds_s
             rounds = Rounds(
                 parts.clock, recorder, keys, checkpoint_s=checkpoint_s, rotate_s=rotate_s

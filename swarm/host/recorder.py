@@ -22,6 +22,7 @@ from swarm.core.capability.grant import Grant
 from swarm.core.capability.rules import Decision
 from swarm.errors import SwarmError
 from swarm.host.parts import Parts
+from swarm.host.standing import shortfall
 from swarm.ports.audit import AuditEntry, AuditLog, CheckpointSink
 
 if TYPE_CHECKING:
@@ -218,6 +219,18 @@ class Recorder:
         await self._mark()
 
     # -- checkpoints -------------------------------------------------------------------
+
+    async def shortfall(self) -> SwarmError | None:
+        """Say what is missing of this log, where the last checkpoint knows it to be longer."""
+        if self._log is None or self._records is None:
+            return None
+        return await shortfall(self._log, self._records, self._sinks, self._keys)
+
+    async def accept(self, short: SwarmError) -> None:
+        """Record that the log begins anew where it ends now, and sign that."""
+        _LOGGER.error("%s", short.message)
+        self.note("host", "audit.prove", "allowed", detail=dict(short.values))
+        await self.checkpoint()
 
     async def checkpoint(self) -> Checkpoint:
         """Sign how the log is now, hand that to the sinks, and return it.

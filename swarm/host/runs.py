@@ -87,6 +87,8 @@ class Runs:
         self._recorder = recorder or Recorder(parts)
         self._known: WeakValueDictionary[RunId, Run] = WeakValueDictionary()
         self._live: dict[RunId, Run] = {}
+        # Set aside at the opening because the store is short, and not resumed since.
+        self._short: dict[RunId, SwarmError] = {}
         self._tasks: TaskGroup | None = None
         self._naming = anyio.Lock()
         self._children = ChildCarrier(self)
@@ -94,12 +96,20 @@ class Runs:
 
     # -- open and close ----------------------------------------------------------------
 
-    async def open(self, tasks: TaskGroup, *, resume: bool) -> None:
-        """Take over what an earlier host left."""
+    async def open(
+        self, tasks: TaskGroup, *, resume: bool, short: SwarmError | None = None
+    ) -> None:
+        """Take over what an earlier host left.
+
+        Shape: *short* says that an end of the store is missing. What has not ended may be
+        shorter than it was, and repeat what was done: it is set aside.
+        """
         self._tasks = tasks
         if not self._parts.durable:
             return
         await self._bury()
+        if short is not None:
+            await self._set_aside(short)
         if resume:
             tasks.start_soon(self._resume_all)
 
@@ -118,6 +128,15 @@ class Runs:
             except SwarmError as error:
                 _LOGGER.error("run %s cannot be taken over: %s", row.run_id, error)
         await self._parts.journal.commit()
+
+    async def _set_aside(self, short: SwarmError) -> None:
+        """Block whatever has not ended, until somebody who was told resumes it."""
+        for row in await self._rows({"running", "waiting", "paused", "interrupted"}):
+            try:
+                await self._block(self._handle(row), short)
+            except SwarmError as error:
+                _LOGGER.error("run %s cannot be set aside: %s", row.run_id, error)
+            self._short[row.run_id] = short
 
     async def _resume_all(self) -> None:
         for row in reversed(await self._rows({"interrupted", "waiting"})):
@@ -337,6 +356,10 @@ class Runs:
         """
         if run.status in ENDED:
             raise refused(run, "resume", *sorted(RESUMABLE))
+        short = self._short.pop(RunId(run.id), None)
+        if short is not None:
+            # Whoever opened the store to resume it has not been told yet.
+            raise short
         await self._go_on(run)
 
     async def cancel(self, run: Run, reason: str) -> None:

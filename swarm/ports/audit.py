@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ("AuditEntry", "AuditLog", "AuditReading", "CheckpointSink")
+__all__ = ("AuditEntry", "AuditLog", "AuditReading", "CheckpointSink", "CheckpointWitness")
 
 
 class AuditEntry(NamedTuple):
@@ -94,5 +94,17 @@ class CheckpointSink(Protocol):
         """Keep a checkpoint, in its written form.
 
         Raises: any exception; it is offered again with the next one.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckpointWitness(Protocol):
+    """A sink that can be asked for what it was handed last, when a host opens."""
+
+    async def latest(self) -> Mapping[str, Any] | None:
+        """Return the last checkpoint that it keeps, in its written form.
+
+        Raises: any exception; the host opens without it.
         """
         ...

@@ -13,6 +13,8 @@ from anyio import to_thread
 __all__ = ("CHECKPOINTS", "FileSink")
 
 CHECKPOINTS: Final = "checkpoints.jsonl"
+# More than two lines are long.
+_TAIL: Final = 64 * 1024
 
 
 class FileSink:
@@ -44,6 +46,25 @@ class FileSink:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    async def latest(self) -> Mapping[str, Any] | None:
+        """Return the last checkpoint of the file; a line that was cut short counts for nothing.
+
+        Raises: OSError, ValueError.
+        """
+        return await to_thread.run_sync(self._last)
+
+    def _last(self) -> Mapping[str, Any] | None:
+        try:
+            with self._path.open("rb") as opened:
+                size = opened.seek(0, os.SEEK_END)
+                opened.seek(max(size - _TAIL, 0))
+                lines = opened.read().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return None
+        whole = [line for line in lines if line.endswith(b"}")]
+        found = json.loads(whole[-1]) if whole else None
+        return found if isinstance(found, dict) else None
 
     def _is_whole(self) -> bool:
         with self._path.open("rb") as opened:

@@ -42,6 +42,18 @@ class GitSink:
         """
         await to_thread.run_sync(self.write, checkpoint)
 
+    async def latest(self) -> Mapping[str, Any] | None:
+        """Return the last checkpoint that was committed.
+
+        Raises: Refused (audit.repository); ValueError.
+        """
+
+        def read() -> Mapping[str, Any] | None:
+            found = next(published(self._path, self._ref), None)
+            return None if found is None else json.loads(found)
+
+        return await to_thread.run_sync(read)
+
     def write(self, checkpoint: Mapping[str, Any]) -> None:
         """Do so, and return when it is there."""
         git = _opened(self._path)
