@@ -29,6 +29,9 @@ __all__ = ("command",)
 _T = TypeVar("_T")
 _VIEWS: Final = ("source", "document", "flow")
 _WIDTH: Final = 80
+# Of a conflict: how many entries that came between are told, and which views of them.
+_BETWEEN: Final = 100
+_TOLD: Final = ("flow", "source")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 author_option = click.option("--author", envvar="SWARM_AUTHOR", help="Who does it; default: you.")
@@ -111,7 +114,7 @@ def register(blueprint: str, store: str | None, draft: bool, as_json: bool, **gi
                 expected=given["expect"],
             )
         except Refused as error:
-            await _tell_conflict(kept, error, given["expect"])
+            await _tell_conflict(kept, error)
             raise
         for tag in given["tags"]:
             await kept.tag(f"{found.entry.blueprint}@{found.entry.label}", tag)
@@ -141,17 +144,20 @@ def _print_put_aside(draft: Draft, as_json: bool) -> None:
         say(f"put aside as the draft of {draft.blueprint}, with {found}")
 
 
-async def _tell_conflict(kept: Blueprints, error: Refused, expected: str | None) -> None:
+async def _tell_conflict(kept: Blueprints, error: Refused) -> None:
     """Say what came between, and what it changed."""
     head = error.values.get("head")
-    if error.code != "version.conflict" or head is None or expected is None:
+    if error.code != "version.conflict" or head is None:
         return
-    first = await kept.find(f"{head.blueprint}@{expected}")
-    for entry in await kept.since(head.blueprint, first.label):
+    log = await kept.log(head.blueprint, limit=_BETWEEN)
+    commits = [entry.commit for entry in log]
+    if error.values["expected"] not in commits:
+        return
+    begun = commits.index(error.values["expected"])
+    for entry in log[:begun]:
         say(_line(entry))
-    for line in _drawn(
-        await kept.diff(f"{head.blueprint}@{first.label}", head.blueprint), ("flow", "source")
-    ):
+    old = f"{head.blueprint}@{log[begun].label}"
+    for line in _drawn(await kept.diff(old, f"{head.blueprint}@{log[0].label}"), _TOLD):
         say(line)
 
 
@@ -372,10 +378,14 @@ def import_(folder: str, store: str | None, as_json: bool, **given: Any) -> int:
     found = [name for name in names if (Path(folder) / name).is_file()]
     if len(found) != 1:
         raise WrongUse(f"{folder}: expected one of {', '.join(names)}, got {len(found)} of them")
+    source = Path(folder) / found[0]
+    if source.is_symlink():
+        # Whoever made the folder says what it leads to, and whoever imports it may read that.
+        raise WrongUse(f"{source}: expected a file of the folder, got a link")
 
     async def act(kept: Blueprints) -> Registered:
         return await kept.register(
-            str(Path(folder) / found[0]),
+            str(source),
             author=_author(given["author"]),
             reason=given["reason"],
             bump=given["bump"],

@@ -36,6 +36,7 @@ class Globs:
         self._shelf = shelf
         self._found = found
         self._left = _ALL_BYTES
+        self._is_full = False
 
     def digests(self, files: Any) -> Any:
         """Return the digest of each file, by its path; what is no list of paths as it is."""
@@ -51,6 +52,8 @@ class Globs:
         made: dict[str, str] = {}
         for i, pattern in enumerate(files):
             self._pattern(pattern, self._shelf.folder, inside(_AT, i), made)
+            if self._is_full:
+                break
         return dict(sorted(made.items()))
 
     def _pattern(self, pattern: str, folder: Path, at: str, made: dict[str, str]) -> None:
@@ -70,8 +73,14 @@ class Globs:
         for name in names:
             self._file(name, at, made)
             if len(made) > _MOST:
-                self._tell("file.too_large", at, f"expected at most {_MOST} files, got more")
+                self._full(at, f"expected at most {_MOST} files, got more")
+            if self._is_full:
                 return
+
+    def _full(self, at: str, said: str) -> None:
+        """Say that there is too much, once: whatever comes behind is too much as well."""
+        self._tell("file.too_large", at, said)
+        self._is_full = True
 
     def _missing(self, pattern: str, at: str) -> None:
         """Say of a plain path why it is not to be had, of a pattern that nothing has it."""
@@ -93,8 +102,7 @@ class Globs:
             return
         self._left -= len(read.data)
         if self._left < 0:
-            said = f"expected at most {_ALL_BYTES} bytes of files, got more"
-            self._tell("file.too_large", at, said)
+            self._full(at, f"expected at most {_ALL_BYTES} bytes of files, got more")
             return
         made[name] = read.digest
 

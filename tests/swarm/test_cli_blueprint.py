@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from swarm.cli.main import invoke
+from swarm.ports.versions import Entry
+from swarm.stores.git import GitVersions
 
 SCRIPT = """local flow = require "flow"
 local greeter = flow.lua "greeter" [[ return "{said}, " .. input ]]
@@ -106,6 +109,32 @@ def test_a_conflict_shows_what_came_between(shell: Shell) -> None:
     assert '+local greeter = flow.lua "greeter" [[ return "Ho, "' in err
 
 
+def test_a_conflict_with_whoever_came_at_once_shows_what_came_between(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("blueprint", "register", "hello.lua")
+    shell.write("Ho")
+    look = GitVersions.head
+    came: list[int] = []
+
+    async def head(self: GitVersions, blueprint: str) -> Entry | None:
+        found = await look(self, blueprint)
+        if not came:
+            came.append(1)
+            words = ("blueprint", "register", "hello.lua", "--author", "bob", "-m", "first come")
+            came.append(await to_thread.run_sync(invoke, words))
+        return found
+
+    monkeypatch.setattr(GitVersions, "head", head)
+    (shell.folder / "hello.lua").rename(shell.folder / "mine.lua")
+    shell.write("Hey")
+    code, _, err = shell("blueprint", "register", "mine.lua")
+    assert (code, came) == (2, [1, 0])
+    assert "version.conflict" in err
+    assert "bob  first come" in err
+    assert '+local greeter = flow.lua "greeter" [[ return "Hey, "' in err
+
+
 def test_tags_are_listed_moved_and_removed(shell: Shell) -> None:
     shell("blueprint", "register", "hello.lua", "--tag", "prod")
     shell("blueprint", "tag", "hello@1.0.0", "canary")
@@ -158,6 +187,17 @@ def test_what_is_exported_is_imported_again(shell: Shell) -> None:
     told = shell.json("blueprint", "import", "out", "--store", "other")
     assert told["digest"] == first["digest"]
     assert shell("blueprint", "import", ".")[0] == 2
+
+
+def test_a_link_in_the_place_of_what_is_imported_is_refused(shell: Shell) -> None:
+    (shell.folder / "in").mkdir()
+    source = shell.folder / "in/blueprint.lua"
+    source.symlink_to("../hello.lua")
+    code, _, err = shell("blueprint", "import", "in")
+    assert (code, err) == (2, "in/blueprint.lua: expected a file of the folder, got a link\n")
+    source.unlink()
+    (shell.folder / "hello.lua").rename(source)
+    assert shell("blueprint", "import", "in")[0] == 0
 
 
 def test_a_draft_keeps_what_does_not_compile(shell: Shell) -> None:

@@ -136,6 +136,20 @@ def test_too_much_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "file.too_large" in found(folder, ["b.txt", "tools/check.py"])[1][0]
 
 
+def test_too_much_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"n{number}" for number in range(20)]
+    for name in names:
+        (folder / name).write_text("1234567890")
+    for limit, most in (("_MOST", 3), ("_ALL_BYTES", 25)):
+        with monkeypatch.context() as patched:
+            patched.setattr(globs, limit, most)
+            for files in (names, ["n*"], ["n1*", "n*"]):
+                assert [one.partition(":")[0] for one in found(folder, files)[1]] == [
+                    "file.too_large"
+                ]
+    assert found(folder, names)[1] == []
+
+
 def test_a_pattern_of_many_stars_is_no_work(folder: Path) -> None:
     deep = folder / "/".join("d" * 60)
     deep.mkdir(parents=True)
