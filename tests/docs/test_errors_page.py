@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import get_args, get_type_hints
+
+import click
 
 import flowir
 from swarm.core import events
@@ -73,3 +76,55 @@ def test_every_documented_code_is_in_the_source_or_provoked_by_a_test() -> None:
 def test_the_table_is_sorted_and_names_each_code_once() -> None:
     codes = _documented()
     assert codes == sorted(set(codes))
+
+
+ROWS = [
+    [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+    for line in TEXT.splitlines()
+    if line.startswith("| `")
+]
+_PEOPLE = {"author", "worker", "operator", "caller", "us"}
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{3,}", text.lower()))
+
+
+def _wrong(cause: str, cure: str) -> str | None:
+    """Return what is wrong with a cure: it says what to do, and that is not what happened."""
+    if not cure or not (cure[0].isupper() or cure[0] == "`") or not cure.endswith("."):
+        return "no sentence"
+    said, known = _words(cure), _words(cause)
+    return "the cause again" if len(said & known) > 0.6 * len(said) else None
+
+
+def test_every_code_has_a_cause_and_a_cure() -> None:
+    assert [row[0].strip("`") for row in ROWS] == _documented()
+    assert {row[0] for row in ROWS if len(row) != 4 or row[1] not in _PEOPLE} == set()
+    assert {row[0]: wrong for row in ROWS if (wrong := _wrong(row[2], row[3]))} == {}
+
+
+def test_a_cure_that_is_none_is_noticed() -> None:
+    assert _wrong("the file cannot be read", "") == "no sentence"
+    assert _wrong("the file cannot be read", "no idea") == "no sentence"
+    assert _wrong("the file cannot be read", "The file cannot be read.") == "the cause again"
+    assert _wrong("the file cannot be read", "Give yourself the right to read it.") is None
+
+
+def test_what_a_cure_names_is_there() -> None:
+    cures = " ".join(row[3] for row in ROWS)
+    for page in re.findall(r"`(docs/[^`]+)`", cures):
+        assert (ROOT / page).is_file(), page
+    for words in re.findall(r"`swarm ([a-z][^`=]*)`", cures):
+        _look_up([word for word in words.split() if not word.isupper()])
+
+
+def _look_up(words: list[str]) -> None:
+    """Find a command and its options; a word that is none fails."""
+    command = import_module(f"swarm.cli.{words[0]}").command
+    for word in words[1:]:
+        if word.startswith("--"):
+            assert any(word in one.opts for one in command.params), words
+        else:
+            assert isinstance(command, click.Group), words
+            command = command.commands[word]
