@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,28 @@ async def test_scores_decide_and_are_measured_twice() -> None:
         said = [one["reasons"][0].split(":")[0] for one in done if one["reasons"]]
         assert said == ["enhance.case_worse", "enhance.unsteady", "enhance.no_gain"]
         assert await i.labels(host) == ["1.0.1", "1.0.0"]
+
+
+@pytest.mark.parametrize("scores", [KeyError("gone"), [1, 2], {"a": "high"}, {"a": math.nan}])
+async def test_cases_that_raise_or_are_none_deny_a_change_on_the_record(scores: Any) -> None:
+    broken = True
+
+    async def cases(name: str, document: Any, files: Any) -> Any:
+        if broken and isinstance(scores, Exception):
+            raise scores
+        return scores if broken else {"a": 1.0}
+
+    changes = [i.patching(lambda d, n=n: d.__setitem__("description", n)) for n in "ab"]
+    enhancer = i.in_memory(i.proposing(*changes), i.OPEN, cases=cases)
+    async with enhancer.host as host:
+        await i.registered(host)
+        done = i.outcome_of(await i.improved(enhancer))
+        assert (done["state"], i.codes(done)) == ("rejected", {"enhance.cases_failed"})
+        denied = [entry for entry in await host.audit() if entry.decision == "denied"]
+        assert any("enhance.cases_failed" in json.dumps(dict(entry.detail)) for entry in denied)
+        assert await i.labels(host) == ["1.0.0"]
+        broken = False
+        assert i.outcome_of(await i.improved(enhancer))["state"] == "applied", "the twin"
 
 
 async def test_a_blueprint_without_cases_is_for_a_person() -> None:

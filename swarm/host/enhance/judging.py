@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import anyio
@@ -19,6 +21,7 @@ from swarm.host.enhance.replaying import Replaying
 
 __all__ = ("Judge", "review_of")
 
+_LOGGER = logging.getLogger(__name__)
 _KEPT = 1000
 
 
@@ -98,13 +101,19 @@ class Judge:
             return self._without_cases()
         contents = await self._bench.host.blueprints.read(selector_of(change))
         files = {path: file.body for path, file in contents.files.items()}
+        name, both = change["blueprint"], (made.head, made.document)
         try:
             with anyio.fail_after(policy.cases_s):
                 # Twice: what scores differently by itself is no measure.
-                olds = [await cases(change["blueprint"], made.head, files) for _ in "ab"]
-                news = [await cases(change["blueprint"], made.document, files) for _ in "ab"]
+                olds, news = [
+                    [_scores(await cases(name, document, files)) for _ in "ab"] for document in both
+                ]
         except TimeoutError:
             return False, f"enhance.late: the cases took over {policy.cases_s:g} s"
+        except Exception as e:
+            # The project's own, and what they run was proposed by a stranger: no measure.
+            _LOGGER.warning("the cases of %s raised", name, exc_info=e)
+            return False, f"enhance.cases_failed: they raised {type(e).__name__}"
         if not olds[0] or not news[0]:
             return self._without_cases()
         return _compared(olds, news, policy.margin)
@@ -132,6 +141,19 @@ def review_of(
         "intent": issue["intent"],
         "rationale": change["rationale"],
     }
+
+
+def _scores(found: Any) -> Mapping[str, float] | None:
+    """Hold what cases gave against what they may give.
+
+    Raises: TypeError, ValueError.
+    """
+    if found is None:
+        return None
+    scores = {str(name): float(score) for name, score in dict(found).items()}
+    if not all(map(isfinite, scores.values())):
+        raise ValueError("expected scores that are numbers")
+    return scores
 
 
 def _compared(
