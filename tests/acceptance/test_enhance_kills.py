@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from swarm.enhance.policy import AUTHOR
 from swarm.host.blueprints import EVIDENCE
 from swarm.host.host import Host
 from tests.acceptance.enhance_lives import NAME, PHASES
+from tests.acceptance.warm import Warm, was_killed
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("ENHANCE_KILLS", "18"))
@@ -34,17 +32,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Warm:
-    """The process that lives are forked from."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.enhance_lives"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+class Loops(Warm):
+    """Forks loops of improvement."""
 
     def live(
         self, store: Path, phase: str | None, count: int = 1, planted: str | None = None
@@ -52,25 +41,12 @@ class Warm:
         """Let a loop live; return whether it was killed."""
         order = {"store": str(store), "issues": ISSUES, "phase": phase, "count": count,
                  "planted": planted}  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        code = json.loads(self._process.stdout.readline())["code"]
-        assert code in (0, -signal.SIGKILL), f"a life ended with {code}"
-        return code != 0
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        assert self._process.wait(30) == 0
-        self._process.stdout.close()
+        return was_killed(self.ended(order)["code"])
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = Warm()
+def warm() -> Iterator[Loops]:
+    process = Loops("tests.acceptance.enhance_lives")
     yield process
     process.close()
 
@@ -98,7 +74,7 @@ async def check(store: Path) -> None:
             assert outcome["outcome"]["state"] == "applied", outcome["outcome"]
 
 
-async def campaign(folder: Path, warm: Warm, kills: int) -> None:
+async def campaign(folder: Path, warm: Loops, kills: int) -> None:
     chance = Random(5)  # noqa: S311 - the campaign is the same each time
     killed, tried = Counter[str](), Counter[str]()
     stores = 0
@@ -121,7 +97,7 @@ async def campaign(folder: Path, warm: Warm, kills: int) -> None:
 
 @pytest.mark.anyio
 async def test_killed_at_each_point_of_the_loop_each_issue_is_committed_once(
-    tmp_path: Path, warm: Warm
+    tmp_path: Path, warm: Loops
 ) -> None:
     await campaign(tmp_path, warm, KILLS)
 
@@ -132,7 +108,7 @@ async def test_killed_at_each_point_of_the_loop_each_issue_is_committed_once(
     [("blind", "version.after", "commits of issues"), ("ahead", "version.after", "not recorded")],
 )
 async def test_a_planted_bug_turns_the_campaign_red(
-    tmp_path: Path, warm: Warm, planted: str, phase: str, words: str
+    tmp_path: Path, warm: Loops, planted: str, phase: str, words: str
 ) -> None:
     assert warm.live(tmp_path, phase, 1, planted)
     assert not warm.live(tmp_path, None, planted=planted)

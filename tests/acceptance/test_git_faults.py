@@ -24,6 +24,7 @@ from anyio import from_thread
 from tests.acceptance.git_lives import STAGES
 from tests.acceptance.git_rows import ROWS
 from tests.acceptance.git_world import World, contents
+from tests.acceptance.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("GIT_KILLS", "24"))
@@ -110,36 +111,21 @@ def test_a_planted_bug_is_noticed(folder: Path, planted: str, rows: list[str]) -
 # -- kills -------------------------------------------------------------------------------
 
 
-class Lives:
-    """Orders to the process that writers are forked from."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.git_lives"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+class Lives(Warm):
+    """Forks writers."""
 
     def live(self, world: World, **order: Any) -> list[int]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        """Let writers live; return how each of them ended."""
         acks = str(world.folder / "acks")
         whole = {"store": str(world.folder), "acks": acks, "many": 1, "planted": False, **order}
-        self._process.stdin.write(json.dumps(whole) + "\n")
-        self._process.stdin.flush()
-        codes = json.loads(self._process.stdout.readline())
+        codes = self.ended(whole)
         assert set(codes) <= {0, -signal.SIGKILL}, codes
         return codes
-
-    def close(self) -> None:
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")
 def lives() -> Iterator[Lives]:
-    process = Lives()
+    process = Lives("tests.acceptance.git_lives")
     yield process
     process.close()
 

@@ -32,6 +32,7 @@ from swarm.ids import RunId
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.reader import Reader
 from tests.acceptance.kill_host import PHASES
+from tests.acceptance.warm import Warm, was_killed
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "300"))
@@ -114,23 +115,12 @@ class Commanded(NamedTuple):
     grown: int
 
 
-class Warm:
-    """The process that lives are forked from."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.kill_host"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+class Hosts(Warm):
+    """Forks hosts, and commands."""
 
     def live(self, **order: Any) -> bool:
         """Let a host live; return whether it was killed."""
-        code = self._ended(order)["code"]
-        assert code in (0, -signal.SIGKILL), f"a life ended with {code}"
-        return code != 0
+        return was_killed(self.ended(order)["code"])
 
     def command(
         self,
@@ -144,27 +134,13 @@ class Warm:
         out = cwd / "stdout"
         command = [*arguments, "--store", str(store)]
         order = {"command": command, "folder": str(cwd), "out": str(out), "store": str(store)}
-        ended = self._ended({**order, "grown": grown, "seconds": seconds})
+        ended = self.ended({**order, "grown": grown, "seconds": seconds})
         return Commanded(ended["code"], out.read_text(), ended["grown"])
-
-    def _ended(self, order: dict[str, Any]) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        assert self._process.wait(10) == 0
-        self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = Warm()
+def warm() -> Iterator[Hosts]:
+    process = Hosts("tests.acceptance.kill_host")
     yield process
     process.close()
 
@@ -258,7 +234,7 @@ def named(row: Any) -> str:
     return f"{row['run']}/{row['key']}/{row['attempt']}"
 
 
-def campaign(folder: Path, warm: Warm, kills: int, planted: str | None = None) -> Counter[str]:
+def campaign(folder: Path, warm: Hosts, kills: int, planted: str | None = None) -> Counter[str]:
     """Kill so often, over all phases, and judge; return the kills of each phase."""
     chance = Random(7)  # noqa: S311 - the campaign is the same each time
     killed, tried = Counter[str](), Counter[str]()
@@ -284,7 +260,7 @@ def campaign(folder: Path, warm: Warm, kills: int, planted: str | None = None) -
     return killed
 
 
-def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -> None:
+def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Hosts) -> None:
     killed = campaign(tmp_path, warm, KILLS)
     for phase in PHASES:
         print(f"  {phase:<16} {killed[phase]:>4} {'#' * killed[phase]}")  # noqa: T201
@@ -301,13 +277,13 @@ def test_every_run_ends_as_if_nothing_had_happened(tmp_path: Path, warm: Warm) -
     ],
 )
 def test_a_planted_bug_turns_the_campaign_red(
-    tmp_path: Path, warm: Warm, planted: str, words: str
+    tmp_path: Path, warm: Hosts, planted: str, words: str
 ) -> None:
     with pytest.raises(AssertionError, match=words):
         campaign(tmp_path, warm, 100, planted)
 
 
-def test_500_runs_in_flight_all_go_on_and_none_twice(tmp_path: Path, warm: Warm) -> None:
+def test_500_runs_in_flight_all_go_on_and_none_twice(tmp_path: Path, warm: Hosts) -> None:
     world = World(tmp_path)
     runs = [f"run-{n}" for n in range(500)]
     assert warm.live(**world.order("worker.acted", 2_500, runs=runs, together=True))
@@ -360,7 +336,7 @@ def begun(store: Path) -> bool:
         return False
 
 
-def test_the_command_line_is_killed_at_any_moment_and_resumed(tmp_path: Path, warm: Warm) -> None:
+def test_the_command_line_is_killed_at_any_moment_and_resumed(tmp_path: Path, warm: Hosts) -> None:
     """Killed anywhere from its first write to its last; sometimes its resume is, too."""
     chance = Random(11)  # noqa: S311 - the campaign is the same each time
     elsewhere = tmp_path / "elsewhere"
