@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from swarm.cli.paper import fold
 from swarm.cli.progress import describe, label
 from swarm.core.events import STEP_ENDS, Event
 
@@ -57,7 +58,8 @@ class Board:
             self._running.pop(event["key"], None)
         line = describe(event)
         if line is not None:
-            self._console.print(Text(line, style=_COLOURS.get(line[0], "dim")))
+            folded = "\n".join(fold(line, self._console.width))
+            self._console.print(Text(folded, style=_COLOURS.get(line[0], "dim")))
 
     def __rich__(self) -> RenderableType:
         running = list(self._running.values())

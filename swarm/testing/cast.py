@@ -107,7 +107,9 @@ class Cast:
             assert real is not None  # noqa: S101 - who reads a test refuses what cannot be real
             return await real(call, link)
         if script is None:
-            raise self._unforeseen("case.unscripted", played, "an answer for it in this case")
+            hint = "give it a list in 'answers'" + ("" if real is None else ", or test.real")
+            said = "an answer for it in this case"
+            raise self._unforeseen("case.unscripted", played, said, hint)
         one = self._next(script, played)
         outcome = await self._give(one, link)
         why = None if misfit is None else misfit(outcome.value)
@@ -159,13 +161,12 @@ class Cast:
         self.mistakes.append(Problem("case.answer", said, one.where))
         return WorkerFailure("case.answer", said, True)
 
-    def _unforeseen(self, code: str, played: Played, expected: str) -> WorkerFailure:
+    def _unforeseen(
+        self, code: str, played: Played, expected: str, hint: str | None = None
+    ) -> WorkerFailure:
         said = (
             f"{played.agent!r}: expected {expected}, got call "
             f"{len(self.calls)} of the run with {shorten(played.input, 120)}"
         )
-        hint = None
-        if code == "case.unscripted":
-            hint = "give it a list in 'answers', or test.real"
         self.mistakes.append(Problem(code, said, self._where, hint=hint))
         return WorkerFailure(code, said, True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any, cast
 
 import pytest
@@ -74,6 +75,18 @@ def test_the_board_shows_what_runs_and_keeps_what_ended() -> None:
         console.print(board)
     assert "✓ checker, item 1: 0.50 s" in screen.getvalue()
     assert "checker, item 2: 0 s" in screen.getvalue()
+
+
+def test_what_goes_on_below_is_indented_on_the_board() -> None:
+    console, screen = _terminal()
+    why = {"code": "net.down", "message": "nobody answered at the other end of a long line"}
+    with Board(console) as board:
+        board.show(_event("step.failed", key="$.body@0", duration_s=0.5, **why))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    lines = [line.strip("\r") for line in shown.splitlines() if line.strip()]
+    assert lines[0].startswith("✗ checker, item 1: 0.50 s, net.down: nobody")
+    assert lines[1].startswith("    ")
+    assert not lines[1].startswith("     ")
 
 
 def test_the_board_of_a_wide_fanout_stays_small() -> None:

@@ -207,7 +207,7 @@ FAILURES = [
         "writer = { 'a' }, critic = { 'BOSS' }",
         "test.error 'case.unscripted'",
         "error",
-        "2: case.unscripted: 'boss': expected an answer for it in this case",
+        "2: case.unscripted: 'boss': expected an answer for it in this case, got call 3",
     ),
     (
         "writer = { test.fails 'net.x' }, critic = { 'P' }",
@@ -249,6 +249,21 @@ async def test_what_agents_do_and_what_becomes_of_it(
     got, told = await _told(tmp_path, f"answers = {{ {answers} }}, expect = {{ {expect} }}")
     assert got == verdict, told
     assert said.replace("{folder}", str(tmp_path)) in "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    ("answers", "hint"),
+    [
+        ("writer = { 'a' }, critic = { 'BOSS' }", "give it a list in 'answers'"),
+        ("writer = { 'a' }", "give it a list in 'answers', or test.real"),
+    ],
+)
+async def test_an_agent_without_answers_is_told_what_its_kind_may_have(
+    answers: str, hint: str, tmp_path: Path
+) -> None:
+    """A person cannot be real in a test, a script can."""
+    _, told = await _told(tmp_path, f"answers = {{ {answers} }}, expect = {{ test.took(0) }}")
+    assert told[0].endswith(f" — {hint}")
 
 
 async def test_a_wrong_input_is_an_error_of_the_case(tmp_path: Path) -> None:
