@@ -728,7 +728,7 @@ ELSEWHERE: dict[int, list[str]] = {
          "swarm.test_host_enhance.test_killed_behind_any_step_and_resumed_an_issue_commits_once"],
     44: [f"{KILLS}a_planted_bug_turns_the_campaign_red"],
     45: ["swarm.test_core_audit_inspect.test_the_first_entry_that_was_touched_is_named",
-         "swarm.test_core_audit_inspect.test_of_a_history_written_anew_the_range_of_the_first_lie_is_named",
+         "swarm.test_core_audit_inspect.test_of_a_history_written_anew_the_first_lie_is_named",
          "swarm.test_cli_audit.test_what_was_done_to_the_file_is_named"],
     46: ["swarm.test_core_audit_inspect.test_a_stolen_key_signs_no_other_past"],
     47: ["swarm.test_enhance_canary.test_a_bad_canary_is_taken_back_by_itself",
