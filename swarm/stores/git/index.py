@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import RLock
@@ -116,7 +117,7 @@ class Index:
             form = connection.execute("pragma user_version").fetchone()[0]
             if form not in (0, _FORM):
                 raise _Other
-            connection.execute("pragma journal_mode = wal")
+            _write_ahead(connection)
             connection.execute("pragma synchronous = normal")
             if form == 0:
                 connection.execute("begin immediate;" + _TABLES + "commit")
@@ -252,6 +253,22 @@ class Index:
         sql = f"select {_FIELDS} from entry {where} limit 1"  # noqa: S608 - words of ours
         rows = self._rows(sql, values)
         return _entry(rows[0]) if rows else None
+
+
+def _write_ahead(connection: Connection) -> None:
+    """Let the file have a log, while others that open it anew do the same.
+
+    SQLite does not wait for their locks here, whatever it was told.
+    """
+    give_up = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.002)
 
 
 class _Other(Exception):
