@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
@@ -151,10 +151,10 @@ class Child:
         _close(self._stdin)
         self._stdin = -1
 
-    async def listen(self, hear: Callable[[bytes], None]) -> None:
+    async def listen(self, hear: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand over its stdout as it comes, until everybody has closed it."""
         while chunk := await _read(self.stdout):
-            hear(chunk)
+            await hear(chunk)
 
     async def keep_stderr(self, most: int) -> None:
         """Keep the last bytes of its stderr, until everybody has closed it."""

@@ -1,7 +1,8 @@
 """Listening to a program: its stdout becomes messages, and each is told as it comes.
 
 Reading never waits for telling: what is heard is bounded by the program's own limit, and
-a pipe that is not emptied would keep it from ending.
+a pipe that is not emptied would keep it from ending. A read of many short messages is heard
+a piece at a time, and what else the host does has its turn in between.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from swarm.ports.worker import StepLink
 from swarm.workers.process.program import Program
@@ -26,6 +28,8 @@ _MOST_TOLD = 1000
 _SHOWN = 2000
 # Each message costs the host some microseconds, however short it is.
 _MOST_HEARD = 250_000
+# Bytes of a streamed form between two turns: two each for the shortest of messages, some 2 ms.
+_PIECE = 512
 
 
 class Hearing:
@@ -41,6 +45,8 @@ class Hearing:
         self.broken: Exception | None = None
         self.faulted = anyio.Event()
         self._stream = open_stream(program.output, program.limits)
+        # A form that is read as a whole is only kept until the end: that takes no time.
+        self._piece = _PIECE if program.output in STREAMED else 0
         self._is_told = program.output in STREAMED and program.reading.progress is not None
         self._most = program.limits.output_bytes
         self._heard = 0
@@ -52,14 +58,19 @@ class Hearing:
         self._news = anyio.Event()
         self._over = False
 
-    def hear(self, data: bytes) -> None:
-        """Take in what came from the program."""
+    async def hear(self, data: bytes) -> None:
+        """Take in what came from the program: all of it, cancelled or not."""
         self._heard += len(data)
         if self._heard > self._most:
             said = f"wrote more than {self._most} bytes"
             self._fail(StreamFault("process.output_limit", said, overflows=True))
-        elif self.fault is None:
-            self._take(self._stream.feed(data))
+            return
+        size = self._piece or max(len(data), 1)
+        for begin in range(0, len(data), size):
+            if begin:
+                await cancel_shielded_checkpoint()
+            if self.fault is None:
+                self._take(self._stream.feed(data[begin : begin + size]))
 
     def end(self) -> None:
         """Note that nothing more will come."""
