@@ -1,14 +1,18 @@
 """What a Lua script costs in both places: `python -m bench.lua_bench [--strict]`.
 
 Prints one line a figure, with its target where there is one. With `--strict` it exits
-with 1 if a target was missed.
+with 1 if a target was missed. Beside the figures of the pool stands what the machine takes for
+its least part: a few bytes over a pipe to another Python and back, in turns with the scripts.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -31,6 +35,8 @@ _LARGE = 300
 _STEP = Script("step.lua", "return input.n + 1")
 _ECHO = Script("echo.lua", "return input")
 _ASK = Script("ask.lua", "return swarm.echo(input)")
+# What the other end of a bare pipe does: it gives back what comes.
+_MIRROR = "import os\nwhile d := os.read(0, 65536): os.write(1, d)"
 _ENDLESS = Script("endless.lua", "return ('a'):rep(300):find(('a-'):rep(40) .. 'b')")
 
 
@@ -68,7 +74,10 @@ async def _figures() -> AsyncIterator[Figure]:
     yield Figure(
         f"Lua in process: {size} bytes both ways", await _us(inline, _ECHO, large, _LARGE), "µs"
     )
-    yield Figure("Lua in the pool: a step, warm", await _us(pool, _STEP, small, _TIMES), "µs", 150)
+    warm_us, pipe_us = await _beside_a_pipe(pool)
+    yield Figure("Lua in the pool: a step, warm", warm_us, "µs", 150)
+    yield Figure("A bare pipe to another Python and back", pipe_us, "µs")
+    yield Figure("Lua in the pool: a step, warm, in bare round trips", warm_us / pipe_us, "times")
     yield Figure(
         "Lua in the pool: a step that asks the host", await _us(pool, _ASK, 1, _TIMES), "µs"
     )
@@ -97,6 +106,40 @@ async def _us(scripts: ScriptRunner, script: Script, input: Any, times: int) -> 
         await scripts.run(script, input, host={"echo": _echo})
         seconds.append(perf_counter() - began)
     return median(seconds) * 1e6
+
+
+async def _beside_a_pipe(pool: ScriptRunner) -> tuple[float, float]:
+    """Return what a step and what a bare round trip takes, one after the other."""
+    steps: list[float] = []
+    trips: list[float] = []
+    with _mirror() as trip:
+        for _ in range(_TIMES):
+            began = perf_counter()
+            await pool.run(_STEP, {"n": 1}, host={"echo": _echo})
+            between = perf_counter()
+            trip()
+            trips.append(perf_counter() - between)
+            steps.append(between - began)
+    return median(steps) * 1e6, median(trips) * 1e6
+
+
+@contextmanager
+def _mirror() -> Generator[Callable[[], None]]:
+    """Start another Python that gives back what comes, with a call for one round trip."""
+    argv = [sys.executable, "-I", "-S", "-c", _MIRROR]
+    with subprocess.Popen(  # noqa: S603 - our own text
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as mirror:
+        assert mirror.stdin is not None  # noqa: S101 - asked for above
+        assert mirror.stdout is not None  # noqa: S101 - so is this
+        there, back = mirror.stdin.fileno(), mirror.stdout.fileno()
+
+        def trip() -> None:
+            os.write(there, b"n = 1")
+            os.read(back, 64)
+
+        yield trip
+        mirror.stdin.close()
 
 
 async def _echo(value: Any) -> Any:

@@ -25,7 +25,9 @@ from swarm.ports.scripts import Script, ScriptLimits
 
 __all__ = ("main",)
 
-_CHUNK = 256 * 1024
+# What a pipe holds: the room for more would be asked of the system at every read, which takes
+# longer than to read a short frame.
+_CHUNK = 64 * 1024
 
 
 def main() -> None:

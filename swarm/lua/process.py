@@ -28,7 +28,9 @@ from swarm.lua.frames import FrameBuffer, Garbled
 
 __all__ = ("Overdue", "ProcessEnded", "ProcessUnavailable", "ScriptProcess")
 
-_CHUNK = 256 * 1024
+# What a pipe holds: the room for more would be asked of the system at every read, which takes
+# longer than to read a short frame.
+_CHUNK = 64 * 1024
 _START_S = 20.0  # a machine under full load takes its time
 _END_S = 2.0
 _POLL_S = 0.001
