@@ -61,6 +61,8 @@ _LEVELS: Final = (
 )
 _LOGGER = logging.getLogger(__name__)
 _HEAD = b"ref: refs/heads/"
+# One of these is there once something may have been written.
+_MADE = ("HEAD", "refs/blueprints", "packed-refs")
 
 
 class RefDamaged(Exception):
@@ -78,8 +80,12 @@ class Repository:
 
     @property
     def exists(self) -> bool:
-        """Whether it was made, or begun."""
-        return self.path.is_dir()
+        """Whether it was made.
+
+        Its HEAD comes last: a folder without one that has no refs either is just being made by
+        another process, or its making was cut short; nobody was told of anything in it.
+        """
+        return any(os.path.lexists(self.path / name) for name in _MADE)
 
     @property
     def git(self) -> pygit2.Repository:
