@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,24 @@ def test_wrong_use_is_one_sentence_and_exit_2(swarm: Any, arguments: list[str], 
     assert words in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+WATCHED = """
+import sys
+from swarm.lua.process import ScriptProcess
+begun, started = ScriptProcess.__init__, []
+def begin(self):
+    started.append("swarm.host.host" in sys.modules)
+    begun(self)
+ScriptProcess.__init__ = begin
+from swarm.cli.main import invoke
+code = invoke(["run", *sys.argv[1:]])
+print(code, started, file=sys.stderr)
+"""
+
+
+def test_the_one_child_of_a_command_starts_before_the_host_is_imported() -> None:
+    command = [sys.executable, "-c", WATCHED, "hello.lua", "--set", "name=Ada", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603
+    assert json.loads(done.stdout)["ctx"]["greeting"] == "Hello, Ada!"
+    assert done.stderr.splitlines()[-1] == "0 [False]"

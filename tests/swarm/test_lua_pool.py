@@ -16,6 +16,7 @@ import pytest
 
 from swarm.errors import ScriptFailed
 from swarm.lua.pool import PooledScripts
+from swarm.lua.process import ScriptProcess
 from swarm.ports.scripts import Script, ScriptLimits
 
 HOST = Path(__file__).parents[1] / "lua" / "pool_host.py"
@@ -105,6 +106,13 @@ async def test_a_child_that_dies_is_the_scripts_failure_and_is_replaced(
     assert e.value.code == "script.crashed"
     assert str(e.value) == "a.lua: its process was ended by SIGSEGV"
     assert await pool.run(ONE, None) == 1
+
+
+async def test_a_child_that_somebody_else_started_is_the_first(pool: PooledScripts) -> None:
+    process = ScriptProcess()
+    pool.children.adopt(process)
+    assert await pool.run(ONE, None) == 1
+    assert (pool.children.pids, process.runs) == ((process.pid,), 1)
 
 
 async def test_a_child_that_died_idle_is_nobodys_failure(pool: PooledScripts) -> None:
