@@ -28,8 +28,10 @@ _MOST_TOLD = 1000
 _SHOWN = 2000
 # Each message costs the host some microseconds, however short it is.
 _MOST_HEARD = 250_000
-# Bytes of a streamed form between two turns: two each for the shortest of messages, some 2 ms.
+# A streamed form is heard so many bytes at a time, and others have a turn after so many lines and
+# messages: some 2 ms for the shortest, and none within a read of long ones.
 _PIECE = 512
+_TURN = 128
 
 
 class Hearing:
@@ -66,11 +68,16 @@ class Hearing:
             self._fail(StreamFault("process.output_limit", said, overflows=True))
             return
         size = self._piece or max(len(data), 1)
+        dear = 0
         for begin in range(0, len(data), size):
-            if begin:
+            if self.fault is not None:
+                return
+            if dear >= _TURN:
+                dear = 0
                 await cancel_shielded_checkpoint()
-            if self.fault is None:
-                self._take(self._stream.feed(data[begin : begin + size]))
+            piece, before = data[begin : begin + size], self._messages
+            self._take(self._stream.feed(piece))
+            dear += piece.count(b"\n") + self._messages - before
 
     def end(self) -> None:
         """Note that nothing more will come."""
