@@ -480,9 +480,12 @@ async def test_a_nursery_that_was_killed_is_started_again() -> None:
         assert await shop.value(["echo", "two"]) == "two"
 
 
-async def test_a_program_that_kills_its_keeper_ends_with_it() -> None:
+@pytest.mark.parametrize("by", ["KILL", "STOP"])
+async def test_a_program_that_ends_or_stops_its_keeper_ends_with_it(by: str) -> None:
     with open_shop() as shop:
-        error = await shop.failure(sh("setsid sleep 1000 & sleep 0.1; kill -9 $PPID; sleep 1000"))
+        error = await shop.failure(
+            sh(f"setsid sleep 1000 & sleep 0.1; kill -{by} $PPID; sleep 999")
+        )
         assert error.code == "process.lost"
         with anyio.fail_after(20):
             while shop.left():  # noqa: ASYNC110 - other processes

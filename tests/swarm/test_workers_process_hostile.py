@@ -65,12 +65,11 @@ HARMS = [
         "there",
     ),
     harm(
-        "stops its keeper, and then itself",
-        python(PARENTS + "import time; os.kill(p, 19); time.sleep(0.2); os.kill(p, 18); print(1)"),
-        None,
-        python("print(1)"),
-        "1",
-        said="1",
+        "stops its keeper, and goes on",
+        python(PARENTS + "import time; os.kill(p, 19); time.sleep(60)"),
+        "process.lost",
+        python(PARENTS + "os.kill(p, 18); print('there')"),
+        "there",
     ),
     harm(
         "asks the keeper to end by every signal that asks",
@@ -149,6 +148,14 @@ HARMS = [
         python("import sys\nsys.stdout.write('1\\n' * 9_000)"),
         "process.output_limit",
         python("import sys\nsys.stdout.write('1\\n' * 2_000)"),
+        1,
+        output="ndjson",
+    ),
+    harm(
+        "says more empty lines than are heard",
+        python("import sys\nsys.stdout.write('\\n' * 50_000)"),
+        "process.output_limit",
+        python("import sys\nsys.stdout.write('\\n' * 5_000 + '1\\n')"),
         1,
         output="ndjson",
     ),
@@ -243,6 +250,7 @@ HARMS = [
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.setattr(hearing, "_MOST_HEARD", 5_000)
+    monkeypatch.setattr(hearing, "_MOST_LINES", 20_000)
     with open_shop(tmp_path, patience=QUICK, timeout_s=4.0) as opened:
         yield opened
 

@@ -28,6 +28,8 @@ _MOST_TOLD = 1000
 _SHOWN = 2000
 # Each message costs the host some microseconds, however short it is.
 _MOST_HEARD = 250_000
+# So does each line, empty ones too; an event has some.
+_MOST_LINES = 4 * _MOST_HEARD
 # A streamed form is heard so many bytes at a time, and others have a turn after so many lines and
 # messages: some 2 ms for the shortest, and none within a read of long ones.
 _PIECE = 512
@@ -56,7 +58,7 @@ class Hearing:
         self._redactor = redactor
         self._telling: deque[str] = deque()
         self._told = 0
-        self._messages = 0
+        self._messages = self._lines = 0
         self._news = anyio.Event()
         self._over = False
 
@@ -76,8 +78,14 @@ class Hearing:
                 dear = 0
                 await cancel_shielded_checkpoint()
             piece, before = data[begin : begin + size], self._messages
+            lines = piece.count(b"\n")
+            self._lines += lines
+            if self._lines > _MOST_LINES:
+                said = f"said more than {_MOST_LINES} lines"
+                self._fail(StreamFault("process.output_limit", said, overflows=True))
+                return
             self._take(self._stream.feed(piece))
-            dear += piece.count(b"\n") + self._messages - before
+            dear += lines + self._messages - before
 
     def end(self) -> None:
         """Note that nothing more will come."""

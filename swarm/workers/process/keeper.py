@@ -145,9 +145,13 @@ class _Nursery:
         orphaned = False
         with suppress(ChildProcessError):
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
                 if pid == 0:
                     break
+                if os.WIFSTOPPED(status):
+                    # Nobody but its program stops a keeper, and would outlive its end so.
+                    os.kill(pid, signal.SIGKILL)
+                    continue
                 orphaned |= pid not in self._keepers or status != 0
                 self._keepers.discard(pid)
         if orphaned:
