@@ -222,7 +222,11 @@ class RunLog:
             if self._news is None:
                 self._news = anyio.Event()
             await self._news.wait()
-        return cast("Sequence[Event]", await self._journal.read(self.run_id, since))
+        found = cast("Sequence[Event]", await self._journal.read(self.run_id, since))
+        if self.live and found and found[-1]["seq"] > self._shown:
+            # Committed, and not shown yet: who saw it now would find `status` still as it was.
+            found = [event for event in found if event["seq"] <= self._shown]
+        return found
 
 
 class EventStream:

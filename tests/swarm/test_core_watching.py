@@ -208,3 +208,19 @@ def test_a_start_without_an_end_is_seen() -> None:
     row = {"kind": "step.started", "key": "$", "attempt": 1}
     assert unpaired([row]) == [("$", 1)]
     assert unpaired([row, {**row, "kind": "step.failed"}]) == []
+
+
+async def test_what_is_committed_and_not_shown_yet_is_not_seen_before_its_status() -> None:
+    """Another run's commit may land these rows, while who appended them waits for a turn."""
+    journal = MemoryJournal()
+    log = RunLog(RunId("r"), journal, FakeClock())
+    log.append([{"kind": "run.started"}])
+    await log.commit()
+    log.append([{"kind": "run.waiting"}])
+    log.flush()
+    await journal.commit()
+    seen = [(event["kind"], log.status) for event in await log.read(0, follow=False)]
+    assert seen == [("run.started", "running")]
+    await log.commit()
+    seen = [(event["kind"], log.status) for event in await log.read(1)]
+    assert seen == [("run.waiting", "waiting")]

@@ -116,7 +116,10 @@ def test_a_hostile_script_is_contained(case: Case, child: Child) -> None:
     hangs = case.expected == "deadline" and child.place == "inline"
     stopped = apart or case.expected.partition(" ")[0] == "script.budget"
     patience_s = DEADLINE_S if hangs else PATIENCE_S
-    limits = {"seconds": SECONDS} if stopped else {}
+    limits: dict[str, Any] = {"seconds": SECONDS} if stopped else {}
+    if stopped and case.file == "hosts":
+        # What the host does for a script is not the script's time, but it is the process's.
+        limits["instructions"] = 2_000_000
     told = child.ask(case.source, patience_s, **limits)
     for _ in range(2):
         # On a busy machine anybody is late now and then: who is late each time is late.
