@@ -116,8 +116,10 @@ class GroupCommit:
         if self._alone and self._seconds < _AT_ONCE_S and self._air is None and not self._next.led:
             if self._sealed:
                 self._fly_at_once()
-            if self.open:
+            elif self.open:
                 self._fly_alone()
+            else:
+                return
             if self._timer() > self._listen_at:
                 await self._listen()
             return
@@ -288,9 +290,8 @@ class GroupCommit:
     def _learn(self, taken: float) -> None:
         """Note what a commit took: an average of the last few."""
         # One commit in which the machine did something else is no slow disk.
-        most = self._seconds * 8
-        if taken > most:
-            taken = most if most > _MOST_S else _MOST_S
+        if taken > _MOST_S:
+            taken = min(taken, max(self._seconds * 8, _MOST_S))
         self._seconds += (taken - self._seconds) / 8
 
 
