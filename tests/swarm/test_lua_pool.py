@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from swarm.errors import ScriptFailed
+from swarm.lua import process
 from swarm.lua.pool import PooledScripts
 from swarm.lua.process import ScriptProcess
 from swarm.ports.scripts import Script, ScriptLimits
@@ -109,10 +110,38 @@ async def test_a_child_that_dies_is_the_scripts_failure_and_is_replaced(
 
 
 async def test_a_child_that_somebody_else_started_is_the_first(pool: PooledScripts) -> None:
-    process = ScriptProcess()
-    pool.children.adopt(process)
+    started = ScriptProcess()
+    pool.children.adopt(started)
     assert await pool.run(ONE, None) == 1
-    assert (pool.children.pids, process.runs) == ((process.pid,), 1)
+    assert (pool.children.pids, started.runs) == ((started.pid,), 1)
+
+
+async def test_a_quick_reply_is_waited_for_in_place_until_one_takes_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[int] = []
+    by_loop = anyio.wait_readable
+
+    async def counted(descriptor: int) -> None:
+        waits.append(descriptor)
+        await by_loop(descriptor)
+
+    pool = PooledScripts(warm=1)
+    await pool.run(ONE, None)
+    monkeypatch.setattr(anyio, "wait_readable", counted)
+    monkeypatch.setattr(process, "_AT_ONCE_S", 20.0)
+    await pool.run(ONE, None)
+    assert waits == []
+    with monkeypatch.context() as slow:
+        slow.setattr(process, "_SELECTED", 0)  # nothing is at once
+        await pool.run(ONE, None)
+    for number in range(1, 17):
+        assert len(waits) >= number
+        await pool.run(ONE, None)
+    before = len(waits)
+    await pool.run(ONE, None)
+    assert len(waits) == before
+    await pool.aclose()
 
 
 async def test_a_child_that_died_idle_is_nobodys_failure(pool: PooledScripts) -> None:
