@@ -17,6 +17,7 @@ import pygit2
 
 from swarm.stores.git.objects import Damaged, Objects
 from swarm.stores.git.repository import ASIDE, RefDamaged, Repository
+from swarm.stores.present import present, size_of
 
 __all__ = ("Packing",)
 
@@ -52,19 +53,18 @@ class Packing:
         if named is None or not all(map(Objects(self._repository.git).has, named)):
             return 0
         old = time.time() - _GRACE_S
-        unnamed = [
-            place
-            for oid, place in self._loose()
-            if oid not in named and place.stat().st_mtime < old
-        ]
+        loose = (place for oid, place in self._loose() if oid not in named)
+        unnamed = [place for place, status in present(loose) if status.st_mtime < old]
         if dry_run:
-            return sum(place.stat().st_size for place in unnamed)
+            return size_of(unnamed)
         for ref in aside:
             self._repository.delete_ref(ref)
         for place in unnamed:
             place.unlink(missing_ok=True)
         packs = [
-            pack for pack in (self._folder / "pack").glob("*.pack") if pack.stat().st_mtime < old
+            pack
+            for pack, status in present((self._folder / "pack").glob("*.pack"))
+            if status.st_mtime < old
         ]
         kept = self._pack(sorted(named))
         self._drop(pack for pack in packs if pack.stem != kept)
@@ -134,7 +134,7 @@ class Packing:
                         yield folder.name + place.name, place
 
     def _size(self) -> int:
-        return sum(place.stat().st_size for place in self._folder.rglob("*") if place.is_file())
+        return size_of(place for place in self._folder.rglob("*") if place.is_file())
 
 
 def _synced(folder: Path) -> None:

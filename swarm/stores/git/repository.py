@@ -23,6 +23,7 @@ from pygit2.enums import ConfigLevel
 
 from swarm.errors import Refused, SwarmError
 from swarm.stores.git.packs import Packs
+from swarm.stores.present import present
 
 __all__ = ("ASIDE", "DRAFTS", "HEADS", "TAGS", "RefDamaged", "Repository", "unwritable")
 
@@ -206,8 +207,8 @@ class Repository:
         """Remove what killed writers left: git's own locks, and temporary objects."""
         young = time.time() - _STALE_S
         for pattern in ("tmp_*", "pack/tmp_*", "pack/pack_git2_*", "??/tmp_*"):
-            for left in (self.path / "objects").glob(pattern):
-                if left.stat().st_mtime < young:
+            for left, status in present((self.path / "objects").glob(pattern)):
+                if status.st_mtime < young:
                     left.unlink(missing_ok=True)
         for left in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
             _free(left)

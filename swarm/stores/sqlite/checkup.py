@@ -12,6 +12,7 @@ import apsw
 
 from flowir.records import dataclass
 from swarm.errors import SwarmError
+from swarm.stores.present import size_of
 from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.connection import Source, connect_reader
 from swarm.stores.sqlite.reader import Reader
@@ -35,7 +36,7 @@ class Checkup:
 
 def examine(file: Path) -> Checkup:
     """Read all of the store's *file*: pages, and each run's chain of events."""
-    size = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
+    size = size_of(file.parent.glob(f"{file.name}*"))  # a host that closes takes its log away
     try:
         problems = _pages(file)
         heads, broken = _chains(file) if not problems else ({}, [])
