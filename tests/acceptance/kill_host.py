@@ -28,6 +28,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def one_command(order: Mapping[str, Any]) -> tuple[int, int]:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return status, grown
-        if log.exists():
+        with suppress(FileNotFoundError):  # a command that ends takes its log away
             grown = max(grown, log.stat().st_size)
         if until == float("inf") and order["grown"] is not None and grown >= order["grown"]:
             until = time.monotonic() + order["seconds"]

@@ -42,8 +42,8 @@ class Warm:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        assert self._process.wait(30) == 0
-        self._process.stdout.close()
+        with self._process.stdout:
+            assert self._process.wait(30) == 0
 
 
 def was_killed(code: int) -> bool:

@@ -53,7 +53,7 @@ async def kinds(run: Run) -> list[str]:
 
 
 async def until(run: Run, status: str) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while run.status != status:  # noqa: ASYNC110 - whatever leads there
             await anyio.sleep(0.001)
 
@@ -127,7 +127,7 @@ async def test_a_child_goes_on_with_its_parent_after_a_restart(tmp_path: Path) -
     async with Host(store) as host:
         run = await host.run("outer")
         inner = await host.run(CHILD)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not inner.live:  # noqa: ASYNC110 - the host goes on with both by itself
                 await anyio.sleep(0.001)
         assert len(await inner.questions()) == 1

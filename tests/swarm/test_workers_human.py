@@ -34,7 +34,7 @@ async def asking(host: Host, agent: dict[str, Any]) -> AsyncGenerator[Run]:
     """Run the agent on the topic `tea`, as far as its question."""
     async with host:
         run = await host.start(await host.load(document(agent)), {"topic": "tea"})
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async for event in run.events():
                 if event["kind"] == "run.waiting":
                     break
@@ -127,7 +127,7 @@ async def test_functions_ask_in_a_thread_and_outside() -> None:
     async with host:
         loaded = await host.load({"swarm": 1, "id": "both", "agents": agents, "flow": flow})
         run = await host.start(loaded)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async for event in run.events():
                 if event["kind"] == "question.asked":
                     inner = event["prompt"] == "inside?"
