@@ -63,6 +63,19 @@ def _acted(store: str | None, act: Callable[[Blueprints], Awaitable[_T]]) -> _T:
     return anyio.run(main)
 
 
+def _kept(store: str | None) -> str:
+    """Return the folder of a store that is there: of nothing, nothing is damaged.
+
+    Raises: Refused (store.missing).
+    """
+    folder = chosen_store(store)
+    if folder != IN_MEMORY and not Path(folder).is_dir():
+        raise Refused(
+            "store.missing", f"{folder}: expected the folder of a store, found none — --store DIR"
+        )
+    return folder
+
+
 def _author(given: str | None) -> str:
     if given:
         return given
@@ -402,7 +415,7 @@ def import_(folder: str, store: str | None, as_json: bool, **given: Any) -> int:
 @json_option
 def verify(repair: bool, store: str | None, as_json: bool) -> int:
     """Look at every version of the store; exit with 1 where something is damaged."""
-    faults = _acted(store, lambda kept: kept.verify(repair=repair))
+    faults = _acted(_kept(store), lambda kept: kept.verify(repair=repair))
     for fault in faults:
         whole = {"blueprint": fault.blueprint, "message": fault.message, **fault.values}
         if as_json:
@@ -417,7 +430,7 @@ def verify(repair: bool, store: str | None, as_json: bool) -> int:
 @store_option
 def gc(dry_run: bool, store: str | None) -> int:
     """Remove what no version, tag or draft needs, and pack the rest."""
-    freed = _acted(store, lambda kept: kept.collect(dry_run=dry_run))
+    freed = _acted(_kept(store), lambda kept: kept.collect(dry_run=dry_run))
     say(f"{'would free' if dry_run else 'freed'} {freed} bytes")
     return Exit.OK
 

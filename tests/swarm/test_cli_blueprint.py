@@ -294,5 +294,20 @@ def test_wrong_use_is_one_sentence_and_exit_2(shell: Shell, words: tuple[str, ..
 
 def test_nothing_to_list_is_no_error(shell: Shell) -> None:
     assert shell("blueprint", "list") == (0, "", "")
+    (shell.folder / ".swarm").mkdir(exist_ok=True)
     assert shell("blueprint", "verify")[0] == 0
     assert shell("blueprint", "gc", "--dry-run")[0] == 0
+
+
+@pytest.mark.parametrize("words", [("verify",), ("verify", "--repair"), ("gc",)], ids=" ".join)
+@pytest.mark.parametrize("folder", ["typo", "a/file"])
+def test_of_a_store_that_is_not_there_nothing_is_said_to_be_well(
+    shell: Shell, words: tuple[str, ...], folder: str
+) -> None:
+    (shell.folder / "a").mkdir()
+    (shell.folder / "a/file").touch()
+    code, out, err = shell("blueprint", *words, "--store", folder)
+    assert (code, out) == (2, "")
+    said = f"{folder}: expected the folder of a store, found none — --store DIR"
+    assert err == f"store.missing: {said}\n"
+    assert not (shell.folder / "typo").exists()
