@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import Final, NewType
 
 from flowir.errors import shorten
 from swarm.errors import Refused
 
-__all__ = ("RunId", "parse_run_id")
+__all__ = ("ISSUE", "RunId", "parse_run_id")
 
 RunId = NewType("RunId", str)
+
+# How the ids of runs begin that are issues of the loop of improvement.
+ISSUE: Final = "enh-"
 
 # It becomes part of idempotency keys, file names and addresses: no slash, no space.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

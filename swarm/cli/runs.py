@@ -34,7 +34,7 @@ from swarm.core.watching import Wanted
 from swarm.host.host import Host
 from swarm.host.lists import MOST
 from swarm.host.run import Run
-from swarm.ids import RunId
+from swarm.ids import ISSUE, RunId
 from swarm.ports.journal import RunRow
 
 __all__ = ("command",)
@@ -289,13 +289,22 @@ class _Act:
                 return await follow(host, acted, received, since=since, patience=self._patience)
 
     def _register(self, host: Host, past: Sequence[Event]) -> None:
-        """Give the host the functions and layers of the project that the run came from."""
+        """Give the host the functions and layers of the project that the run came from.
+
+        Of an issue, the project is where the loop is told what it may do, and its agents
+        are the loop's.
+        """
         first = past[0]
         folder = first["folder"] if first["kind"] == "run.started" else None
         project = find_project(None if folder is None else Path(folder) / "any")
         project.equip(host)
-        for name, function in import_functions(project, self._functions).items():
+        functions = import_functions(project, self._functions)
+        for name, function in functions.items():
             host.function(name)(function)
+        if self._run.startswith(ISSUE):
+            from swarm.cli.improving import enhancer_of
+
+            enhancer_of(host, project, functions)
 
 
 def _acted(act: _Act, as_json: bool) -> int:

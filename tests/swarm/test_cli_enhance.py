@@ -110,6 +110,25 @@ def test_a_prompt_waits_is_shown_as_a_review_and_is_approved(shell: Shell) -> No
     assert (code, "committed as triage@1.0.1" in out) == (0, True), out
 
 
+def test_the_run_of_an_issue_goes_on_as_any_other(shell: Shell) -> None:
+    """Its agents are the loop's, and what it may do is what the project says."""
+    Path("swarm.toml").write_text(SETTINGS.replace("margin = 0.5", "margin = 0.0"))
+    code, view = shell.json("enhance", "submit", "triage", 'tell triage "be kind"')
+    issue = view["run"]
+    assert (code, view["state"]) == (3, "waiting")
+    code, out, err = shell("runs", "resume", issue)
+    assert (code, out) == (3, "")
+    assert "May this change of a blueprint be committed?" in err
+    refused = '{"approve": false, "reason": "not kind at all"}'
+    assert shell("runs", "answer", f"{issue}:1", refused)[0] == 0
+    code, ctx = shell.json("runs", "resume", issue)
+    assert (code, ctx["ctx"]["outcome"]["state"]) == (0, "rejected")
+    (reason,) = ctx["ctx"]["outcome"]["reasons"]
+    assert reason == "enhance.unapproved: a senior said no: not kind at all"
+    code, out, _ = shell("enhance", "show", issue)
+    assert "triage: rejected" in out
+
+
 def test_a_frozen_loop_takes_no_issue_and_wrong_settings_are_told(shell: Shell) -> None:
     assert shell("enhance", "submit", "triage", "tag nobody with x")[0] == 1
     assert shell("enhance", "freeze")[0] == 0

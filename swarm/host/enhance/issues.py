@@ -15,6 +15,7 @@ from swarm.enhance.proposals import Issue
 from swarm.errors import Refused
 from swarm.host.enhance.bench import Bench, said
 from swarm.host.run import Run
+from swarm.ids import ISSUE
 
 __all__ = ("IssueState", "IssueView", "Issues")
 
@@ -113,7 +114,7 @@ class Issues:
 
     async def runs(self, blueprint: str | None) -> list[Run]:
         """Return the runs of issues, the latest first."""
-        prefix = "enh-" if blueprint is None else _prefix(blueprint)
+        prefix = ISSUE if blueprint is None else _prefix(blueprint)
         runs = await self._bench.host.runs(limit=1000)
         return [run for run in runs if run.id.startswith(prefix)]
 
@@ -222,4 +223,4 @@ def _run_id(blueprint: str, key: str | None) -> str:
 
 
 def _prefix(blueprint: str) -> str:
-    return f"enh-{hashlib.sha256(blueprint.encode()).hexdigest()[:12]}-"
+    return f"{ISSUE}{hashlib.sha256(blueprint.encode()).hexdigest()[:12]}-"
