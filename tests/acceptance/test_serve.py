@@ -97,6 +97,13 @@ def test_without_the_extra_it_says_what_to_install(project: Path) -> None:
     ]
 
 
+def test_what_it_says_to_install_needs_nobody_to_offer_swarm(project: Path) -> None:
+    """Whoever has swarm, from wherever, gets the rest: it is not looked for by its name again."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    ran = done(project, *pip, "install", "--no-index", "--dry-run", "lua-swarm[server]")
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_importing_swarm_loads_nothing_of_it() -> None:
     code = (
         "import sys, swarm; swarm.Host.in_memory()\n"
