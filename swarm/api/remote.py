@@ -1,11 +1,7 @@
 """A host from afar: `swarm.connect(url, token=…)`, with the names that a host near by has.
 
-    async with swarm.connect("http://127.0.0.1:7777", token=token) as host:
-        run = await host.start("hello", {"name": "Ada"})
-        print(await run.result())
-
-Every write carries an `Idempotency-Key`, so what did not get through is sent again; a
-stream of events that breaks goes on behind the last one that came.
+docs/http.md has a program. Every write carries an `Idempotency-Key`, so what did not get
+through is sent again; a stream of events that breaks goes on behind the last one that came.
 """
 
 from __future__ import annotations

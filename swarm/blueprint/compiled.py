@@ -121,8 +121,7 @@ class CompiledBlueprint:
     def place_of(self, at: str) -> Place | None:
         """Return the author's line of a place in the flow, as its machine names it.
 
-        >>> blueprint.place_of("$.children[1].body")        # doctest: +SKIP
-        Place(file='review.lua', line=14)
+        Shape: `$.children[1].body` stands on the line of the nearest node that has one.
         """
         found = nearest(self.places, f"$.flow{at[1:]}")
         return None if found is None else self.places[found]

@@ -1,14 +1,10 @@
 """What a project says of agents that are programs: its secrets, and how they are run.
 
-    [secrets]
-    api_key = "env:PROVIDER_KEY"     # or "file:path", beside swarm.toml
+    [secrets]      a name for each: a variable of the environment, or a file beside swarm.toml
+    [processes]    what swarm.ProcessSettings has
 
-    [processes]
-    parallel = 8                     # and others of swarm.ProcessSettings
-    pass_env = ["HOME"]
-
-A secret whose variable or file is not there is not registered: a blueprint that needs it
-says so.
+docs/processes.md shows them. A secret whose variable or file is not there is not registered: a
+blueprint that needs it says so.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def _print_line(event: Event) -> None:
 def describe(event: Event) -> str | None:
     """Say in one line what happened, or None for what nobody waits to hear.
 
-    >>> describe({"kind": "step.finished", "step": "checker", "key": "$.body@0", "attempt": 1,
-    ...           "duration_s": 0.034, ...})                          # doctest: +SKIP
+    >>> event = {"kind": "step.finished", "step": "checker", "key": "$.body@0"}
+    >>> describe({**event, "attempt": 1, "duration_s": 0.034})
     '✓ checker, item 1: 0.03 s'
     """
     match event["kind"]:

@@ -131,8 +131,7 @@ async def _opened(path: Path) -> Rehearsals:
 class Rehearse:
     """Runs one blueprint with scripted agents: what the fixture `rehearse` is.
 
-    >>> result = rehearse({"name": "Ada"}, greeter=["Hello!"])           # doctest: +SKIP
-    >>> result.ctx, result.path, result.usage                            # doctest: +SKIP
+    docs/testing-flows.md has an example.
     """
 
     def __init__(self, blueprint: Path) -> None:

@@ -1,15 +1,7 @@
 """An operator as a program writes him: handlers for orders, and a line that comes back.
 
-    operator = connect("ws://127.0.0.1:7777", name="ada", token=token, seats=["reviewer"])
-
-    @operator.handler
-    async def review(task: Task) -> Any:
-        return "PASS"
-
-    await operator.run()
-
-Lines break; orders, answers and what was said do not. `swarm.operators.hands` decides,
-this carries it over `websockets`.
+docs/operators.md has a program. Lines break; orders, answers and what was said do not.
+`swarm.operators.hands` decides, this carries it over `websockets`.
 """
 
 from __future__ import annotations

@@ -64,8 +64,16 @@ class Rehearsed:
 class Rehearsal:
     """A blueprint that can be run again and again with scripted agents.
 
-    >>> rehearsal = await Rehearsal.open("hello.lua")                    # doctest: +SKIP
-    >>> result = await rehearsal.run({"name": "Ada"}, answers)           # doctest: +SKIP
+    >>> import anyio
+    >>> async def main() -> Any:
+    ...     greeter = {"name": "greeter", "kind": "lua", "source": "return input"}
+    ...     step = {"kind": "step", "ref": "greeter", "in": "ctx.name", "out": "ctx.said"}
+    ...     document = {"swarm": 1, "id": "hello", "agents": [greeter], "flow": step}
+    ...     rehearsal = await Rehearsal.open(document)
+    ...     answers = {"greeter": [Scripted(value="Hello!")]}
+    ...     return (await rehearsal.run({"name": "Ada"}, answers)).ctx
+    >>> anyio.run(main)
+    {'name': 'Ada', 'said': 'Hello!'}
     """
 
     def __init__(self, stage: Stage) -> None:
