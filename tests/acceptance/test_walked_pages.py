@@ -1,4 +1,4 @@
-"""The tutorial and the how-to pages, walked from top to bottom."""
+"""Pages that are walked from top to bottom: the tutorial, the how-to pages, and some others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.walking import ROOT, blocks_of, matches, pages_that_are_walked, walk
+from tests.acceptance.walking import (
+    ROOT,
+    blocks_of,
+    matches,
+    pages_beside_hello,
+    pages_that_are_walked,
+    walk,
+)
 
 
 @pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)
@@ -14,13 +21,13 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     walk(page, tmp_path)
 
 
-def test_the_page_on_versions_does_what_it_says(tmp_path: Path) -> None:
-    """It speaks of the first blueprint of the README, as a file here and in its folder."""
+@pytest.mark.parametrize("page", pages_beside_hello(), ids=lambda page: page.stem)
+def test_a_page_does_what_it_says_beside_the_first_blueprint(page: Path, tmp_path: Path) -> None:
     hello = (ROOT / "blueprints/hello.lua").read_bytes()
     (tmp_path / "blueprints").mkdir()
     for file in (tmp_path / "hello.lua", tmp_path / "blueprints/hello.lua"):
         file.write_bytes(hello)
-    walk(ROOT / "docs/versions.md", tmp_path)
+    walk(page, tmp_path)
 
 
 @pytest.mark.parametrize("page", pages_that_are_walked(), ids=lambda page: page.stem)
@@ -37,6 +44,7 @@ def test_a_page_has_something_to_walk(page: Path) -> None:
         "```python\nassert 1 == 2\n```\n",
         "```python\nimport anyio\nawait anyio.sleep(0)\nassert 1 == 2\n```\n",
         "```lua\nreturn 1\n```\n",
+        "```console\n$ sh -c 'printf \"answer> \"; read x; echo got $x'\nanswer> a\ngot b\n```\n",
     ],
 )
 def test_a_page_that_is_wrong_is_noticed(said: str, tmp_path: Path) -> None:

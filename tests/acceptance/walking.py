@@ -6,7 +6,9 @@
 
 In what is printed `…` stands for anything. A command ends with 0, or as a comment behind it
 says: `# ends with 3`. One that ends with `&` goes on beside the others until the page ends.
-A page that says 7777 means a port that is free.
+One that asks (`answer> yes`) has a terminal of its own, where the answer is typed; it is left
+with Ctrl-C when its block ends. What only looks is looked at again for a while: whoever reads
+a page is slower than a program. A page that says 7777 means a port that is free.
 """
 
 from __future__ import annotations
@@ -17,27 +19,43 @@ import io
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from swarm.cli.main import invoke
+from tests.acceptance.curl import stand_in
+from tests.acceptance.terminal import Terminal
 
-__all__ = ("ROOT", "Walk", "blocks_of", "matches", "pages_that_are_walked", "walk")
+__all__ = (
+    "ROOT",
+    "Walk",
+    "blocks_of",
+    "matches",
+    "pages_beside_hello",
+    "pages_that_are_walked",
+    "walk",
+)
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"(?:--|#) ([\w./-]+\.(?:lua|py|toml|json))(?:  .*)?\n")
 _ENDS = re.compile(r"\s+# ends with (\d+)$")
 _SHELL = re.compile(r"[|<>&;`]|\$\(|\$[A-Z{]")
+_LOOKS = re.compile(r"(cat|swarm runs questions) ")
+_ASKS = "answer> "
 _BOUND_S = 60
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,11 @@ class Block:
 
 def pages_that_are_walked() -> list[Path]:
     return [ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+
+
+def pages_beside_hello() -> list[Path]:
+    """Return those that speak of the first blueprint of the README, as a file that is there."""
+    return [ROOT / "docs" / name for name in ("http.md", "operators.md", "versions.md")]
 
 
 def blocks_of(text: str) -> list[Block]:
@@ -83,6 +106,7 @@ class Walk:
     folder: Path
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
     beside: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
+    terminals: list[Terminal] = field(default_factory=list[Terminal])
     port: int = field(default_factory=lambda: _free_port())
 
     @contextmanager
@@ -91,12 +115,16 @@ class Walk:
         os.chdir(self.folder)
         os.environ.pop("SWARM_STORE", None)
         os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        if shutil.which("curl") is None:
+            os.environ["PATH"] = f"{stand_in(self.folder / '.bin')}:{os.environ['PATH']}"
         os.environ["PYTHONPATH"] = str(ROOT)
         sys.path.insert(0, str(self.folder))
         modules = set(sys.modules)
         try:
             yield self
         finally:
+            for terminal in self.terminals:
+                terminal.close()
             for process in self.beside:
                 process.terminate()
             for process in self.beside:
@@ -119,6 +147,8 @@ class Walk:
         elif block.info == "console":
             for command, expected in _commands(text):
                 self._run(command, expected)
+            while self.terminals:
+                assert self.terminals.pop().leave() == 130
         elif block.info == "python":
             self._python(text)
         else:
@@ -133,10 +163,26 @@ class Walk:
         if command.endswith(" &"):
             self._start(command[:-2], expected)
             return
-        code, out, err = _done(command)
-        said = f"$ {command}\n{out}{err}"
-        assert code == (int(ends[1]) if ends else 0), f"ended with {code}: {said}"
-        assert matches(expected, out) or matches(expected, out + err), f"expected\n{expected}{said}"
+        if _ASKS in expected:
+            self._answer(command, expected)
+            return
+        give_up = time.monotonic() + (_BOUND_S if _LOOKS.match(command) else 0)
+        while (wrong := _wrong(command, expected, int(ends[1]) if ends else 0)) is not None:
+            assert time.monotonic() < give_up, wrong
+            time.sleep(_LOOK_S)
+
+    def _answer(self, command: str, expected: str) -> None:
+        """Start a command at a terminal, and answer what it asks there."""
+        terminal = Terminal(command)
+        self.terminals.append(terminal)
+        first, *rest = expected.split(_ASKS)
+        shown = f"{first}{_ASKS}"
+        for number, piece in enumerate(rest, 1):
+            terminal.expect(partial(matches, shown))
+            terminal.type(piece.partition("\n")[0])
+            # The terminal shows what is typed, and the page does.
+            shown = f"{piece}{_ASKS}" if number < len(rest) else piece
+        terminal.expect(partial(matches, shown))
 
     def _start(self, command: str, expected: str) -> None:
         """Start a command, and go on once it has said its first lines."""
@@ -168,6 +214,16 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
         last = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
         command = " ".join(line.rstrip("\\").strip() for line in lines[: last + 1])
         yield command, "\n".join(lines[last + 1 :])
+
+
+def _wrong(command: str, expected: str, ends: int) -> str | None:
+    """Do a command; return what is wrong with how it ended, or with what it printed."""
+    code, out, err = _done(command)
+    said = f"$ {command}\n{out}{err}"
+    if code != ends:
+        return f"ended with {code}: {said}"
+    shown = matches(expected, out) or matches(expected, out + err)
+    return None if shown else f"expected\n{expected}{said}"
 
 
 def _done(command: str) -> tuple[int, str, str]:

@@ -1,7 +1,7 @@
-"""Every fenced block of every page is run or checked, and says by which test.
+"""Every fenced block of every page is run, and says by which test.
 
-The tutorial, the how-to pages and the page on versions are walked whole; of the other pages
-each block stands in the table below. A block that is added fails a test until it is there.
+`tests/acceptance/test_walked_pages.py` walks pages whole; of the other pages each block stands
+in the table below. A block that is added fails a test until it is there.
 Blocks of `text` are pictures, tables and layouts: a command in one would be an example.
 """
 
@@ -12,36 +12,40 @@ import inspect
 import json
 import re
 import shlex
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import anyio
-import click
-import httpx2
 import pytest
 
-import flowir
 import swarm
 from swarm.cli.main import invoke as swarm_main
 from swarm.lua.runner import InlineScripts
-from swarm.operators import Task, connect
 from swarm.ports.scripts import Script
-from tests.acceptance.walking import ROOT, Walk, blocks_of, pages_that_are_walked
+from tests.acceptance.walking import (
+    ROOT,
+    Walk,
+    blocks_of,
+    pages_beside_hello,
+    pages_that_are_walked,
+)
+from tests.fuzz import plants
 
 DOCS = ROOT / "docs"
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 # A file of tests/docs, and a test in it; a block that only shows something says what.
 _HERE = "test_every_example::"
-_LAYER = "test_layers_page::test_the_example_of_a_layer_is_a_blueprint_s"
+_LAYER = "test_layers_page::test_the_example_of_a_layer_stands_around_a_step"
 _KINDS = "test_project_page::test_every_project_file_of_the_docs_is_read"
 _ENHANCE = "test_enhance_page::test_five_issues_end_as_the_page_says_and_then_a_bad_canary"
 RUN_BY: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ("lua", "test_readme::test_its_first_blueprint_is_the_one_in_the_repository"),
         ("console", "test_readme::test_its_first_command_prints_what_it_shows"),
-        ("sh", "test_readme::test_the_demo_it_promises_is_in_the_makefile"),
+        ("sh", "test_readme::test_what_it_says_to_try_is_tried"),
         ("console", "test_readme::test_its_mistake_is_reported_as_it_shows"),
         ("python", "test_readme::test_its_python_example_runs"),
     ],
@@ -55,7 +59,7 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
     "docs/blueprints.md": [
         ("lua", "test_blueprints_page::test_example_runs"),
         ("toml", _KINDS),
-        ("markdown", f"{_HERE}test_the_agent_in_markdown_is_one"),
+        ("markdown", f"{_HERE}test_the_agent_in_markdown_does_a_step"),
         ("lua", "test_blueprints_page::test_example_runs"),
         ("lua", "test_blueprints_page::test_example_runs"),
         ("json", "test_blueprints_page::test_example_runs"),
@@ -78,16 +82,10 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
         *[("json", "test_flow_ir_page::test_flow_ends_as_the_page_says")] * 7,
         ("python", f"{_HERE}test_the_machine_of_the_page_goes_this_way"),
     ],
-    "docs/http.md": [
-        ("console", f"{_HERE}test_a_request_of_the_page_goes_to_a_route"),
-        ("console", f"{_HERE}test_a_request_of_the_page_goes_to_a_route"),
-        ("json", f"{_HERE}test_a_problem_is_told_as_the_page_on_http_shows"),
-        ("python", "test_http_page::test_the_python_example_runs"),
-    ],
     "docs/layers.md": [
         ("python", f"{_HERE}test_a_host_is_made_as_a_page_shows"),
         ("toml", _KINDS),
-        ("lua", "test_layers_page::test_the_blueprint_of_the_page_has_the_layers_it_asks_for"),
+        ("lua", "test_layers_page::test_the_blueprint_of_the_page_has_its_layers_and_runs"),
         *[("lua", _LAYER)] * 10,
         ("lua", "test_layers_page::test_the_layer_in_lua_is_one_that_runs"),
         *[("lua", _LAYER)] * 4,
@@ -96,11 +94,6 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/operator-protocol.md": [
         ("text", "test_operator_protocol_page::test_the_example_session_is_one_that_both"),
-    ],
-    "docs/operators.md": [
-        ("lua", f"{_HERE}test_the_blueprint_of_the_page_on_operators_is_one"),
-        ("console", f"{_HERE}test_the_commands_of_a_page_are_there"),
-        ("python", f"{_HERE}test_the_operator_of_the_page_is_one"),
     ],
     "docs/plain-lua.md": [("lua", "test_plain_lua_page::test_the_example_runs")],
     "docs/processes.md": [
@@ -112,7 +105,7 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
     "docs/reference/lua.md": [("lua", f"{_HERE}test_what_the_reference_shows_can_be_written")] * 40,
     "docs/sandbox.md": [
         ("python", f"{_HERE}test_a_host_is_made_as_a_page_shows"),
-        ("sh", f"{_HERE}test_the_commands_of_a_page_are_there"),
+        ("sh", f"{_HERE}test_the_fuzzers_are_started_as_the_page_says"),
     ],
     "docs/testing-flows.md": [
         *[("lua", "test_testing_flows_page::test_all_its_tests_pass_and_leave_nothing_out")] * 2,
@@ -122,7 +115,7 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
         ("text", "a line that is printed"),
     ],
 }  # fmt: skip
-_WALKED = [*pages_that_are_walked(), DOCS / "versions.md"]
+_WALKED = [*pages_that_are_walked(), *pages_beside_hello()]
 _PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -198,58 +191,31 @@ def test_a_checkpoint_has_the_members_that_the_page_shows(
     assert [*json.loads(capsys.readouterr().out)] == [*json.loads(shown)]
 
 
-def _commands(page: str) -> list[list[str]]:
-    text = "".join(_blocks(page, "console") + _blocks(page, "sh")).replace("\\\n", " ")
-    lines = [line.removeprefix("$ ").partition(" > ")[0] for line in text.splitlines()]
-    return [shlex.split(line) for line in lines if line.startswith(("swarm ", "curl ", "python "))]
+def test_the_fuzzers_are_started_as_the_page_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command with all that it says, but for how long it goes on: a few scripts each."""
+    monkeypatch.chdir(tmp_path)
+    soon = [one for one in plants.PLANTS if one.name == "tostring shows addresses"]
+    monkeypatch.setattr(plants, "PLANTS", soon)
+    (block,) = _blocks("docs/sandbox.md", "sh")
+    for line in block.splitlines():
+        python, dash_m, name, *words = shlex.split(line)
+        assert (python, dash_m) == ("python", "-m")
+        module = import_module(name)
+        campaign = module.campaign
 
+        def brief(*seed: int, campaign: Any = campaign, **given: Any) -> Any:
+            assert given.pop("seconds", 1) > 0
+            return campaign(*seed, **{**given, "most": min(given.get("most") or 5, 5)})
 
-@pytest.mark.parametrize("page", ["docs/operators.md", "docs/sandbox.md", "docs/http.md"])
-def test_the_commands_of_a_page_are_there(page: str) -> None:
-    """Those that listen, or take minutes: the words and the options are looked up."""
-    commands = [words for words in _commands(page) if words[0] != "curl"]
-    assert len(commands) >= 2
-    for words in commands:
-        known = _options(words)
-        assert {word for word in words if re.match(r"--[a-z]", word)} <= known, words
-
-
-def _options(words: list[str]) -> set[str]:
-    if words[0] == "python":
-        return set(
-            re.findall(r'"(--[a-z-]+)"', Path(*words[2].split(".")).with_suffix(".py").read_text())
-        )
-    command: click.Command = import_module(f"swarm.cli.{words[1]}").command
-    if isinstance(command, click.Group):
-        command = command.commands[words[2]]
-    return {name for one in command.params for name in one.opts}
-
-
-@pytest.mark.parametrize("words", [w for w in _commands("docs/http.md") if w[0] == "curl"], ids=str)
-def test_a_request_of_the_page_goes_to_a_route(words: list[str]) -> None:
-    method = "post" if "-d" in words else "get"
-    path = words[-1].removeprefix("http://127.0.0.1:7777")
-    routes = swarm.Host.in_memory().asgi().openapi()["paths"]
-    fits = [
-        route
-        for route in routes
-        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(route)), path)
-    ]
-    assert any(method in routes[route] for route in fits), (method, path)
-    if method == "post":
-        assert isinstance(json.loads(words[words.index("-d") + 1]), dict)
-        assert "Content-Type: application/json" in words
-    assert any(word.startswith("Authorization: Bearer ") for word in words)
-
-
-async def test_a_problem_is_told_as_the_page_on_http_shows() -> None:
-    (shown,) = (json.loads(text) for text in _blocks("docs/http.md", "json"))
-    async with swarm.Host.in_memory() as host:
-        headers = {"Authorization": f"Bearer {host.tokens.mint('ada', 'operator')}"}
-        transport = httpx2.ASGITransport(app=host.asgi())
-        async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
-            got = await client.get("/v1/runs/r_1", headers=headers)
-    assert {name: got.json()[name] for name in shown} == shown
+        monkeypatch.setattr(module, "campaign", brief)
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        assert module.main() == 0, capsys.readouterr().out
+    assert (tmp_path / "found.jsonl").read_text() == ""
+    said = capsys.readouterr().out
+    assert said.count("survived") == 2
+    assert said.count("found after") == 1
 
 
 # -- Python -------------------------------------------------------------------------------
@@ -300,46 +266,27 @@ async def _cell(text: str, names: dict[str, Any]) -> None:
         await waits
 
 
-def test_the_operator_of_the_page_is_one() -> None:
-    """All but the line to a host, which the page on operators has in its own walk."""
-    made = _blocks("docs/operators.md", "python")[0].partition("async with ")[0]
-    names: dict[str, Any] = {"token": "v1.a.b.c"}
-    exec(made, names)  # noqa: S102 - it is our own page
-    assert names["connect"] is connect
-    assert names["Task"] is Task
-    assert inspect.iscoroutinefunction(names["review"])
-
-
 def test_the_machine_of_the_page_goes_this_way() -> None:
     (text,) = _blocks("docs/flow-ir.md", "python")
-    named = set(re.findall(r"machine\.(\w+)", text, re.IGNORECASE))
-    assert len(named) >= 8
-    assert {name for name in named if not hasattr(flowir.Machine, name)} == set()
-    for call in re.findall(r"(\w+)\((.*?)\)$", text, re.MULTILINE):
-        method = getattr(flowir.Machine, call[0], flowir.Machine)
-        given = re.findall(r"(\w+)=", re.sub(r"\(.*\)", "", call[1]))
-        assert set(given) <= set(inspect.signature(method).parameters), call
+    exec(text, {})  # noqa: S102 - it is our own page
 
 
 # -- Lua and Markdown ---------------------------------------------------------------------
 
 
-def test_the_blueprint_of_the_page_on_operators_is_one(tmp_path: Path) -> None:
-    (text,) = _blocks("docs/operators.md", "lua")
-    (tmp_path / "review.lua").write_text(f'local flow = require "flow"\n{text}')
-    assert swarm_main(["check", str(tmp_path / "review.lua")]) == 0
-
-
-def test_the_agent_in_markdown_is_one(tmp_path: Path) -> None:
+def test_the_agent_in_markdown_does_a_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "critic.md").write_text(_blocks("docs/blueprints.md", "markdown")[0])
-    (tmp_path / "critic.lua").write_text('return { verdict = "PASS" }')
+    (tmp_path / "critic.lua").write_text('return { verdict = #input > 3 and "PASS" or "LONGER" }')
     (tmp_path / "b.lua").write_text(
         'local flow = require "flow"\n'
         'local critic = flow.agent_md "critic.md"\n'
         'return flow.blueprint { id = "b", agents = { critic },\n'
         '  flow = flow.step { agent = "critic", input = "ctx.text", out = "ctx.said" } }\n'
     )
-    assert swarm_main(["check", str(tmp_path / "b.lua")]) == 0
+    assert swarm_main(["run", str(tmp_path / "b.lua"), "--set", "text=plain"]) == 0
+    assert json.loads(capsys.readouterr().out)["said"] == {"verdict": "PASS"}
 
 
 _STUBS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ import anyio
 import pytest
 
 from swarm.cli.main import invoke
+from swarm.host.host import Host
 from swarm.middleware.lua import LUA
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.layer import LayerFactory
-from swarm.testing import RecordedLink, ScriptedWorker, built_layer, call_through
+from swarm.ports.operators import Order
+from swarm.testing import (
+    FakeOperators,
+    RecordedLink,
+    ScriptedWorker,
+    built_layer,
+    call_through,
+)
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/layers.md").read_text("utf-8")
@@ -50,13 +59,32 @@ local editor = flow.lua "editor" {{ source = "return input", tags = {{ "text" }}
 return flow.blueprint {{
   id = "page",
   agents = {{ writer, editor }},
-  flow = flow.seq {{ flow.step {{ agent = writer }}, flow.step {{ agent = editor }} }},
+  flow = flow.seq {{
+    flow.step {{ agent = writer, input = "{{ text = ctx.text }}", out = "ctx.wrote" }},
+    flow.step {{ agent = editor }},
+  }},
 }}
 """
 
 
+# What those who are asked say, by their seats.
+REPLIES = {"ada": {"decision": "keep"}, "lead": {"veto": False}, "reviewer": "read twice"}
+
+
+async def _ran(file: Path) -> Any:
+    """Run a blueprint in a host with operators; return what its last step came to."""
+
+    def saying(said: Any) -> Callable[[Order], Any]:
+        return lambda order: said
+
+    seats = {seat: saying(said) for seat, said in REPLIES.items()}
+    async with Host.in_memory(operators=FakeOperators(seats), scripts="inline") as host:
+        run = await host.start(await host.load(file), {"text": "tea"})
+        return await run.result()
+
+
 @pytest.mark.parametrize("factory", SHIPPED, ids=lambda factory: factory.key)
-def test_the_example_of_a_layer_is_a_blueprint_s(
+def test_the_example_of_a_layer_stands_around_a_step(
     factory: LayerFactory[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = re.search(r"^```lua\n(.*?)```", _section(factory.key), re.M | re.S)
@@ -66,6 +94,14 @@ def test_the_example_of_a_layer_is_a_blueprint_s(
     assert invoke(["check", "--layers", str(file)]) == 0
     rows = [line.split()[1:4] for line in capsys.readouterr().out.splitlines()]
     assert ["writer", str(factory.shelf), factory.key] in rows
+    wrote = anyio.run(_ran, file)["wrote"]
+    match factory.key:
+        case "delegate":
+            assert wrote == REPLIES["reviewer"]
+        case "lua":
+            assert wrote == {"text": "tea", "polite": True}
+        case _:
+            assert wrote == {"text": "tea"}
 
 
 def test_the_layer_in_lua_is_one_that_runs() -> None:
@@ -92,10 +128,11 @@ def test_the_layer_of_your_own_works_as_the_page_says() -> None:
     anyio.run(names["main"])
 
 
-def test_the_blueprint_of_the_page_has_the_layers_it_asks_for(tmp_path: Path, capsys: Any) -> None:
+def test_the_blueprint_of_the_page_has_its_layers_and_runs(tmp_path: Path, capsys: Any) -> None:
     (script,) = re.findall(r"```lua\n(local writer.*?)```", TEXT, re.S)
     file = tmp_path / "page.lua"
     file.write_text(f'local flow = require "flow"\n{script}')
     assert invoke(["check", "--layers", str(file)]) == 0
     found = [line.split()[3] for line in capsys.readouterr().out.splitlines()[1:]]
     assert found == ["retry", "timeout", "timeout"]
+    assert anyio.run(_ran, file) == {"text": "tea"}
