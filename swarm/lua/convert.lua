@@ -17,16 +17,26 @@ local concat, sort, mtype, ulen = table.concat, table.sort, math.type, utf8.len
 local HUGE, min = math.huge, math.min
 
 local SEGMENTS = 12 -- of a place that is shown
+-- Values between two payments, and what each costs, in instructions.  Few: to find that a table
+-- which was large is empty takes some milliseconds.
+local STRIDE <const>, EACH <const> = 32, 16
+-- Bytes of text that cost one.
+local BYTES <const> = 64
 
--- The shared sentinel of JSON null; locked, and the libraries refuse to write into it.
-local null = setmetatable({}, {
+local NOTHING = {
   __metatable = "null",
   __tostring = function() return "null" end,
   __newindex = function() error("null is read-only", 2) end,
-})
+}
+
+-- The shared sentinel of JSON null; locked, and the libraries refuse to write into it.
+local null = setmetatable({}, NOTHING)
 
 -- The metatable that marks a table as a list, so that an empty one stays a list.
 local ARRAY = { __metatable = "array" }
+
+-- What our metatables say of a table: looked up raw, where == might ask a metatable's own __eq.
+local MARKS = { [NOTHING] = "null", [ARRAY] = "list" }
 
 local function array(list)
   if list == nil then list = {} end
@@ -64,140 +74,188 @@ local function key_shown(key)
   return "of type " .. kind
 end
 
--- Write a value as a string.
---
--- limits: depth, values, bytes; mixed: the name under which the list part of a table with
--- both parts leaves (author's form), or nil to refuse such tables.
-local function encode(root, limits, label, mixed)
-  local out, n, bytes, values = {}, 0, 0, 0
-  local most_bytes, most_values = limits.bytes, limits.values
-  local path = {}
+-- The value that is being written.  One at a time: nothing of a script runs meanwhile.
+local out, n -- its pieces
+local path -- to the table that is being written
+local limits, pay, label, mixed -- see encode
+local values, bytes, paid, pause
 
-  local function refuse(why, depth)
-    local where = {}
-    for i = 1, min(depth, SEGMENTS) do where[i] = segment(path[i]) end
-    if depth > SEGMENTS then where[SEGMENTS + 1] = "…" end
-    error((label or "value") .. concat(where) .. " cannot leave Lua: " .. why, 0)
+local function refuse(why, depth, key)
+  local where = {}
+  for at = 1, min(depth, SEGMENTS) do where[at] = segment(at < depth and path[at] or key) end
+  if depth > SEGMENTS then where[SEGMENTS + 1] = "…" end
+  error((label or "value") .. concat(where) .. " cannot leave Lua: " .. why, 0)
+end
+
+local function too_many_values() refuse("more than " .. limits.values .. " values", 0) end
+
+local function rest()
+  if values > limits.values then too_many_values() end
+  if pay then pay(STRIDE * EACH) end
+  paid = paid + STRIDE * EACH
+  pause = min(pause + STRIDE, limits.values)
+end
+
+local function check_text(text, depth, key)
+  bytes = bytes + #text
+  if bytes > limits.bytes then refuse("more than " .. limits.bytes .. " bytes", 0) end
+  if not ulen(text) then refuse("a string that is not valid UTF-8", depth, key) end
+end
+
+local put
+
+local function refuse_holes(depth)
+  refuse("a list with holes (write null for nothing)", depth, path[depth])
+end
+
+-- Refuse what is no list, once its items are not simply one after the other.
+local function check_list(list, count, depth)
+  local found = 0
+  for key in next, list do
+    found = found + 1
+    if mtype(key) ~= "integer" then
+      refuse("a list that also has the key " .. key_shown(key), depth, path[depth])
+    end
+    if found > count then break end
   end
+  if found ~= count then refuse_holes(depth) end
+end
 
-  local function check(s, depth)
-    if not ulen(s) then refuse("a string that is not valid UTF-8", depth) end
-    bytes = bytes + #s
-    if bytes > most_bytes then refuse("more than " .. most_bytes .. " bytes", 0) end
+local function put_items(list, first, count, depth)
+  for at = first, count do
+    local item = rawget(list, at)
+    if item == nil then refuse_holes(depth) end
+    put(item, type(item), depth + 1, at)
   end
+end
 
-  local put
+local function put_list(list, count, depth)
+  n = n + 1
+  out[n] = pack("<c1I4", "a", count)
+  local found, alone = 0, true
+  for key, item in next, list do
+    if key ~= found + 1 then
+      alone = false
+      break
+    end
+    found = key
+    put(item, type(item), depth + 1, key)
+  end
+  if alone and found == count then return end
+  check_list(list, count, depth)
+  put_items(list, found + 1, count, depth)
+end
 
-  local function put_list(list, count, depth)
-    n = n + 1
-    out[n] = pack("<c1I4", "a", count)
-    for i = 1, count do
-      path[depth + 1] = i
-      put(rawget(list, i), depth + 1)
+-- One order for every run: replay and hashes depend on it.
+local function sorted_keys(object, list_count, depth)
+  local keys, count, room = {}, 0, limits.values - values
+  for key in next, object do
+    if type(key) == "string" then
+      count = count + 1
+      if count > room then too_many_values() end
+      keys[count] = key
+    elseif not (mtype(key) == "integer" and key >= 1 and key <= list_count) then
+      refuse("an object with the key " .. key_shown(key), depth, path[depth])
     end
   end
-
-  local function put_list_only(list, count, depth)
-    local found = 0
-    for key in next, list do
-      found = found + 1
-      if mtype(key) ~= "integer" then
-        refuse("a list that also has the key " .. key_shown(key), depth)
-      end
-    end
-    if found ~= count then refuse("a list with holes (write null for nothing)", depth) end
-    put_list(list, count, depth)
-  end
-
-  local function put_object(object, list_count, depth)
-    local keys, count = {}, 0
-    for key in next, object do
-      if type(key) == "string" then
-        count = count + 1
-        if values + count > most_values then
-          refuse("more than " .. most_values .. " values", 0)
-        end
-        keys[count] = key
-      elseif not (mtype(key) == "integer" and key >= 1 and key <= list_count) then
-        refuse("an object with the key " .. key_shown(key), depth)
-      end
-    end
-    -- One order for every run: replay and hashes depend on it.
+  if count > 1 then
+    if pay and count > STRIDE then pay(count) end
     sort(keys)
-    n = n + 1
-    out[n] = pack("<c1I4", "o", count + (list_count > 0 and 1 or 0))
-    for i = 1, count do
-      local key = keys[i]
-      check(key, depth)
-      path[depth + 1] = key
-      local value = rawget(object, key)
-      n = n + 1
-      if type(value) == "string" then
-        -- Most members are: key and text in one piece, and no call more.
-        values = values + 1
-        if values > most_values then refuse("more than " .. most_values .. " values", 0) end
-        bytes = bytes + 8
-        check(value, depth + 1)
-        out[n] = pack("<s4c1s4", key, "s", value)
-      else
-        out[n] = pack("<s4", key)
-        put(value, depth + 1)
-      end
-    end
-    if list_count > 0 then
-      n = n + 1
-      out[n] = pack("<s4", mixed)
-      for i = 1, list_count do
-        if rawget(object, i) == nil then
-          refuse("a list with holes (write null for nothing)", depth)
-        end
-      end
-      put_list(object, list_count, depth)
-    end
   end
+  return keys, count
+end
 
-  local function put_table(value, depth)
-    if depth >= limits.depth then
-      refuse("nested deeper than " .. limits.depth .. ", or a cycle", depth)
-    end
-    local count = rawlen(value)
-    if count > most_values then refuse("more than " .. most_values .. " values", 0) end
-    if rawequal(getmetatable(value), ARRAY) then return put_list_only(value, count, depth) end
-    if count == 0 then return put_object(value, 0, depth) end
-    if mixed and rawget(value, "__swarm") ~= nil then return put_object(value, count, depth) end
-    return put_list_only(value, count, depth)
-  end
-
-  function put(value, depth)
-    values = values + 1
-    if values > most_values then refuse("more than " .. most_values .. " values", 0) end
-    bytes = bytes + 8
+local function put_object(object, list_count, depth)
+  local keys, count = sorted_keys(object, list_count, depth)
+  n = n + 1
+  out[n] = pack("<c1I4", "o", count + (list_count > 0 and 1 or 0))
+  for k = 1, count do
+    local key = keys[k]
+    check_text(key, depth, path[depth])
+    local value = object[key] -- it is there: no metamethod is asked
     local kind = type(value)
-    if kind == "table" and not rawequal(value, null) then return put_table(value, depth) end
     n = n + 1
     if kind == "string" then
-      check(value, depth)
-      out[n] = pack("<c1s4", "s", value)
-    elseif kind == "number" then
-      if mtype(value) == "integer" then
-        out[n] = pack("<c1i8", "i", value)
-      elseif value ~= value or value == HUGE or value == -HUGE then
-        local shown = value ~= value and "nan" or tostring(value)
-        refuse("the number " .. shown .. " is not finite", depth)
-      else
-        out[n] = pack("<c1d", "d", value)
-      end
-    elseif kind == "boolean" then
-      out[n] = value and "t" or "f"
-    elseif kind == "nil" or kind == "table" then
-      out[n] = "z"
+      -- Most members are: key and text in one piece, and no call more.
+      values = values + 1
+      if values > pause then rest() end
+      check_text(value, depth + 1, key)
+      out[n] = pack("<s4c1s4", key, "s", value)
     else
-      refuse("a " .. kind, depth)
+      out[n] = pack("<s4", key)
+      put(value, kind, depth + 1, key)
     end
   end
+  if list_count > 0 then
+    n = n + 1
+    out[n] = pack("<s4c1I4", mixed, "a", list_count)
+    put_items(object, 1, list_count, depth)
+  end
+end
 
-  put(root, 0)
-  return concat(out, "", 1, n)
+local function put_table(value, depth, key)
+  local marks = getmetatable(value)
+  local mark = marks and MARKS[marks]
+  if mark == "null" then
+    n = n + 1
+    out[n] = "z"
+    return
+  end
+  if depth >= limits.depth then
+    refuse("nested deeper than " .. limits.depth .. ", or a cycle", depth, key)
+  end
+  path[depth] = key
+  local count = rawlen(value)
+  if count > limits.values then too_many_values() end
+  if mark == "list" then return put_list(value, count, depth) end
+  if count == 0 or mixed and rawget(value, "__swarm") ~= nil then
+    return put_object(value, count, depth)
+  end
+  return put_list(value, count, depth)
+end
+
+local function number_packed(value, depth, key)
+  if mtype(value) == "integer" then return pack("<c1i8", "i", value) end
+  if value ~= value or value == HUGE or value == -HUGE then
+    local shown = value ~= value and "nan" or tostring(value)
+    refuse("the number " .. shown .. " is not finite", depth, key)
+  end
+  return pack("<c1d", "d", value)
+end
+
+function put(value, kind, depth, key)
+  values = values + 1
+  if values > pause then rest() end
+  if kind == "table" then return put_table(value, depth, key) end
+  n = n + 1
+  if kind == "string" then
+    check_text(value, depth, key)
+    out[n] = pack("<c1s4", "s", value)
+  elseif kind == "number" then
+    out[n] = number_packed(value, depth, key)
+  elseif kind == "boolean" then
+    out[n] = value and "t" or "f"
+  elseif kind == "nil" then
+    out[n] = "z"
+  else
+    refuse("a " .. kind, depth, key)
+  end
+end
+
+-- Write a value as a string.
+--
+-- most: depth, values, bytes; payer: told what it costs, as it goes (none given: nobody
+-- pays); called: what the value is in a refusal; list_part: the name under which the list part
+-- of a table with both parts leaves (author's form), or nil to refuse such tables.
+local function encode(root, most, payer, called, list_part)
+  limits, pay, label, mixed = most, payer, called, list_part
+  out, n, path, values, bytes, paid, pause = {}, 0, {}, 0, 0, 0, min(STRIDE, most.values)
+  put(root, type(root), 0)
+  if bytes + 8 * values > most.bytes then refuse("more than " .. most.bytes .. " bytes", 0) end
+  if pay then pay(values * EACH + bytes // BYTES - paid) end
+  local pieces = out
+  out, path = nil, nil
+  return concat(pieces, "", 1, n)
 end
 
 local Z, T, F, I, D, S, A = byte("ztfidsa", 1, -1)

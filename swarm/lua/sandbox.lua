@@ -33,6 +33,11 @@ local FAILURE = {
 local script
 local waiting -- the host's answer to the script's request
 
+-- Write down what leaves a script, at its expense.
+local leaving = meter.unhooked(function(value, limits, label, mixed)
+  return encode(value, limits, meter.pay, label, mixed)
+end)
+
 -- workers -----------------------------------------------------------------------------------
 
 local function fail(code, message, data)
@@ -64,7 +69,7 @@ local function host_function(name)
     for i = 1, count do
       if arguments[i] == nil then arguments[i] = null end
     end
-    local ok, payload = meter.pcall(encode, array(arguments), RESULT, "arguments")
+    local ok, payload = meter.pcall(leaving, array(arguments), RESULT, "arguments")
     if not ok then blame("swarm." .. name .. ": " .. payload) end
     return request(name, payload)
   end
@@ -108,7 +113,7 @@ local function worker(name, source, input, facts, functions, seed, instructions,
   begin(fresh, function()
     local result = chunk(env)
     fresh.ended = true
-    return encode(result, RESULT)
+    return leaving(result, RESULT)
   end)
 end
 
@@ -175,8 +180,6 @@ local function requirer(env)
   return require
 end
 
-local encode_unfollowed = meter.unfollowed(encode)
-
 -- Prepare a blueprint script; returns nothing, or why it cannot be compiled.
 local function author(name, source, instructions, seconds, list_part)
   local env = library.environment()
@@ -190,7 +193,7 @@ local function author(name, source, instructions, seconds, list_part)
     local result = chunk()
     if fresh.finish then result = fresh.finish(result) end
     fresh.ended = true
-    return encode_unfollowed(result, BLUEPRINT, "value", list_part)
+    return leaving(result, BLUEPRINT, "value", list_part)
   end)
 end
 

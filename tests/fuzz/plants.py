@@ -41,13 +41,13 @@ PLANTS = (
     plant(
         "numbers that are none may leave",
         "convert",
-        "elseif value ~= value or value == HUGE or value == -HUGE then",
-        "elseif false then",
+        "if value ~= value or value == HUGE or value == -HUGE then",
+        "if false then",
     ),
     plant(
         "bytes that are no text may leave",
         "convert",
-        "if not ulen(s) then refuse",
+        "if not ulen(text) then refuse",
         "if false then refuse",
     ),
     plant(

@@ -114,3 +114,26 @@ return 1, 2
 --- a very long key
 --> script.result /cannot leave Lua: a function/
 return { [string.rep("k", 100000)] = pcall }
+--- a list of many names for one table that was emptied
+--> script.budget
+local t, l = {}, {}
+for i = 1, 600000 do t[i * 7919] = true end
+for i = 1, 600000 do t[i * 7919] = nil end
+for i = 1, 90000 do l[i] = t end
+return l
+--- a list of many names for one empty table
+--> = 90000
+local t, l = {}, {}
+for i = 1, 90000 do l[i] = t end
+return #swarm.echo(l)
+--- a list whose items were written backwards
+--> = [1, 2, 3, 4]
+local t = {} for i = 4, 1, -1 do t[i] = i end return t
+--- a metatable that answers for what is not there
+--> script.result /a list with holes/
+local asked = setmetatable({ 1, 2, nil, 4 }, { __index = function() while true do end end })
+return asked
+--- a metatable that says it is like any other
+--> script.result /nested deeper than 128/
+local like = { __eq = function() return true end }
+local t = setmetatable({}, like) t.t = t return t
