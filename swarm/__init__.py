@@ -10,10 +10,11 @@ inner room imports it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# A child that runs scripts imports this too, and is waited for: no `typing`, no `importlib`.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from flowir.errors import WorkerFailure
     from swarm.api.client import connect
     from swarm.blueprint.compiled import CompiledBlueprint
@@ -98,6 +99,8 @@ _ROOMS = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
         room = _ROOMS.get(name)
         if room is None:
             raise AttributeError(f"module 'swarm' has no attribute {name!r}")

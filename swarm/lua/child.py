@@ -8,20 +8,19 @@
                    done payload | failed payload | refused message | ask payload name
 
 One script at a time, turn by turn. The host ends a child that does not come back, and the
-child ends when the host's end of the pipe does. It imports no more than it must: it is
-waited for.
+child ends when the host's end of the pipe does. It imports no more than it must, in all its
+modules: it is waited for, and `typing` or `enum` take a tenth of its start each.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 
 from swarm.lua.frames import FrameBuffer, pack
 from swarm.lua.jail import lock_down
-from swarm.lua.sandbox import Task, Turn
+from swarm.lua.sandbox import Turn
 from swarm.lua.seat import Seat
-from swarm.lua.wire import NUMBERS, text
-from swarm.ports.scripts import Script, ScriptLimits
 
 __all__ = ("main",)
 
@@ -33,6 +32,7 @@ _CHUNK = 64 * 1024
 def main() -> None:
     """Serve until the host closes the pipe."""
     seat = Seat()
+    gc.enable()
     _say(pack(b"ready", " ".join(lock_down()).encode()))
     buffer = FrameBuffer()
     try:
@@ -45,8 +45,9 @@ def main() -> None:
 def _serve(seat: Seat, fields: list[bytes]) -> Seat:
     kind, *rest = fields
     if kind == b"syntax":
-        message = seat.syntax(Script(text(rest[0]), text(rest[1])))
-        _say(pack(b"done") if message is None else pack(b"refused", message.encode()))
+        name, source = rest
+        message = seat.syntax(name, source)
+        _say(pack(b"done") if message is None else pack(b"refused", message))
         return seat
     if kind == b"author" and not seat.fresh:
         seat = Seat()
@@ -59,13 +60,7 @@ def _serve(seat: Seat, fields: list[bytes]) -> Seat:
 def _turn(seat: Seat, kind: bytes, rest: list[bytes]) -> Turn:
     if kind in (b"answer", b"refuse"):
         return seat.answer(rest[0], ok=kind == b"answer")
-    script = Script(text(rest[0]), text(rest[1]))
-    seed, instructions, memory, seconds = NUMBERS.unpack(rest[-1])
-    limits = ScriptLimits(instructions, memory, seconds)
-    if kind == b"author":
-        return seat.author(script, limits)
-    functions = tuple(text(rest[4]).split(",")) if rest[4] else ()
-    return seat.worker(script, Task(rest[2], rest[3], functions, seed), limits)
+    return seat.author(*rest) if kind == b"author" else seat.worker(*rest)
 
 
 def _hear(buffer: FrameBuffer) -> list[bytes]:

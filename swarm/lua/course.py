@@ -13,7 +13,8 @@ from swarm.lua.convert import decode
 from swarm.lua.failures import failure_of, refused_source, syntax_failure
 from swarm.lua.modules import MAX_SOURCE
 from swarm.lua.requests import Answers, Functions, task_of
-from swarm.lua.sandbox import Task, Turn
+from swarm.lua.sandbox import Turn
+from swarm.lua.wire import Task
 from swarm.ports.scripts import HostFunction, Script, ScriptLimits
 
 __all__ = ("Stage", "check_source", "run_author", "run_worker")

@@ -16,10 +16,11 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+TYPE_CHECKING = False  # `typing` takes long to load, and a child is waited for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ("MEASURES", "lock_down")
 
@@ -27,7 +28,8 @@ MEASURES = ("limits", "parent_death", "not_dumpable", "no_new_privs", "seccomp")
 
 _MEMORY = 512 * 1024 * 1024
 _DESCRIPTORS = 3
-# From linux/prctl.h, linux/seccomp.h, linux/audit.h and linux/filter.h.
+# From signal.h, linux/prctl.h, linux/seccomp.h, linux/audit.h and linux/filter.h.
+_SIGKILL = 9
 _SET_PDEATHSIG = 1
 _SET_DUMPABLE = 4
 _SET_SECCOMP = 22
@@ -44,12 +46,13 @@ _AT_NUMBER, _AT_MACHINE, _AT_THIRD = 0, 4, 32
 _PROT_EXEC = 4
 
 
-class _Table(NamedTuple):
+class _Table:
     """The system calls of one machine: those that map memory, and all others allowed."""
 
-    audit: int
-    mapping: tuple[int, ...]
-    others: tuple[int, ...]
+    def __init__(self, audit: int, mapping: tuple[int, ...], others: tuple[int, ...]) -> None:
+        self.audit = audit
+        self.mapping = mapping
+        self.others = others
 
 
 _TABLES = {
@@ -87,7 +90,7 @@ def lock_down() -> tuple[str, ...]:
     if sys.platform != "linux":
         return tuple(held)
     prctl = _prctl()
-    if prctl(_SET_PDEATHSIG, signal.SIGKILL):
+    if prctl(_SET_PDEATHSIG, _SIGKILL):
         held.append("parent_death")
     if prctl(_SET_DUMPABLE, 0):
         held.append("not_dumpable")

@@ -27,11 +27,12 @@ from swarm.lua.failures import (
     syntax_failure,
     unavailable_failure,
 )
+from swarm.lua.frames import pack
 from swarm.lua.modules import MAX_SOURCE
 from swarm.lua.process import Overdue, ProcessEnded, ProcessUnavailable, ScriptProcess
 from swarm.lua.requests import Modules
-from swarm.lua.sandbox import Task, Turn
-from swarm.lua.wire import answer_frame, author_frame, syntax_frame, worker_frame
+from swarm.lua.sandbox import Turn
+from swarm.lua.wire import Task, author_fields, syntax_fields, worker_fields
 from swarm.ports.scripts import HostFunction, Script, ScriptLimits
 
 __all__ = ("PooledScripts",)
@@ -87,7 +88,9 @@ class PooledScripts:
         kept = False
         try:
             process.ready_nowait()
-            fields = process.exchange_nowait(syntax_frame(script), _SYNTAX.seconds)
+            fields = process.exchange_nowait(
+                pack(b"syntax", *syntax_fields(script)), _SYNTAX.seconds
+            )
             found = _compiled(fields, script)
             kept = self.children.keep(process)
         except (*_TROUBLE, *_UNREADABLE) as e:
@@ -171,13 +174,13 @@ class _Apart:
         self.reusable = False
 
     async def worker(self, script: Script, task: Task, limits: ScriptLimits) -> Turn:
-        return await self._turn(worker_frame(script, task, limits))
+        return await self._turn(pack(b"worker", *worker_fields(script, task, limits)))
 
     async def author(self, script: Script, limits: ScriptLimits) -> Turn:
-        return await self._turn(author_frame(script, limits))
+        return await self._turn(pack(b"author", *author_fields(script, limits)))
 
     async def answer(self, payload: bytes, *, ok: bool) -> Turn:
-        return await self._turn(answer_frame(payload, ok=ok))
+        return await self._turn(pack(b"answer" if ok else b"refuse", payload))
 
     async def leave(self) -> None:
         """Give the child back, or end it: at once, and also when cancelled."""
@@ -198,7 +201,7 @@ class _Apart:
         if kind not in _KINDS:
             raise ValueError(kind)
         self.reusable = kind != b"ask"
-        return Turn(kind.decode(), name.decode(), payload)
+        return Turn(kind.decode(), payload, name.decode())
 
     async def _exchange(self, frame: bytes) -> list[bytes]:
         process = self._process

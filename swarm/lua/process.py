@@ -42,7 +42,12 @@ _PATIENT = 16
 # Above this, select takes no descriptor.
 _SELECTED = 1024
 _SPARE_CPU_S = 5
-_BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from swarm.lua.child import main; main()"
+# What is made while it starts is there to stay: nothing for the collector to look at. `main` calls
+# it back.
+_BOOT = (
+    "import gc, sys; gc.disable(); sys.path += sys.argv[1:];"
+    "from swarm.lua.child import main; main()"
+)
 _UNREADY = "before it was ready, it {}"
 
 

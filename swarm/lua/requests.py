@@ -13,7 +13,7 @@ from flowir.errors import FlowError
 from swarm.errors import Bug, ScriptFailed
 from swarm.lua.convert import CannotEnter, encode
 from swarm.lua.modules import Module, ModuleMissing, find_module
-from swarm.lua.sandbox import Task
+from swarm.lua.wire import Task
 from swarm.ports.scripts import HostFunction, Script
 
 __all__ = ("Answers", "Functions", "Modules", "UnlistedModule", "task_of")

@@ -18,8 +18,9 @@ from swarm.lua.course import run_author, run_worker
 from swarm.lua.failures import refused_source, syntax_failure
 from swarm.lua.modules import MAX_SOURCE, Module
 from swarm.lua.requests import Modules
-from swarm.lua.sandbox import Task, Turn
+from swarm.lua.sandbox import Turn
 from swarm.lua.seat import Seat
+from swarm.lua.wire import Task, author_fields, syntax_fields, worker_fields
 from swarm.ports.scripts import HostFunction, Script, ScriptLimits
 
 __all__ = ("InlineScripts",)
@@ -46,9 +47,9 @@ class InlineScripts:
         if refused is not None:
             return refused
         seat = self._take()
-        message = seat.syntax(script)
+        message = seat.syntax(*syntax_fields(script))
         self._keep(seat)
-        return None if message is None else syntax_failure(message, script)
+        return None if message is None else syntax_failure(message.decode(), script)
 
     async def run(
         self,
@@ -104,10 +105,10 @@ class _InPlace:
         self._seat = seat
 
     async def worker(self, script: Script, task: Task, limits: ScriptLimits) -> Turn:
-        return self._seat.worker(script, task, limits)
+        return self._seat.worker(*worker_fields(script, task, limits))
 
     async def author(self, script: Script, limits: ScriptLimits) -> Turn:
-        return self._seat.author(script, limits)
+        return self._seat.author(*author_fields(script, limits))
 
     async def answer(self, payload: bytes, *, ok: bool) -> Turn:
         return self._seat.answer(payload, ok=ok)

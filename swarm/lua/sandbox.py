@@ -12,15 +12,18 @@ interrupted, nor can the wall clock be enforced while Lua runs; that takes a chi
 from __future__ import annotations
 
 import os.path
-from functools import cache
-from typing import Any, NamedTuple, NoReturn
 
 # lupa ships no types, and the stub that pyright bundles lacks half of the constructor.
-from lupa import lua54  # pyright: ignore[reportMissingTypeStubs]
+import lupa.lua54 as lua54  # pyright: ignore[reportMissingTypeStubs]
 
-from swarm.ports.scripts import Script, ScriptLimits
+from swarm.lua.frames import NUMBERS
 
-__all__ = ("LIST_PART", "LUA_VERSION", "Sandbox", "Task", "Turn")
+# A child imports this, and is waited for: `typing` alone takes longer than all of it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+__all__ = ("LIST_PART", "LUA_VERSION", "Sandbox", "Turn")
 
 LUA_VERSION = ".".join(map(str, lua54.LUA_VERSION))
 # Under this key the list part of an author's table leaves, where it has names too.
@@ -29,37 +32,28 @@ LIST_PART = "__list"
 _PARTS = ("convert", "meter", "library", "closures", "sandbox")
 
 
-class Task(NamedTuple):
-    """What a worker script is given: `input` and `facts` as `convert.encode` writes them.
-
-    Shape: `functions` are the names of the host's functions, `seed` that of the script's
-    random numbers.
-    """
-
-    input: bytes
-    facts: bytes
-    functions: tuple[str, ...]
-    seed: int
-
-
-class Turn(NamedTuple):
+class Turn:
     """Where a script stands: `kind` is "done", "ask", "failed" or "refused".
 
     Shape: `payload` is the encoded result, the encoded arguments of the host function
     *name*, the encoded failure, or the compiler's message.
     """
 
-    kind: str
-    name: str
-    payload: bytes
+    __slots__ = ("kind", "name", "payload")
+
+    def __init__(self, kind: str, payload: bytes, name: str = "") -> None:
+        self.kind = kind
+        self.payload = payload
+        self.name = name
 
 
 class Sandbox:
     """A Lua runtime that runs one script at a time, turn by turn.
 
-    A script is begun with `worker` or `author`, then driven by `step` and `answer` until
-    a turn is "done" or "failed"; `leave` makes room for the next. After a failure by
-    budget or memory, or when a script is given up midway, throw the whole sandbox away.
+    A script is begun with `worker` or `author`, told of as `swarm.lua.wire` writes it, then
+    driven by `step` and `answer` until a turn is "done" or "failed"; `leave` makes room for
+    the next. After a failure by budget or memory, or when a script is given up midway, throw
+    the whole sandbox away.
     """
 
     def __init__(self) -> None:
@@ -82,38 +76,27 @@ class Sandbox:
         """Bytes that this runtime holds, garbage included."""
         return int(self._lua.get_memory_used())
 
-    def syntax(self, script: Script) -> str | None:
+    def syntax(self, name: bytes, source: bytes) -> bytes | None:
         """Compile without running; return Lua's message, which begins with the place."""
-        return _text(self._syntax(script.name.encode(), _bytes(script.source)))
+        return self._syntax(name, source)
 
-    def worker(self, script: Script, task: Task, limits: ScriptLimits) -> str | None:
+    def worker(
+        self,
+        name: bytes,
+        source: bytes,
+        input: bytes,
+        facts: bytes,
+        functions: bytes,
+        numbers: bytes,
+    ) -> bytes | None:
         """Begin a worker script; return why it cannot be compiled, if so."""
-        self._memory_bytes = limits.memory_bytes
-        return _text(
-            self._worker(
-                script.name.encode(),
-                _bytes(script.source),
-                task.input,
-                task.facts,
-                ",".join(task.functions).encode(),
-                task.seed,
-                limits.instructions,
-                limits.seconds,
-            )
-        )
+        seed, instructions, self._memory_bytes, seconds = NUMBERS.unpack(numbers)
+        return self._worker(name, source, input, facts, functions, seed, instructions, seconds)
 
-    def author(self, script: Script, limits: ScriptLimits) -> str | None:
+    def author(self, name: bytes, source: bytes, numbers: bytes) -> bytes | None:
         """Begin a blueprint script; return why it cannot be compiled, if so."""
-        self._memory_bytes = limits.memory_bytes
-        return _text(
-            self._author(
-                script.name.encode(),
-                _bytes(script.source),
-                limits.instructions,
-                limits.seconds,
-                LIST_PART.encode(),
-            )
-        )
+        _, instructions, self._memory_bytes, seconds = NUMBERS.unpack(numbers)
+        return self._author(name, source, instructions, seconds, LIST_PART.encode())
 
     def step(self) -> Turn:
         """Run until the script asks for something, ends or fails."""
@@ -139,10 +122,10 @@ class Sandbox:
         finally:
             self._lua.set_max_memory(0)
         if turn == b"failed":
-            return Turn("failed", "", self._failure(starved))
+            return Turn("failed", self._failure(starved))
         if turn[0] == b"ask":
-            return Turn("ask", turn[1].decode(), turn[2])
-        return Turn("done", "", turn[1])
+            return Turn("ask", turn[2], turn[1].decode())
+        return Turn("done", turn[1])
 
 
 def _runtime() -> Any:
@@ -162,18 +145,12 @@ def _deny(_object: object, _name: object, _setting: bool) -> NoReturn:
     raise AttributeError("denied")
 
 
-@cache
+_SOURCES: dict[str, bytes] = {}
+
+
 def _source(part: str) -> bytes:
     # Neither by importlib.resources nor by pathlib: a child is waited for while it imports.
-    with open(os.path.join(os.path.dirname(__file__), f"{part}.lua"), "rb") as file:
-        return file.read()
-
-
-def _bytes(source: str) -> bytes:
-    # A lone surrogate would be an odd byte in a string or comment: Lua refuses it there
-    # or the conversion out does; never a Python error here.
-    return source.encode(errors="surrogatepass")
-
-
-def _text(message: bytes | None) -> str | None:
-    return None if message is None else message.decode()
+    if part not in _SOURCES:
+        with open(os.path.join(os.path.dirname(__file__), f"{part}.lua"), "rb") as file:
+            _SOURCES[part] = file.read()
+    return _SOURCES[part]

@@ -5,8 +5,7 @@ What runs here is the same in the host and in a child process; who talks to it d
 
 from __future__ import annotations
 
-from swarm.lua.sandbox import Sandbox, Task, Turn
-from swarm.ports.scripts import Script, ScriptLimits
+from swarm.lua.sandbox import Sandbox, Turn
 
 __all__ = ("Seat",)
 
@@ -28,28 +27,28 @@ class Seat:
         self.fresh = True
         self.reusable = True
 
-    def syntax(self, script: Script) -> str | None:
+    def syntax(self, name: bytes, source: bytes) -> bytes | None:
         """Compile without running; return Lua's message, which begins with the place."""
-        return self._sandbox.syntax(script)
+        return self._sandbox.syntax(name, source)
 
-    def worker(self, script: Script, task: Task, limits: ScriptLimits) -> Turn:
-        """Run a worker script until its first turn ends."""
+    def worker(self, *fields: bytes) -> Turn:
+        """Run a worker script, told of as `wire.worker_fields`, until its first turn ends."""
         self.fresh = False
-        return self._begun(self._sandbox.worker(script, task, limits))
+        return self._begun(self._sandbox.worker(*fields))
 
-    def author(self, script: Script, limits: ScriptLimits) -> Turn:
-        """Run a blueprint script until its first turn ends."""
+    def author(self, *fields: bytes) -> Turn:
+        """Run a blueprint script, told of as `wire.author_fields`, until its first turn ends."""
         self.fresh, self._author = False, True
-        return self._begun(self._sandbox.author(script, limits))
+        return self._begun(self._sandbox.author(*fields))
 
     def answer(self, payload: bytes, *, ok: bool) -> Turn:
         """Give the script what it asked for, or why not, and run its next turn."""
         return self._settled(self._sandbox.answer(payload, ok=ok))
 
-    def _begun(self, message: str | None) -> Turn:
+    def _begun(self, message: bytes | None) -> Turn:
         self.reusable = False
         if message is not None:
-            return Turn("refused", "", message.encode())
+            return Turn("refused", message)
         return self._settled(self._sandbox.step())
 
     def _settled(self, turn: Turn) -> Turn:

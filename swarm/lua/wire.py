@@ -1,54 +1,53 @@
-"""What the host says to a child that runs scripts; KEEP IN STEP with child.py."""
+"""What a place that runs scripts is told of one, as bytes: KEEP IN STEP with child.py.
+
+The same fields go to a runtime of this process, and over a pipe to a child's.
+"""
 
 from __future__ import annotations
 
-from struct import Struct
+from typing import NamedTuple
 
-from swarm.lua.frames import pack
-from swarm.lua.sandbox import Task
+from swarm.lua.frames import NUMBERS
 from swarm.ports.scripts import Script, ScriptLimits
 
-__all__ = ("NUMBERS", "answer_frame", "author_frame", "syntax_frame", "text", "worker_frame")
-
-# Seed, instructions, bytes of memory, seconds.
-NUMBERS = Struct("<qqqd")
+__all__ = ("Task", "author_fields", "syntax_fields", "worker_fields")
 
 
-def syntax_frame(script: Script) -> bytes:
-    """Ask whether a script compiles."""
-    return pack(b"syntax", _bytes(script.name), _bytes(script.source))
+class Task(NamedTuple):
+    """What a worker script is given: `input` and `facts` as `convert.encode` writes them.
+
+    Shape: `functions` are the names of the host's functions, `seed` that of the script's
+    random numbers.
+    """
+
+    input: bytes
+    facts: bytes
+    functions: tuple[str, ...]
+    seed: int
 
 
-def worker_frame(script: Script, task: Task, limits: ScriptLimits) -> bytes:
+def syntax_fields(script: Script) -> tuple[bytes, bytes]:
+    """Ask whether a script compiles: its name and its source."""
+    return script.name.encode(), _bytes(script.source)
+
+
+def worker_fields(
+    script: Script, task: Task, limits: ScriptLimits
+) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes]:
     """Ask for the first turn of a worker script."""
-    return pack(
-        b"worker",
-        _bytes(script.name),
-        _bytes(script.source),
-        task.input,
-        task.facts,
-        ",".join(task.functions).encode(),
-        _numbers(task.seed, limits),
-    )
+    functions, numbers = ",".join(task.functions).encode(), _numbers(task.seed, limits)
+    return *syntax_fields(script), task.input, task.facts, functions, numbers
 
 
-def author_frame(script: Script, limits: ScriptLimits) -> bytes:
+def author_fields(script: Script, limits: ScriptLimits) -> tuple[bytes, bytes, bytes]:
     """Ask for the first turn of a blueprint script."""
-    return pack(b"author", _bytes(script.name), _bytes(script.source), _numbers(0, limits))
+    return *syntax_fields(script), _numbers(0, limits)
 
 
-def answer_frame(payload: bytes, *, ok: bool) -> bytes:
-    """Give a script what it asked for, or why not, and ask for its next turn."""
-    return pack(b"answer" if ok else b"refuse", payload)
-
-
-def text(field: bytes) -> str:
-    """Read a name or a source; what is odd in it is as odd as it was."""
-    return field.decode(errors="surrogatepass")
-
-
-def _bytes(written: str) -> bytes:
-    return written.encode(errors="surrogatepass")
+def _bytes(source: str) -> bytes:
+    # A lone surrogate would be an odd byte in a string or comment: Lua refuses it there
+    # or the conversion out does; never a Python error here.
+    return source.encode(errors="surrogatepass")
 
 
 def _numbers(seed: int, limits: ScriptLimits) -> bytes:

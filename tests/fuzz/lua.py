@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.lua.sandbox import Sandbox
+from swarm.lua.wire import syntax_fields
 from swarm.ports.scripts import Script
 from tests.fuzz.lua_source import REACH, Writer, mutated
 from tests.swarm.test_lua_hostile import Child, read_cases
@@ -64,7 +65,7 @@ def scripts(seed: int, *, ends: bool = False) -> Iterator[str]:
         if chance.random() < 0.3:
             made = looked_around(made)
         # Few of those that cannot even be read: they would be most.
-        if chance.random() < 0.05 or compiler.syntax(Script("a.lua", made)) is None:
+        if chance.random() < 0.05 or compiler.syntax(*syntax_fields(Script("a.lua", made))) is None:
             yield made
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.lua.convert import CannotEnter, decode, encode
-from swarm.lua.sandbox import Sandbox, Task
+from swarm.lua.sandbox import Sandbox
+from swarm.lua.wire import Task, worker_fields
 from swarm.ports.scripts import Script, ScriptLimits
 
 SCALARS = (
@@ -31,7 +32,8 @@ def sandbox() -> Sandbox:
 
 def run(sandbox: Sandbox, source: str, value: Any = None) -> Any:
     task = Task(encode(value), encode({}), (), 1)
-    assert sandbox.worker(Script("a.lua", source), task, ScriptLimits()) is None
+    fields = worker_fields(Script("a.lua", source), task, ScriptLimits())
+    assert sandbox.worker(*fields) is None
     turn = sandbox.step()
     sandbox.leave()
     told = decode(turn.payload)
@@ -41,7 +43,8 @@ def run(sandbox: Sandbox, source: str, value: Any = None) -> Any:
 
 def refusal(sandbox: Sandbox, source: str) -> str:
     task = Task(encode(None), encode({}), (), 1)
-    assert sandbox.worker(Script("a.lua", source), task, ScriptLimits()) is None
+    fields = worker_fields(Script("a.lua", source), task, ScriptLimits())
+    assert sandbox.worker(*fields) is None
     turn = sandbox.step()
     told = decode(turn.payload)
     sandbox.leave()

@@ -80,6 +80,23 @@ def ended(pid: int) -> bool:
         return True
 
 
+def test_a_child_loads_nothing_that_is_slow_to_load() -> None:
+    """`collections` and `functools` come with lupa."""
+    loads = "import sys; sys.path += sys.argv[1:]; import swarm.lua.child; print(*sys.modules)"
+    roots = process._roots()  # pyright: ignore[reportPrivateUsage]
+    told = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-I", "-S", "-c", loads, *roots],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    loaded = set(told.stdout.split())
+    assert "swarm.lua.sandbox" in loaded
+    assert not loaded & {"typing", "enum", "re", "importlib", "signal", "dataclasses", "pathlib"}
+    assert not {name for name in loaded if name.startswith("swarm.") and "lua" not in name}
+
+
 async def test_a_call_that_nothing_stops_ends_with_its_process(pool: PooledScripts) -> None:
     failed = await failure(pool, ENDLESS)
     assert failed.code == "script.deadline"
