@@ -143,10 +143,10 @@ async def test_a_quick_reply_is_waited_for_in_place_until_one_takes_longer(
         waits.append(descriptor)
         await by_loop(descriptor)
 
+    monkeypatch.setattr(process, "_AT_ONCE_S", 20.0)
     pool = PooledScripts(warm=1)
     await pool.run(ONE, None)
     monkeypatch.setattr(anyio, "wait_readable", counted)
-    monkeypatch.setattr(process, "_AT_ONCE_S", 20.0)
     await pool.run(ONE, None)
     assert waits == []
     with monkeypatch.context() as slow:
