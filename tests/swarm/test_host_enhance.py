@@ -10,9 +10,11 @@ from typing import Any
 import anyio
 import pytest
 
+from swarm.enhance.verdicts import AXES, Verdict
 from swarm.errors import Refused
 from swarm.host.blueprints import EVIDENCE
 from swarm.host.enhance import Enhancer
+from swarm.host.enhance.judging import Judge
 from swarm.host.host import Host
 from tests.swarm import improving as i
 
@@ -28,6 +30,31 @@ async def test_an_issue_becomes_a_version_with_its_evidence() -> None:
         assert list(helper["tags"]) == ["text", "short"]
         evidence: Any = json.loads(contents.files[EVIDENCE].body)
         assert {one["axis"] for one in evidence["verdicts"]} >= {"power", "guards", "cases"}
+
+
+async def test_verdicts_are_shown_in_the_order_of_the_axes_whichever_is_ready_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdict, late = Judge.verdict, AXES[0]
+    others = anyio.Event()
+
+    async def waited(self: Judge, axis: str, change: Any, made: Any) -> Verdict:
+        if axis == late:
+            await others.wait()
+        found = await verdict(self, axis, change, made)
+        if axis == AXES[1]:
+            others.set()
+        return found
+
+    monkeypatch.setattr(Judge, "verdict", waited)
+    enhancer = i.in_memory(i.propose_by_rules)
+    async with enhancer.host as host:
+        await i.registered(host)
+        run = await enhancer.submit("review", "tag helper with short", author="bob")
+        with anyio.fail_after(30):
+            i.outcome_of(await run.wait())
+        shown = await enhancer.show(run.id)
+        assert tuple(one["axis"] for one in shown.verdicts) == AXES
 
 
 async def test_a_policy_that_is_none_is_refused_in_its_own_words() -> None:

@@ -132,7 +132,7 @@ class Issues:
             state_of(run, ctx),
             ctx["issue"],
             ctx.get("change", {}),
-            ctx.get("verdicts", []),
+            _in_order(ctx.get("verdicts", []), ctx.get("change", {})),
             ctx.get("decision", {}),
             ctx.get("outcome", {}),
         )
@@ -215,6 +215,12 @@ def _tell(found: dict[str, Any], agent: str, value: Any) -> None:
             found["outcome"] = value
         case _:
             pass
+
+
+def _in_order(verdicts: list[Any], change: Mapping[str, Any]) -> list[Any]:
+    """Put verdicts into the order of the change's axes: they come as they were worked out."""
+    axes = {axis: place for place, axis in enumerate(change.get("axes", ()))}
+    return sorted(verdicts, key=lambda verdict: axes.get(verdict["axis"], len(axes)))
 
 
 def _run_id(blueprint: str, key: str | None) -> str:
