@@ -39,7 +39,7 @@ _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 # A file of tests/docs, and a test in it; a block that only shows something says what.
 _HERE = "test_every_example::"
 _LAYER = "test_layers_page::test_the_example_of_a_layer_stands_around_a_step"
-_KINDS = "test_project_page::test_every_project_file_of_the_docs_is_read"
+_KINDS = "test_project_page::test_a_blueprint_runs_in_a_project_with_every_file_of_the_docs"
 _ENHANCE = "test_enhance_page::test_five_issues_end_as_the_page_says_and_then_a_bad_canary"
 RUN_BY: dict[str, list[tuple[str, str]]] = {
     "README.md": [
