@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from flowir import nodes
 from flowir.limits import INT_MAX, Limits
@@ -80,7 +80,7 @@ class NodeReader:
             value, at, depth, holder, slot = self._waiting.pop()
             visited += 1
             if visited > self._limits.nodes:
-                self._report.stop(at, f"expected at most {self._limits.nodes} nodes, got more")
+                self._too_many(at)
             self._node(value, at, depth, holder, slot)
         if self._report.problems:
             return None
@@ -140,10 +140,15 @@ class NodeReader:
         if type_ is not list:
             self._report.expected(at, "a list of nodes", field)
             return
+        if len(self._waiting) + len(field) > self._limits.nodes:
+            self._too_many(at)
         children: list[Any] = [None] * len(field)
         out["children"] = children
         for i, child in enumerate(field):
             self._waiting.append((child, f"{at}[{i}]", depth + 1, children, i))
+
+    def _too_many(self, at: str) -> NoReturn:
+        self._report.stop(at, f"expected at most {self._limits.nodes} nodes, got more")
 
     def _unknown_kind(self, value: dict[Any, Any], at: str) -> None:
         if "kind" not in value:

@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.scanner import Scanner
 
 from flowir.door import parse_json
 from flowir.errors import Malformed, shorten
@@ -63,6 +64,7 @@ def read_tree(text: str, *, depth: int) -> YamlTree:
     builder = _Builder(depth)
     # ruamel.yaml annotates its public names in part.
     parser: Any = YAML(typ="safe", pure=True)
+    parser.Scanner, parser.levels = _Scanner, depth
     try:
         for event in parser.parse(text):
             builder.take(event)
@@ -71,6 +73,24 @@ def read_tree(text: str, *, depth: int) -> YamlTree:
     if not builder.started:
         raise YamlRefused("expected a document, got an empty file", None)
     return YamlTree(builder.value, builder.lines)
+
+
+class _Scanner(Scanner):
+    """Refuses brackets that are nested too deep before they are parsed.
+
+    The scanner reads up to 1,024 of them ahead, and each makes all tokens within dearer.
+    """
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        """Open a bracket."""
+        scanner: Any = self
+        if len(scanner.flow_context) >= scanner.loader.levels:
+            raise _too_deep(scanner.loader.levels, scanner.reader.line + 1)
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
+def _too_deep(depth: int, line: int) -> YamlRefused:
+    return YamlRefused(f"expected at most {depth} levels, got more", line)
 
 
 def _not_yaml(error: Any) -> YamlRefused:
@@ -160,7 +180,7 @@ class _Builder:
 
     def _open(self, at: str, made: Any, line: int) -> Any:
         if len(self.stack) >= self.depth:
-            raise YamlRefused(f"expected at most {self.depth} levels, got more", line)
+            raise _too_deep(self.depth, line)
         self.stack.append(_Open(at, made))
         return made
 

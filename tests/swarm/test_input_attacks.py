@@ -117,7 +117,7 @@ def as_front(text: str) -> Any:
 def as_flow(document: Any) -> Any:
     """Enter as a flow and run it."""
     ctx = {"n": 1, "s": "text", "big": {}, "list": [1, 2, 3], "o": {"a": {"b": 1}}}
-    return flowir.run(flowir.load(document), ctx, nobody, fuel=200_000)
+    return flowir.run(flowir.load(document), ctx, nobody, fuel=50_000)
 
 
 def as_value(value: Any) -> Any:
