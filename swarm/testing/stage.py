@@ -34,6 +34,7 @@ from swarm.workers.flow import FlowFactory
 from swarm.workers.function import FunctionFactory
 from swarm.workers.human import HumanFactory, question_of
 from swarm.workers.lua import LuaFactory
+from swarm.workers.operator import OperatorFactory
 from swarm.workers.process.factory import ProcessFactory
 from swarm.workers.process.house import ProcessHouse
 from swarm.workers.sleep import SleepFactory
@@ -156,6 +157,8 @@ class _Registry(Registry):
         )
         self._moment = moment
         self.register(FlowFactory(self))
+        # Played as the others are: there is no way to anybody, and no token is minted.
+        self.register(OperatorFactory(lambda: None, lambda call: ""))
 
     def get(self, kind: str) -> WorkerFactory | None:
         found = super().get(kind)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from swarm.errors import BlueprintInvalid
+from swarm.host.host import Host
 from swarm.lua.choice import ChosenScripts
 from swarm.lua.runner import InlineScripts
 from swarm.testing import golden
+from swarm.testing.rehearsal import Rehearsal
 from swarm.testing.runner import SuiteResult, find_tests, run_suite
 
 pytestmark = pytest.mark.anyio
@@ -264,6 +267,42 @@ async def test_an_agent_without_answers_is_told_what_its_kind_may_have(
     """A person cannot be real in a test, a script can."""
     _, told = await _told(tmp_path, f"answers = {{ {answers} }}, expect = {{ test.took(0) }}")
     assert told[0].endswith(f" — {hint}")
+
+
+OPERATOR = """
+local flow = require "flow"
+local reviewer = flow.operator "reviewer" { verdict = { "PASS", "BLOCKED" } }
+return flow.blueprint {
+  id = "judged", agents = { reviewer },
+  flow = flow.step { agent = reviewer, input = "ctx.draft", out = "ctx.verdict" },
+}
+"""
+
+
+@pytest.mark.parametrize(("answer", "verdict"), [("PASS", "passed"), ("MAYBE", "failed")])
+async def test_an_operator_is_played_and_held_to_his_verdicts(
+    answer: str, verdict: str, tmp_path: Path
+) -> None:
+    (tmp_path / "judged.lua").write_text(OPERATOR)
+    (tmp_path / "judged_test.lua").write_text(
+        'local test = require "flow.test"\n'
+        'return test.suite { blueprint = "judged.lua", cases = { test.case "c" {\n'
+        f'input = {{ draft = "tea" }}, answers = {{ reviewer = {{ "{answer}" }} }},\n'
+        'expect = { test.ctx("ctx.verdict", "PASS") } } } }'
+    )
+    result = await run_suite(str(tmp_path / "judged_test.lua"), InlineScripts())
+    assert [one.verdict for one in result.cases] == [verdict]
+
+
+@pytest.mark.parametrize("kind", Host.in_memory().registry.kinds())
+async def test_every_kind_that_a_host_has_can_be_tested(kind: str) -> None:
+    agent = {"name": "one", "kind": kind}
+    flow = {"kind": "step", "ref": "one", "in": "1"}
+    try:
+        await Rehearsal.open({"swarm": 1, "id": "kinds", "agents": [agent], "flow": flow})
+    except BlueprintInvalid as invalid:
+        codes = {problem.code for problem in invalid.problems}
+        assert codes <= {"agent.field_missing"}
 
 
 async def test_a_wrong_input_is_an_error_of_the_case(tmp_path: Path) -> None:
