@@ -22,8 +22,6 @@ import pytest
 
 import swarm
 from swarm.cli.main import invoke as swarm_main
-from swarm.lua.runner import InlineScripts
-from swarm.ports.scripts import Script
 from tests.acceptance.walking import (
     ROOT,
     Walk,
@@ -102,7 +100,10 @@ RUN_BY: dict[str, list[tuple[str, str]]] = {
         ("toml", _KINDS),
     ],
     "docs/project.md": [("toml", "test_project_page::test_the_page_shows_every_key")],
-    "docs/reference/lua.md": [("lua", f"{_HERE}test_what_the_reference_shows_can_be_written")] * 40,
+    "docs/reference/lua.md": [
+        *[("lua", "test_reference_lua::test_what_is_shown_of_flows_runs")] * 21,
+        *[("lua", "test_reference_lua::test_what_is_shown_of_tests_is_read")] * 19,
+    ],
     "docs/sandbox.md": [
         ("python", f"{_HERE}test_a_host_is_made_as_a_page_shows"),
         ("sh", f"{_HERE}test_the_fuzzers_are_started_as_the_page_says"),
@@ -287,25 +288,3 @@ def test_the_agent_in_markdown_does_a_step(
     )
     assert swarm_main(["run", str(tmp_path / "b.lua"), "--set", "text=plain"]) == 0
     assert json.loads(capsys.readouterr().out)["said"] == {"verdict": "PASS"}
-
-
-_STUBS = """
-local flow = require "flow"
-local test = require "flow.test"
-local writer = flow.lua "writer" [[ return input ]]
-local greeter, first = writer, flow.step { agent = writer, out = "ctx.a" }
-local second, risky, check_file = first, first, first
-return { """
-
-
-@pytest.mark.parametrize("usage", _blocks("docs/reference/lua.md", "lua"))
-async def test_what_the_reference_shows_can_be_written(usage: str) -> None:
-    """Each line alone, with stand-ins for the agents and steps that it speaks of."""
-    for line in usage.splitlines():
-        shown = (
-            line.removeprefix("return ")
-            .replace("{ … }", "{}")
-            .replace('"…" {}', '"…" { expect = { ctx = {} } }')
-        )
-        shown = re.sub(r"^answers = ", "", shown)
-        await InlineScripts().author(Script("usage.lua", f"{_STUBS}{shown} }}"), folder=None)
