@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -79,13 +80,20 @@ def test_what_it_says_to_try_is_tried() -> None:
     assert "-m pytest" in test
 
 
+_MAKES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+
+
 def _made(line: str) -> str:
-    """Run a line of make with this interpreter, where everything is installed already."""
+    """Run a line of make with this interpreter, where everything is installed already.
+
+    It is nobody's sub-make, also where `make test` runs this: that would tell its folder too.
+    """
     make, target = shlex.split(line, comments=True)
     again = ("--dry-run",) if target == "test" else ()
+    environment = {name: text for name, text in os.environ.items() if name not in _MAKES}
     done = subprocess.run(  # noqa: S603 - our own makefile
         [make, target, *again, f"VENV={sys.prefix}", "-o", f"{sys.prefix}/installed"],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
