@@ -1,7 +1,7 @@
 """Runs hostile scripts for tests/swarm/test_lua_hostile.py: a case a line in, a line out.
 
-The arguments are the place, "inline" or "pool", and what is planted into the parts of the
-sandbox in process: pairs of texts by part, as JSON.
+The arguments are the place, "inline" or "pool", and what is planted, as JSON: pairs of texts by
+part of the sandbox in process, or under "grace_s" what the pool gives a script beyond its seconds.
 
 A process of its own, so that a script which hangs or crashes its host costs one test.
 """
@@ -9,8 +9,11 @@ A process of its own, so that a script which hangs or crashes its host costs one
 from __future__ import annotations
 
 import json
+import os
+import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -18,7 +21,7 @@ import anyio
 
 from flowir.errors import FlowError
 from swarm.errors import SwarmError
-from swarm.lua import sandbox
+from swarm.lua import pool, sandbox
 from swarm.lua.pool import PooledScripts
 from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script, ScriptLimits, ScriptRunner
@@ -71,19 +74,52 @@ def plant(changes: Mapping[str, Sequence[tuple[str, str]]]) -> None:
     sandbox._source = planted  # pyright: ignore[reportPrivateUsage]
 
 
+class Spent:
+    """What this process and its children, living and gone, compute from now on.
+
+    The time for which somebody computed is not longer where others use the machine too.
+    """
+
+    def __init__(self, pids: Collection[int]) -> None:
+        self._before = {pid: computed_s(pid) for pid in pids}
+        self._began = process_time() + reaped_s()
+
+    def seconds(self, pids: Collection[int]) -> float:
+        """Tell how much; *pids* are the children that live."""
+        before = sum(s for pid, s in self._before.items() if pid not in pids)
+        living = sum(computed_s(pid) - s for pid, s in self._before.items() if pid in pids)
+        return process_time() + reaped_s() - self._began - before + living
+
+
+def computed_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def reaped_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def children_of(scripts: ScriptRunner) -> Collection[int]:
+    return scripts.children.pids if isinstance(scripts, PooledScripts) else ()
+
+
 async def main(place: str) -> None:
     scripts = InlineScripts() if place == "inline" else PooledScripts()
     expected = await outcome(scripts, PROBE)
     for line in sys.stdin:
         case = json.loads(line)
-        began = process_time()
         limits = PLENTY._replace(**case["limits"])
+        spent = Spent(children_of(scripts))
         told = await outcome(scripts, case["source"], limits)
-        told["spent_s"] = process_time() - began
+        told["spent_s"] = spent.seconds(children_of(scripts))
         told["clean"] = await outcome(scripts, PROBE) == expected and "value" in expected
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 
 
-plant(json.loads(sys.argv[2]))
+planted = json.loads(sys.argv[2])
+setattr(pool, "_GRACE_S", planted.pop("grace_s", pool._GRACE_S))  # noqa: B010 # pyright: ignore[reportPrivateUsage]
+plant(planted)
 anyio.run(main, sys.argv[1])
