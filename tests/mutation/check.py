@@ -66,7 +66,10 @@ TESTS = {
     "swarm/core/capability/*.py": _CAPABILITY,
     "swarm/core/gates.py": "swarm/test_core_gates swarm/test_host",
     "swarm/core/run.py": "swarm/test_core_run swarm/test_host_states",
-    "swarm/core/replay.py": "swarm/test_core_replay swarm/test_core_waits swarm/test_core_resume",
+    "swarm/core/replay.py": """
+        swarm/test_core_resume swarm/test_core_waits swarm/test_core_replay
+        swarm/test_core_mutations
+    """,
     "swarm/enhance/bounds.py": f"swarm/test_enhance_bounds {_ENHANCE}",
     "swarm/enhance/changes.py": f"swarm/test_enhance_changes {_ENHANCE}",
     "swarm/enhance/guards.py": f"swarm/test_enhance_guards {_ENHANCE}",

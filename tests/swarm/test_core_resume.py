@@ -275,6 +275,17 @@ async def test_a_row_that_is_missing_is_a_conflict() -> None:
             replay.feed([*past[1:gone], *past[gone + 1 :]])
 
 
+async def test_an_answer_that_the_machine_cannot_take_is_a_conflict() -> None:
+    past = await recorded()
+    (at, *_) = (i for i, row in enumerate(past) if row["kind"] == "step.failed")
+    replay = Replay(flowir.load(TWO), past[0])
+    replay.feed(past[1:at])
+    words = "at $.children[0]: expected what the machine can take, got resolve: expected a Failure"
+    with pytest.raises(SwarmError, match=re.escape(words)) as caught:
+        replay.feed([{**past[at], "code": 5}])
+    assert caught.value.code == "resume.conflict"
+
+
 async def test_a_retry_delay_goes_on_with_what_is_left() -> None:
     past = [row for row in await recorded() if row["seq"] <= 4]
     replay = Replay(flowir.load(TWO), past[0])

@@ -84,3 +84,11 @@ def test_a_guard_who_was_asked_about_an_act_is_not_asked_before_it_as_well() -> 
     assert {one.code for one in found} == {"enhance.guard_bypassed"}
     assert any("is done behind guard 'editor', who was asked about it" in str(o) for o in found)
     assert list(weakened(before, _flow(WRITE, ASK, PRINT, PRINT))) == []
+
+
+def test_an_act_before_the_branch_that_may_ask_is_bypassed_although_it_is_done_behind_it_too() -> (
+    None
+):
+    before = _flow(_now_and_then(ASK), PRINT)
+    found = list(weakened(before, _flow(PRINT, _now_and_then(ASK), PRINT)))
+    assert [one.code for one in found] == ["enhance.guard_bypassed"]

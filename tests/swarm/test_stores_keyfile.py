@@ -229,6 +229,9 @@ def test_three_keys_live_at_most_and_each_for_its_overlap() -> None:
     with pytest.raises(Refused) as refused:
         ring.rotated(NOW_S + 30)
     assert refused.value.code == "keys.live"
+    left = int(OVERLAP_S - 20)
+    said = f"{ring.keys[0].kid!r} ends in {left} s, or revoke it"
+    assert refused.value.message.endswith(f"got one more \u2014 {said}")
     later = NOW_S + 10 + OVERLAP_S
     assert len(ring.rotated(later).keys) == 3
     assert ring.find(ring.keys[0].kid, later) is None

@@ -437,7 +437,6 @@ def _prctl() -> Callable[..., bool]:
 
     function = ctypes.CDLL(None).prctl
     function.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    function.restype = ctypes.c_int
 
     def prctl(option: int, value: int) -> bool:
         return function(option, value, 0, 0, 0) == 0
