@@ -31,10 +31,16 @@ def _module(file: Path) -> str:
 def _docstrings(file: Path) -> tuple[str, ...]:
     """Return every docstring of a file, of whatever stands in whatever."""
     kinds = (ast.Module, *_DEFINES)
-    nodes = (
-        node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, kinds)
-    )
-    return tuple(doc for node in nodes if (doc := ast.get_docstring(node)) is not None)
+    found = (node for node in _within(ast.parse(file.read_bytes())) if isinstance(node, kinds))
+    return tuple(doc for node in found if (doc := ast.get_docstring(node)) is not None)
+
+
+def _within(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield it and the statements in it; expressions hold no docstrings."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield from _within(child)
 
 
 def _not_run(doc: str) -> Iterator[str]:
