@@ -20,6 +20,8 @@ local SEGMENTS = 12 -- of a place that is shown
 -- Values between two payments, and what each costs, in instructions.  Few: to find that a table
 -- which was large is empty takes some milliseconds.
 local STRIDE <const>, EACH <const> = 32, 16
+-- Keys that are kept as they are written, and the longest of them.
+local KEYS <const>, KEY <const> = 256, 40
 -- Bytes of text that cost one.
 local BYTES <const> = 64
 
@@ -96,10 +98,26 @@ local function rest()
   pause = min(pause + STRIDE, limits.values)
 end
 
-local function check_text(text, depth, key)
-  bytes = bytes + #text
+local function count_bytes(more)
+  bytes = bytes + more
   if bytes > limits.bytes then refuse("more than " .. limits.bytes .. " bytes", 0) end
+end
+
+local function check_text(text, depth, key)
   if not ulen(text) then refuse("a string that is not valid UTF-8", depth, key) end
+end
+
+-- Most keys come again, in this value and the next.
+local keys_packed, keys_kept = {}, 0
+
+local function key_packed(key, depth)
+  check_text(key, depth, path[depth])
+  local packed = pack("<s4", key)
+  if #key <= KEY then
+    if keys_kept >= KEYS then keys_packed, keys_kept = {}, 0 end
+    keys_packed[key], keys_kept = packed, keys_kept + 1
+  end
+  return packed
 end
 
 local put
@@ -171,20 +189,11 @@ local function put_object(object, list_count, depth)
   out[n] = pack("<c1I4", "o", count + (list_count > 0 and 1 or 0))
   for k = 1, count do
     local key = keys[k]
-    check_text(key, depth, path[depth])
-    local value = object[key] -- it is there: no metamethod is asked
-    local kind = type(value)
     n = n + 1
-    if kind == "string" then
-      -- Most members are: key and text in one piece, and no call more.
-      values = values + 1
-      if values > pause then rest() end
-      check_text(value, depth + 1, key)
-      out[n] = pack("<s4c1s4", key, "s", value)
-    else
-      out[n] = pack("<s4", key)
-      put(value, kind, depth + 1, key)
-    end
+    count_bytes(#key)
+    out[n] = keys_packed[key] or key_packed(key, depth)
+    local value = object[key] -- it is there: no metamethod is asked
+    put(value, type(value), depth + 1, key)
   end
   if list_count > 0 then
     n = n + 1
@@ -229,6 +238,7 @@ function put(value, kind, depth, key)
   if kind == "table" then return put_table(value, depth, key) end
   n = n + 1
   if kind == "string" then
+    count_bytes(#value)
     check_text(value, depth, key)
     out[n] = pack("<c1s4", "s", value)
   elseif kind == "number" then

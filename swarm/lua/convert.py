@@ -122,16 +122,27 @@ def _put_object(value: Mapping[Any, Any], out: Out, depth: int) -> None:
         if type(key) is not str:
             raise CannotEnter(f"expected string keys, got {_cut(repr(key))}")
         try:
-            data = _utf8(key)
-            if type(member) is str:
-                text = _utf8(member)
-                out.append(_COUNT.pack(len(data)) + data + _TEXT_HEAD.pack(b"s", len(text)) + text)
-                continue
-            out.append(_COUNT.pack(len(data)) + data)
+            out.append(_KEYS.get(key) or _packed(key))
             _put(member, out, depth + 1)
         except CannotEnter as e:
             e.trail.append(key)
             raise
+
+
+# Most keys come again, in this value and the next.
+_KEYS: dict[str, bytes] = {}
+_KEPT = 1024
+_KEPT_LENGTH = 40
+
+
+def _packed(key: str) -> bytes:
+    data = _utf8(key)
+    packed = _COUNT.pack(len(data)) + data
+    if len(key) <= _KEPT_LENGTH:
+        if len(_KEYS) >= _KEPT:
+            _KEYS.clear()
+        _KEYS[key] = packed
+    return packed
 
 
 _WRITERS: Mapping[type, Callable[[Any, Out, int], None]] = {
