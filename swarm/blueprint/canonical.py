@@ -7,10 +7,10 @@ exact: one document has one spelling. RFC 8785 is not used, because it prints `5
 
 from __future__ import annotations
 
-import hashlib
 import json
 import json.encoder
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 __all__ = ("canonical_bytes", "digest_of")
@@ -53,4 +53,4 @@ def canonical_bytes(document: Any) -> bytes:
 
 def digest_of(document: Any) -> str:
     """Return the SHA-256 of the document's canonical bytes, in lower case hex."""
-    return hashlib.sha256(canonical_bytes(document)).hexdigest()
+    return sha256(_encode(document).encode()).hexdigest()

@@ -86,7 +86,7 @@ class Account:
             return None
         spent = self.spent
         # Where nobody knows how much it will take, something must be left.
-        for name in self.limits:
+        for name, limit in self.limits.items():
             used: float
             known: float = 1
             if name == "tokens":
@@ -101,9 +101,8 @@ class Account:
                 used = spent.attempts
             else:
                 continue
-            found = self.above(name, used, known)
-            if found is not None:
-                return found
+            if used > limit or (used == limit and not known):
+                return self.exhausted(name, used)
         return None
 
     def above(self, name: str, used: float, known: float = 1) -> Failure | None:

@@ -198,7 +198,7 @@ def admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
             value, size, depth = admit_measured(outcome.value, limits=limits, at="")
         except FlowError as refused:
             raise _not_admitted(refused, agent) from refused
-        made = KeptOutcome(value, _NO_PARTS, outcome.usage)
+        made = tuple_of(KeptOutcome, (value, _NO_PARTS, outcome.usage))
         made.size, made.depth = size, depth
         return made
     if not isinstance(outcome, Outcome):

@@ -40,6 +40,8 @@ class AuditParams(LayerParams):
 class AuditLayer:
     """Records each attempt of one agent."""
 
+    in_place: Final = True
+
     def __init__(self, params: AuditParams, site: Site) -> None:
         self._strict = params.strict
         self._host = site.host
@@ -55,7 +57,8 @@ class AuditLayer:
         if not call.begun:
             # It is there before the worker is asked; what comes behind lasts with the answer.
             try:
-                await self._log().append(self._entry(at, "begun", given))
+                begun = AuditEntry(self._wall(), self._actor, _VERB, "begun", *at, given)
+                await self._log().append(begun)
             except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
                 self._failed(at, error)
         try:
@@ -83,21 +86,14 @@ class AuditLayer:
         detail: Mapping[str, Any] = _NOTHING,
     ) -> None:
         """Put an entry into the transaction of what it tells of."""
+        run_id, key, attempt = at
         try:
-            self._log().record(self._entry(at, decision, given, gave, detail))
+            audit = self._host.audit or self._log()
+            actor, now_s = self._actor, self._wall()
+            said = (now_s, actor, _VERB, decision, run_id, key, attempt, given, gave, detail)
+            audit.record(tuple_of(AuditEntry, said))
         except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
             self._failed(at, error, gone=decision == "cancelled")
-
-    def _entry(
-        self,
-        at: _At,
-        decision: str,
-        given: str,
-        gave: str | None = None,
-        detail: Mapping[str, Any] = _NOTHING,
-    ) -> AuditEntry:
-        now_s = self._wall()
-        return tuple_of(AuditEntry, (now_s, self._actor, _VERB, decision, *at, given, gave, detail))
 
     def _log(self) -> AuditLog:
         audit = self._host.audit

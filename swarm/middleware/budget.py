@@ -1,27 +1,27 @@
 """`budget`: what an agent, a blueprint or the host may use, over all runs.
 
-It counts as the budget of a run does, with the same meter: what an attempt takes at most is
-held back before it begins, and settled with what it did use. The counts begin with the
-host, and where there is a window, with each window.
+It counts as the budget of a run does, on an account of the same kind: what an attempt takes
+at most is held back before it begins, and settled with what it did use. The counts begin
+with the host, and where there is a window, with each window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from flowir.errors import WorkerFailure
 from swarm.blueprint.budget import Budget
-from swarm.core.meter import Meter
+from swarm.core.accounts import Account
 from swarm.core.terms import most_of
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.worker import CostlyFailure, FieldProblem, Outcome, Usage
 
 __all__ = ("BUDGET", "BudgetLayer", "BudgetParams")
 
-_NOTHING = Usage()
+_NOTHING: Final = Usage()
 
 
 class BudgetParams(LayerParams):
@@ -38,41 +38,50 @@ class BudgetParams(LayerParams):
     scope: Literal["agent", "blueprint", "host"] = "agent"
 
 
-class _Account:
-    """What layers of one scope share: the meter of the window that goes on."""
+class _Window:
+    """What layers of one scope share: the account of the window that goes on."""
 
     def __init__(self, params: BudgetParams) -> None:
         self._budget = Budget(attempts=params.attempts, tokens=params.tokens, cost=params.cost)
-        self._window_s = params.window_s
-        self._meter = Meter(self._budget)
+        self.window_s = params.window_s
+        self.account = Account(self._budget)
         self._began_s: float | None = None
 
-    def meter(self, now_s: float) -> Meter:
+    def of_now(self, now_s: float, window_s: float) -> Account:
+        """Return the account of the window that goes on now."""
         if self._began_s is None:
             self._began_s = now_s
-        elif self._window_s is not None and now_s - self._began_s >= self._window_s:
-            # What goes on is settled with the meter that it was reserved of.
-            self._meter, self._began_s = Meter(self._budget), now_s
-        return self._meter
+        elif now_s - self._began_s >= window_s:
+            # What goes on is settled with the account that it was held back of.
+            self.account, self._began_s = Account(self._budget), now_s
+        return self.account
 
 
 class BudgetLayer:
     """Counts what one agent's work uses, and refuses what is too much."""
 
+    in_place: Final = True
+
     def __init__(self, params: BudgetParams, site: Site) -> None:
         self._clock = site.host.clock
-        self._account = site.shared("budget", params.scope, params, lambda: _Account(params))
-        self._most = most_of(site.agent.settings)
+        self._window = site.shared("budget", params.scope, params, lambda: _Window(params))
+        self._most = most = most_of(site.agent.settings)
+        self._holds = bool(most.tokens or most.cost)
         self._of = {"agent": site.agent.name, "blueprint": site.blueprint}.get(params.scope, "host")
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, if there is enough left for it."""
-        meter = self._account.meter(self._clock.monotonic())
-        accounts = meter.accounts(call.agent, call.key)
-        refused = meter.reserve(accounts, call.attempt, self._most, 0.0)
+        window, most = self._window, self._most
+        account, window_s = window.account, window.window_s
+        if window_s is not None:
+            account = window.of_now(self._clock.monotonic(), window_s)
+        account.spent.attempts += 1
+        refused = account.lacking(most)
         if refused is not None:
             data = refused.data
             raise _spent(self._of, data["of"], data["limit"], data["used"])
+        if self._holds:
+            account.hold(most.tokens, most.cost)
         used = _NOTHING
         try:
             outcome = await next(call)
@@ -81,7 +90,10 @@ class BudgetLayer:
             used = failure.usage
             raise
         finally:
-            meter.settle(accounts, self._most, used)
+            if self._holds:
+                account.hold(-most.tokens, -most.cost)
+            if used.tokens or used.cost:
+                account.count(0, 0, used.tokens, used.cost)
         return outcome
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -46,10 +46,10 @@ class _Queue:
 
     def may_begin(self, now_s: float, spacing_s: float, burst: int) -> bool:
         """Let one more begin now, if its time has come."""
-        due_s = max(self.next_s, now_s - spacing_s * (burst - 1))
+        due_s, rested_s = self.next_s, now_s - spacing_s * (burst - 1)
         if due_s > now_s:
             return False
-        self.next_s = due_s + spacing_s
+        self.next_s = (due_s if due_s > rested_s else rested_s) + spacing_s
         return True
 
     async def pace(self, clock: Clock, spacing_s: float, burst: int) -> None:
@@ -65,6 +65,8 @@ _INSIDE: ContextVar[tuple[_Queue, ...]] = ContextVar("swarm_limit_inside", defau
 
 class LimitLayer:
     """Lets one agent's work in by turns."""
+
+    in_place: Final = True
 
     def __init__(self, params: LimitParams, site: Site) -> None:
         self._clock = site.host.clock

@@ -78,12 +78,18 @@ class Secrets:
             is_key = known.get(name)
             if is_key is None:
                 is_key = self._is_key(name)
+            new: Any
             if is_key and member is not None:
-                new: Any = MASK
-            elif type(member) is str and len(member) <= short:
-                continue
-            else:
+                new = MASK
+            elif type(member) is str:
+                # Most texts are short, and most members neither texts nor made of them.
+                if len(member) <= short:
+                    continue
+                new = self.text(member)
+            elif type(member) is dict or type(member) is list:
                 new = self.hidden(member)
+            else:
+                continue
             if new is not member:
                 if found is None:
                     found = dict(value)
@@ -94,9 +100,15 @@ class Secrets:
         found: list[Any] | None = None
         short = self._short
         for i, item in enumerate(value):
-            if type(item) is str and len(item) <= short:
+            kind = type(item)
+            if kind is str:
+                if len(item) <= short:
+                    continue
+                new: Any = self.text(item)
+            elif kind is dict or kind is list:
+                new = self.hidden(item)
+            else:
                 continue
-            new = self.hidden(item)
             if new is not item:
                 if found is None:
                     found = list(value)

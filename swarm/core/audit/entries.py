@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from flowir.effects import tuple_of
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.audit.tree import Tree
 from swarm.errors import SwarmError
@@ -21,6 +22,8 @@ _MOST_BYTES = 16 * 1024
 
 # Seconds since 1970 that are spelt without an exponent.
 _LATEST: Final = 1e15
+# Types that every encoder spells alike.
+_SPELT: Final = frozenset({int, str, type(None)})
 _MEMBERS: Final = AuditEntry._fields
 
 
@@ -51,14 +54,14 @@ class Growth:
 
         Raises: SwarmError (audit.malformed).
         """
-        return self.add_body(body_of(entry))
+        return self.add_body(_written(entry) or body_of(entry))
 
     def add_body(self, body: bytes) -> Kept:
         """Do so with what is encoded already."""
         self.head = head = link(self.head, body)
         tree = self.tree
         made = tree.add(body)
-        return Kept(tree.size, head, made, body)
+        return tuple_of(Kept, (tree.size, head, made, body))
 
 
 def link(before: bytes, body: bytes) -> bytes:
@@ -71,10 +74,9 @@ def body_of(entry: AuditEntry) -> bytes:
 
     Raises: SwarmError (audit.malformed), for what is no JSON, or no entry but a document.
     """
-    if not entry.detail:
-        body = _written(entry)
-        if body is not None:
-            return body
+    body = _written(entry)
+    if body is not None:
+        return body
     said = {
         name: value
         for name, value in zip(_MEMBERS, entry, strict=True)
@@ -95,26 +97,34 @@ def body_of(entry: AuditEntry) -> bytes:
 def _written(entry: AuditEntry) -> bytes | None:
     """Write an entry without detail: the same bytes, in a fifth of the time.
 
-    Shape: None for members of other types, or a time that the two encoders might spell
-    otherwise.
+    Shape: None for one with detail, with members of other types, or of a time that the two
+    encoders might spell otherwise.
     """
-    at_s, actor, verb, decision, run, step, attempt, given, gave, _ = entry
-    if type(at_s) is not float or not 1.0 < at_s < _LATEST:
+    at_s, actor, verb, decision, run, step, attempt, given, gave, detail = entry
+    if detail or type(at_s) is not float or not 1.0 < at_s < _LATEST:
         return None
     if not type(actor) is type(verb) is type(decision) is str:
         return None
-    said: dict[str, Any] = {"actor": actor, "at_s": at_s}
-    if attempt is not None:
-        if type(attempt) is not int:
+    said: dict[str, Any] = {
+        "actor": actor,
+        "at_s": at_s,
+        "attempt": attempt,
+        "decision": decision,
+        "input": given,
+        "output": gave,
+        "run": run,
+        "step": step,
+        "verb": verb,
+    }
+    # What an attempt's entries have, but for the first of the two, which has no output.
+    if not (type(attempt) is int and type(given) is type(run) is type(step) is str):
+        if not _SPELT.issuperset(map(type, (attempt, given, gave, run, step))):
             return None
-        said["attempt"] = attempt
-    said["decision"] = decision
-    for name, text in (("input", given), ("output", gave), ("run", run), ("step", step)):
-        if text is not None:
-            if type(text) is not str:
-                return None
-            said[name] = text
-    said["verb"] = verb
+        said = {name: value for name, value in said.items() if value is not None}
+    elif gave is None:
+        del said["output"]
+    elif type(gave) is not str:
+        return None
     try:
         body = to_json(said)
     except ValueError:
