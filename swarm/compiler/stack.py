@@ -47,12 +47,14 @@ class Stack:
         self.begins = _told(listed)
         way = _bottom(worker, limits, contract, own=own)
         for key, layer in reversed(listed):
+            if not getattr(layer, "in_place", False):
+                way = _apart(way)
             way = _within(layer, way) if own else _around(key, layer, way)
         self._outermost = way
 
-    async def __call__(self, call: Call, link: StepLink) -> Outcome:
-        """Do the attempt and return its outcome."""
-        return await self._outermost(LayerCall.of(call, link))
+    def __call__(self, call: Call, link: StepLink) -> Coroutine[Any, Any, Outcome]:
+        """Do the attempt and return its outcome, awaited."""
+        return self._outermost(LayerCall.of(call, link))
 
 
 def _told(layers: Iterable[tuple[str, Layer]]) -> Callable[[str, str, int, str], None] | None:
@@ -87,6 +89,15 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: b
         return found if own else Outcome(*found)
 
     return bottom
+
+
+def _apart(next: Next) -> Next:
+    """Let what is within know of no lane: there may be a scope, or a task, between."""
+
+    def apart(call: LayerCall) -> Coroutine[Any, Any, Outcome]:
+        return next(call.without_lane())
+
+    return apart
 
 
 def _within(layer: Layer, next: Next) -> Next:

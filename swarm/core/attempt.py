@@ -7,6 +7,7 @@ from anyio import CancelScope
 from flowir.effects import Dispatch, Failure
 from swarm.core.accounts import Accounts
 from swarm.core.gates import Ticket
+from swarm.core.lane import Lane
 from swarm.core.terms import Terms
 
 __all__ = ("Attempt",)
@@ -17,10 +18,10 @@ class Attempt:
 
     Shape: `terms` are its agent's; `wanted` until it is answered or cancelled; `started`
     once its `step.started` is written; `open` while its worker may say something; `scope`
-    while something is awaited for it; `resting` counts its waits for people and the clock;
-    `refused` is how it fails at once, where the run's budget has nothing left for it;
-    `accounts` is what it counts for; `children` counts the runs that it has begun; `ticket`
-    is what it needs of the gates; `digest` that of its input, once it has started;
+    interrupts it, while something is awaited for it; `resting` counts its waits for people
+    and the clock; `refused` is how it fails at once, where the run's budget has nothing left
+    for it; `accounts` is what it counts for; `children` counts the runs that it has begun;
+    `ticket` is what it needs of the gates; `digest` that of its input, once it has started;
     `handed_bytes` is the size of what it has handed over beside its answer.
     Units: `due_s` and `began_s` in seconds of the Clock port, `delay_s` what is left to wait
     before it starts.
@@ -60,7 +61,7 @@ class Attempt:
         self.resting = 0
         self.children = 0
         self.handed_bytes = 0
-        self.scope: CancelScope | None = None
+        self.scope: CancelScope | Lane | None = None
         self.ticket: Ticket | None = None
 
     def drop(self) -> None:

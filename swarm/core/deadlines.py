@@ -25,13 +25,11 @@ Row: TypeAlias = dict[int, tuple[float, CancelScope]]
 class Deadlines:
     """The deadlines of a host; they are kept while `serve` goes on (`watched`).
 
-    `scope` makes a scope of the loop that `serve` is in.
     Units: seconds of the Clock port.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.watched = False
-        self.scope: Callable[[], CancelScope] = CancelScope
         self._clock = clock
         self._now: Callable[[], float] = clock.monotonic
         self._numbers = count()
@@ -55,20 +53,17 @@ class Deadlines:
 
     async def serve(self) -> None:
         """Cancel what is due, until cancelled oneself."""
-        # `CancelScope()` looks up the loop's own class each time, and sets its instance up
-        # twice: half of what a scope costs.
-        self.scope = type(CancelScope())
         self.watched = True
         try:
             while True:
-                self._next_s = self._act()
+                if self._now() >= self._next_s:
+                    self._next_s = self._act()
                 self._sooner = anyio.Event()
                 left_s = self._next_s - self._now()
                 with self._clock.deadline(left_s if left_s < float("inf") else None):
                     await self._sooner.wait()
         finally:
             self.watched = False
-            self.scope = CancelScope
 
     def _act(self) -> float:
         """Cancel what is due by now; return when the next is."""

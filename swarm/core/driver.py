@@ -44,6 +44,7 @@ from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import Child, ChildHost
 from swarm.core.gates import Gates
+from swarm.core.lane import Lane
 from swarm.core.log import RunLog
 from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
@@ -281,20 +282,19 @@ class Driver:
     async def _follow(self, attempt: Attempt | None) -> None:
         """Do an attempt, take its answer in, go on with what follows, until nothing does.
 
-        What stops one attempt is a scope of its lane, which is left once it was used: to
-        make one costs as much as to write a row.
+        What stops one attempt is the lane's scope: it is left once that was used.
         """
         workshop, log = self._workshop, self._log
         while attempt is not None:
             answer: Answer | None = None
-            with self._clock.deadline(None) as scope:
+            with Lane(self._clock) as lane:
                 while True:
                     answer = None
                     try:
-                        answer = await workshop.attempt(attempt, scope)
+                        answer = await workshop.attempt(attempt, lane)
                     finally:
                         workshop.leave(attempt)
-                    if scope.cancel_called:
+                    if lane.scope.cancel_called:
                         break
                     # `_advance`, written out: a coroutine less for each step.
                     follows = self._take_in(attempt, answer)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from anyio import CancelScope
-
 from flowir.effects import tuple_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.agenda import Agenda
@@ -20,6 +18,7 @@ from swarm.core.attempt import Attempt
 from swarm.core.capability.verbs import TABLE, Table
 from swarm.core.children import ChildHost, Children
 from swarm.core.gates import Gates, Ticket, kind_needs
+from swarm.core.lane import Lane
 from swarm.core.link import Called, Link
 from swarm.core.log import RunLog
 from swarm.core.terms import Terms
@@ -68,7 +67,7 @@ class Workshop:
         """Make what the worker of an attempt may use, *depth* calls below it."""
         return Link(attempt, self, depth)
 
-    def attempt(self, attempt: Attempt, scope: CancelScope) -> Coroutine[Any, Any, Answer | None]:
+    def attempt(self, attempt: Attempt, lane: Lane) -> Coroutine[Any, Any, Answer | None]:
         """Make one attempt, to be awaited; `leave` is to follow. None: nobody wants an answer.
 
         Most attempts begin at once and have all the time in the world: for those there is
@@ -82,14 +81,14 @@ class Workshop:
             and attempt.terms.timeout_s is None
             and not self._agenda.meter.limited
         ):
-            attempt.scope = scope
+            attempt.scope = lane
             link = Link(attempt, self)
-            terms = attempt.terms
+            terms, given = attempt.terms, attempt.dispatch.input
             begun = terms.begins is not None
-            return self._asked_of(terms, attempt.dispatch.input, attempt, link, None, begun=begun)
-        return self._bounded(attempt, scope)
+            return self._asked_of(terms, given, attempt, link, None, begun=begun, lane=lane)
+        return self._bounded(attempt, lane)
 
-    async def _bounded(self, attempt: Attempt, scope: CancelScope) -> Answer | None:
+    async def _bounded(self, attempt: Attempt, lane: Lane) -> Answer | None:
         """Make an attempt that has to wait, or to end in time, or is refused."""
         if attempt.wanted and not attempt.started:
             await self._wait(attempt)
@@ -97,11 +96,11 @@ class Workshop:
             return None
         if attempt.refused is not None:
             return Answer(attempt.refused)
-        attempt.scope = scope
+        attempt.scope = lane
         timeout_s = attempt.dispatch.timeout_s
         if timeout_s is None:
             timeout_s = attempt.terms.timeout_s
-        return await self._in_time(attempt, Link(attempt, self), timeout_s)
+        return await self._in_time(attempt, lane, timeout_s)
 
     def leave(self, attempt: Attempt) -> None:
         """Let an attempt be over: it gives its places back."""
@@ -111,20 +110,18 @@ class Workshop:
             self._gates.leave(attempt.ticket)
 
     async def _in_time(
-        self, attempt: Attempt, link: Link, timeout_s: float | None
+        self, attempt: Attempt, lane: Lane, timeout_s: float | None
     ) -> Answer | None:
         """Ask for an answer within the time that the step and the run's budget have."""
         dispatch, terms, agenda = attempt.dispatch, attempt.terms, self._agenda
+        link, given, begun = Link(attempt, self), dispatch.input, terms.begins is not None
         left_s = agenda.meter.wall_left_s(agenda.used_s())
         limit_s = _sooner(timeout_s, left_s)
-        begun = terms.begins is not None
         if limit_s is None:
-            return await self._asked_of(terms, dispatch.input, attempt, link, None, begun=begun)
+            return await self._asked_of(terms, given, attempt, link, None, begun=begun, lane=lane)
         answer: Answer | None = None
         with self._clock.deadline(limit_s):
-            answer = await self._asked_of(
-                terms, dispatch.input, attempt, link, timeout_s, begun=begun
-            )
+            answer = await self._asked_of(terms, given, attempt, link, timeout_s, begun=begun)
         if answer is not None or not attempt.wanted:
             return answer
         if limit_s == left_s:
@@ -160,12 +157,14 @@ class Workshop:
         timeout_s: float | None,
         *,
         begun: bool = False,
+        lane: Lane | None = None,
     ) -> Coroutine[Any, Any, Answer]:
+        """Ask an agent; *lane*: nothing is open between its scope and the worker."""
         dispatch = attempt.dispatch
         key, _, own, number, node_id, _, _ = dispatch
         digest = attempt.digest if input is own else None
         run_id, agent, spec = self.log.run_id, terms.agent, terms.spec
-        about = (run_id, key, agent, input, number, node_id, timeout_s, spec, digest, begun)
+        about = (run_id, key, agent, input, number, node_id, timeout_s, spec, digest, begun, lane)
         call = tuple_of(Call, about)
         return ask(terms.worker, call, link, self._limits, terms.contract, apart=terms.apart)
 

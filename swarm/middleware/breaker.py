@@ -9,7 +9,7 @@ half open   one attempt at a time is let through; so many answers close it, and 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -90,6 +90,8 @@ class _Circuit:
 
 class BreakerLayer:
     """Watches over one agent."""
+
+    in_place: Final = True
 
     def __init__(self, params: BreakerParams, site: Site) -> None:
         self._params = params

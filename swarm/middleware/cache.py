@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field
 
@@ -76,6 +76,8 @@ class _Shelf:
 
 class CacheLayer:
     """Remembers one agent's answers."""
+
+    in_place: Final = True
 
     def __init__(self, params: CacheParams, site: Site) -> None:
         self._clock = site.host.clock

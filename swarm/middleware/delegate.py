@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from flowir.errors import WorkerFailure
 from swarm.middleware.consult import Deadline, Seat, consult
@@ -29,6 +29,8 @@ class DelegateParams(LayerParams):
 
 class DelegateLayer:
     """Hands one agent's work to who sits in a seat."""
+
+    in_place: Final = True
 
     def __init__(self, params: DelegateParams, site: Site) -> None:
         self._params = params

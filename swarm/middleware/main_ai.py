@@ -6,7 +6,7 @@ layer does what it was told for that case.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from flowir.errors import WorkerFailure
 from swarm.middleware.consult import Deadline, Seat, consult, reply_schema
@@ -32,6 +32,8 @@ class MainAiParams(LayerParams):
 
 class MainAiLayer:
     """Lets a leader look at one agent's work."""
+
+    in_place: Final = True
 
     def __init__(self, params: MainAiParams, site: Site) -> None:
         self._params = params

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ class RedactParams(LayerParams):
 
 class RedactLayer:
     """Hides the secrets of one agent's work."""
+
+    in_place: Final = True
 
     def __init__(self, params: RedactParams, site: Site) -> None:
         self._secrets = Secrets(params.keys, params.patterns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from anyio import to_thread
 from pydantic import Field
@@ -47,6 +47,8 @@ class _Choice(NamedTuple):
 
 class ResolverLayer:
     """Chooses for one agent's steps."""
+
+    in_place: Final = True
 
     def __init__(self, params: ResolverParams, site: Site) -> None:
         self._params = params

@@ -7,7 +7,7 @@ host, and tells the run's watchers what it does.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class RetryParams(LayerParams):
 
 class RetryLayer:
     """Tries one agent's work several times."""
+
+    in_place: Final = True
 
     def __init__(self, params: RetryParams, site: Site) -> None:
         self._params = params

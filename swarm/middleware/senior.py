@@ -9,7 +9,7 @@ keep       leave it as it is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -65,6 +65,8 @@ class _Tried(NamedTuple):
 
 class SeniorLayer:
     """Has a senior look at what one agent does."""
+
+    in_place: Final = True
 
     def __init__(self, params: SeniorParams, site: Site) -> None:
         self._params = params

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from anyio import CancelScope
 from pydantic import BaseModel, ConfigDict
 
+from flowir.effects import tuple_of
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.ports.audit import AuditLog
@@ -51,8 +52,7 @@ class LayerCall(Call):
     @classmethod
     def of(cls, call: Call, link: StepLink) -> LayerCall:
         """Return *call* with its link."""
-        # `_make` without its look at the length: it is done twice for each step.
-        made = tuple.__new__(cls, call)
+        made = tuple_of(cls, call)
         made.link = link
         return made
 
@@ -62,7 +62,14 @@ class LayerCall(Call):
 
     def with_link(self, link: StepLink) -> LayerCall:
         """Return the same attempt with another link."""
-        return LayerCall.of(self, link)
+        # `of`, written out: it is done for each step.
+        made = tuple_of(LayerCall, self)
+        made.link = link
+        return made
+
+    def without_lane(self) -> LayerCall:
+        """Return the same attempt for somebody who has to use a scope of his own."""
+        return self if self.lane is None else LayerCall.of(self._replace(lane=None), self.link)
 
 
 # What is left of the way: an Outcome, or a flowir.WorkerFailure and nothing else.
@@ -75,6 +82,9 @@ class Layer(Protocol):
     `next(call)` returns an Outcome or raises flowir.WorkerFailure, and nothing else; so
     does a layer. It may be awaited several times, or not at all. Cancellation passes
     through: what a layer must put in order then, it does in `finally`, without waiting.
+    A layer that awaits `next` in the task that awaits the layer, and outside of any cancel
+    scope or task group of its own, says so by an attribute `in_place = True`: layers within
+    may then use the lane of the attempt (`call.lane`), where they otherwise have none.
     """
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
@@ -116,13 +126,11 @@ class DeadlineTable(Protocol):
         """Whether anybody does so now."""
         ...
 
-    @property
-    def scope(self) -> Callable[[], CancelScope]:
-        """What makes a scope that can be cancelled here."""
-        ...
-
     def note(self, seconds: float, scope: CancelScope) -> tuple[dict[int, Any], int]:
-        """Cancel *scope* in so many seconds, unless this is struck out (`del row[number]`)."""
+        """Cancel *scope* in so many seconds, unless this is struck out (`del row[number]`).
+
+        What is not in its row any more was cancelled.
+        """
         ...
 
 

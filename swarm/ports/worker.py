@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from anyio import CancelScope
+
 from flowir.errors import WorkerFailure
 from flowir.records import dataclass
 from swarm.blueprint.agent import AgentSpec
@@ -22,6 +24,7 @@ __all__ = (
     "FieldProblem",
     "Holding",
     "KeptOutcome",
+    "Lane",
     "Outcome",
     "StepLink",
     "Toolbox",
@@ -31,6 +34,27 @@ __all__ = (
 )
 
 
+class Lane(Protocol):
+    """What an attempt is stopped through: a scope of the task that makes it.
+
+    A layer that wants to stop what is within it may use that scope in place of one of its
+    own, as `call.lane` says: it takes the lane, cancels `scope` or not, gives the lane back,
+    and goes on with `renew` where the scope was cancelled.
+    Shape: `taken` while a layer does so, whoever sets it.
+    """
+
+    scope: CancelScope
+    taken: bool
+
+    def renew(self, error: BaseException | None) -> bool:
+        """Go on in a new scope, behind what the old one was cancelled for.
+
+        Shape: *error* is what came out of that; whether it was the cancellation, and of that
+        part alone: if not, it is to be raised.
+        """
+        ...
+
+
 # Named tuples, where frozen dataclasses would read the same: there is one for each step, at
 # a sixth of the cost.
 class Call(NamedTuple):
@@ -38,7 +62,8 @@ class Call(NamedTuple):
 
     Shape: `input` is a private copy; `spec` is the agent as its blueprint has it; `digest`
     is that of the input, where it is known (`swarm.blueprint.canonical.digest_of`); `begun`
-    tells that layers which record the beginning have done so, in the transaction of it.
+    tells that layers which record the beginning have done so, in the transaction of it;
+    `lane` is what the attempt is stopped through, for layers (None: use a scope of your own).
     Units: `attempt` counts from 1, `timeout_s` in seconds of the Clock port (None: no limit).
     """
 
@@ -52,6 +77,7 @@ class Call(NamedTuple):
     spec: AgentSpec | None = None
     digest: str | None = None
     begun: bool = False
+    lane: Lane | None = None
 
     def with_input(self, input: Any) -> Call:
         """Return the same attempt with another input."""

@@ -11,6 +11,7 @@ import pytest
 from swarm import Host, Outcome
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
+from swarm.core.lane import Lane
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.worker import Call
@@ -105,7 +106,8 @@ class Nothing(LayerParams):
     """No parameters."""
 
 
-async def test_what_a_worker_is_told_gets_through_the_stack_whole() -> None:
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_what_a_worker_is_told_gets_through_the_stack_whole(in_place: bool) -> None:
     seen: list[Call] = []
 
     async def work(call: Call, link: Any) -> Outcome:
@@ -113,16 +115,19 @@ async def test_what_a_worker_is_told_gets_through_the_stack_whole() -> None:
         return Outcome(None)
 
     class Changing:
-        def __init__(self, params: Nothing, site: Site) -> None: ...
+        def __init__(self, params: Nothing, site: Site) -> None:
+            self.in_place = in_place
 
         async def __call__(self, call: LayerCall, next: Next) -> Outcome:
             return await next(call.with_link(RecordedLink()).with_input("new"))
 
-    call = Call("r", "k", "a", "old", 3, "node", 5.0, AgentSpec("a", "lua"), "digest", True)
+    lane = Lane(FakeClock())
+    call = Call("r", "k", "a", "old", 3, "node", 5.0, AgentSpec("a", "lua"), "digest", True, lane)
     assert all(getattr(call, name) != default for name, default in Call._field_defaults.items())
     layer = built_layer(LayerFactory("changing", 1, Nothing, Changing))
     await call_through(layer, work, call)
-    assert seen[0]._asdict() == {**call._asdict(), "input": "new", "digest": None}
+    kept = lane if in_place else None
+    assert seen[0]._asdict() == {**call._asdict(), "input": "new", "digest": None, "lane": kept}
 
 
 async def test_a_layer_cannot_give_what_the_agent_does_not_promise() -> None:
