@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import anyio
@@ -213,3 +214,108 @@ async def test_a_run_that_has_waited_is_forgotten_with_its_last_ticket() -> None
         gates.leave(first)
     assert second.inside
     assert gates.runs_waiting == 0
+
+
+class Model:
+    """The rules of gates, done slowly: who waits stands in one list, who is inside in another."""
+
+    def __init__(self) -> None:
+        self.inside: list[Ticket] = []
+        self.slipped: list[str] = []
+        self.waiting: list[Ticket] = []
+        self.turns: list[RunId] = []
+
+    def taken(self, name: str) -> int:
+        slipped = self.slipped.count(name)
+        return slipped + sum(n == name for one in self.inside for n, _ in one.needs)
+
+    def has_room(self, one: Ticket) -> bool:
+        return all(self.taken(name) < limit for name, limit in one.needs)
+
+    def may_enter(self, one: Ticket) -> bool:
+        wanted = {name for other in self.waiting for name, _ in other.needs}
+        return self.has_room(one) and not any(name in wanted for name, _ in one.needs)
+
+    def wait(self, one: Ticket) -> None:
+        self.waiting.append(one)
+        if one.run_id not in self.turns:
+            self.turns.append(one.run_id)
+
+    def forget(self, one: Ticket) -> None:
+        self.waiting.remove(one)
+        if all(other.run_id != one.run_id for other in self.waiting):
+            self.turns.remove(one.run_id)
+
+    def call(self) -> None:
+        """Let in whoever has room: a run after the other, of each the first of its kind."""
+        while (one := self.next()) is not None:
+            self.forget(one)
+            self.inside.append(one)
+            if one.run_id in self.turns:
+                self.turns.remove(one.run_id)
+                self.turns.append(one.run_id)
+
+    def next(self) -> Ticket | None:
+        for run in self.turns:
+            kinds: set[Any] = set()
+            for one in (one for one in self.waiting if one.run_id == run):
+                if one.needs not in kinds and self.has_room(one):
+                    return one
+                kinds.add(one.needs)
+        return None
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_who_goes_in_is_who_the_rules_let_in(seed: int) -> None:
+    chance, gates, model = Random(seed), Gates(), Model()  # noqa: S311 - drawn again
+    names = ("", "kind:x", "b/agent")
+    scopes: dict[int, anyio.CancelScope] = {}
+
+    async def wait(one: Ticket, scope: anyio.CancelScope) -> None:
+        with scope:
+            await gates.wait(one)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(60):
+            some = chance.sample(names, chance.randrange(1, 4))
+            one = Ticket(RunId(chance.choice("pqr")), tuple((n, 2) for n in some))
+            act = chance.choice(
+                ("enter", "wait", "wait", "take", "leave", "leave", "slip", "give up")
+            )
+            if act == "enter":
+                expected = model.may_enter(one)
+                assert gates.enter(one) is expected
+                model.inside += [one] * expected
+            elif act == "take":
+                gates.take(one)
+                model.inside.append(one)
+            elif act == "wait":
+                if model.may_enter(one):
+                    model.inside.append(one)
+                else:
+                    model.wait(one)
+                scopes[id(one)] = anyio.CancelScope()
+                tasks.start_soon(wait, one, scopes[id(one)])
+            elif act == "leave" and model.inside:
+                one = model.inside.pop(chance.randrange(len(model.inside)))
+                model.call()
+                gates.leave(one)
+                gates.leave(one)  # again: it has nothing to give back
+            elif act == "slip" and model.slipped and chance.random() < 0.5:
+                name = model.slipped.pop()
+                model.call()
+                gates.slip_out(name)
+            elif act == "slip":
+                expected = not model.waiting and model.taken(some[0]) < 2
+                assert gates.slip_in(some[0], 2) is expected
+                model.slipped += some[:1] * expected
+            elif act == "give up" and model.waiting:
+                one = chance.choice(model.waiting)
+                model.forget(one)
+                scopes[id(one)].cancel()
+            await anyio.wait_all_tasks_blocked()
+            assert gates.runs_waiting == len(model.turns)
+            assert all(one.inside for one in model.inside)
+            assert not any(one.inside for one in model.waiting)
+        for scope in scopes.values():
+            scope.cancel()
