@@ -118,7 +118,6 @@ def _set_limit(name: str, most: int) -> bool:
 def _prctl() -> Callable[..., bool]:
     function = ctypes.CDLL(None).prctl
     function.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    function.restype = ctypes.c_int
 
     def prctl(option: int, first: int, second: int = 0) -> bool:
         return function(option, first, second, 0, 0) == 0

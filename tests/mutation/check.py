@@ -41,8 +41,8 @@ SMALL = {
 
 # What is changed, and the tests that have to notice: the module's own first, then the quickest.
 _CAPABILITY = """
-swarm/test_capability_mint swarm/test_capability_standing swarm/test_capability_attacks docs/test_capability_page
-swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
+swarm/test_capability_mint swarm/test_capability_standing swarm/test_capability_attacks
+docs/test_capability_page swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
 """
 _STORE = """
 contract/test_journal swarm/test_stores_sqlite swarm/test_stores_sqlite_identity
