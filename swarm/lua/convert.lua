@@ -126,54 +126,65 @@ local function refuse_holes(depth)
   refuse("a list with holes (write null for nothing)", depth, path[depth])
 end
 
--- Refuse what is no list, once its items are not simply one after the other.
-local function check_list(list, count, depth)
-  local found = 0
-  for key in next, list do
-    found = found + 1
-    if mtype(key) ~= "integer" then
-      refuse("a list that also has the key " .. key_shown(key), depth, path[depth])
-    end
-    if found > count then break end
-  end
-  if found ~= count then refuse_holes(depth) end
+local RANK = { number = 1, string = 2, boolean = 3 }
+
+local function before(a, b)
+  local kind, other = type(a), type(b)
+  local rank, other_rank = RANK[kind] or 4, RANK[other] or 4
+  if rank ~= other_rank then return rank < other_rank end
+  if kind ~= other then return kind < other end
+  if kind == "boolean" then return not a and b end
+  return rank < 4 and a < b
 end
 
-local function put_items(list, first, count, depth)
-  for at = first, count do
-    local item = rawget(list, at)
-    if item == nil then refuse_holes(depth) end
-    put(item, type(item), depth + 1, at)
+-- Name the least of the keys that do not fit: which next meets first is another in every runtime.
+local function refuse_key(container, why, fits, depth)
+  local least
+  for key in next, container do
+    if not fits(key) and (least == nil or before(key, least)) then least = key end
   end
+  refuse(why .. key_shown(least), depth, path[depth])
+end
+
+-- Refuse what is no list, before any of it is written.
+local function check_list(list, count, depth)
+  local found, whole = 0, true
+  for key in next, list do
+    found = found + 1
+    if key ~= found then
+      if mtype(key) ~= "integer" then
+        local function fits(other) return mtype(other) == "integer" end
+        refuse_key(list, "a list that also has the key ", fits, depth)
+      end
+      whole = whole and key >= 1 and key <= count
+    end
+  end
+  if found ~= count or not whole then refuse_holes(depth) end
 end
 
 local function put_list(list, count, depth)
+  check_list(list, count, depth)
   n = n + 1
   out[n] = pack("<c1I4", "a", count)
-  local found, alone = 0, true
-  for key, item in next, list do
-    if key ~= found + 1 then
-      alone = false
-      break
-    end
-    found = key
-    put(item, type(item), depth + 1, key)
+  for at = 1, count do
+    local item = list[at] -- it is there: no metamethod is asked
+    put(item, type(item), depth + 1, at)
   end
-  if alone and found == count then return end
-  check_list(list, count, depth)
-  put_items(list, found + 1, count, depth)
 end
 
 -- One order for every run: replay and hashes depend on it.
 local function sorted_keys(object, list_count, depth)
   local keys, count, room = {}, 0, limits.values - values
+  local function fits(key)
+    return type(key) == "string" or mtype(key) == "integer" and key >= 1 and key <= list_count
+  end
   for key in next, object do
     if type(key) == "string" then
       count = count + 1
       if count > room then too_many_values() end
       keys[count] = key
-    elseif not (mtype(key) == "integer" and key >= 1 and key <= list_count) then
-      refuse("an object with the key " .. key_shown(key), depth, path[depth])
+    elseif not fits(key) then
+      refuse_key(object, "an object with the key ", fits, depth)
     end
   end
   if count > 1 then
@@ -198,7 +209,11 @@ local function put_object(object, list_count, depth)
   if list_count > 0 then
     n = n + 1
     out[n] = pack("<s4c1I4", mixed, "a", list_count)
-    put_items(object, 1, list_count, depth)
+    for at = 1, list_count do
+      local item = rawget(object, at)
+      if item == nil then refuse_holes(depth) end
+      put(item, type(item), depth + 1, at)
+    end
   end
 end
 
