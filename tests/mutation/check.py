@@ -52,8 +52,8 @@ _VERSIONS = "contract/test_versions swarm/test_host_blueprints acceptance/test_g
 _ENHANCE = "swarm/test_enhance_hostile swarm/test_host_enhance"
 _GATE = "swarm/test_api_gate swarm/test_api_attacks"
 _PROCESS = """
-swarm/test_workers_process swarm/test_workers_process_execute swarm/test_workers_process_faults
-swarm/test_workers_process_hostile
+swarm/test_workers_process_keeper swarm/test_workers_process swarm/test_workers_process_execute
+swarm/test_workers_process_faults swarm/test_workers_process_hostile
 """
 TESTS = {
     "flowir/door.py": "flowir/test_door flowir/test_values flowir/test_store",
