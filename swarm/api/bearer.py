@@ -91,11 +91,6 @@ class Throttle:
             self._until.pop(peer, None)
         self._bound()
 
-    def forgive(self, peer: str) -> None:
-        """Let go of what a peer has failed at."""
-        self._failed.pop(peer, None)
-        self._until.pop(peer, None)
-
     def _bound(self) -> None:
         while len(self._failed) > self._peers:
             peer, _ = self._failed.popitem(last=False)

@@ -59,7 +59,7 @@ TESTS = {
     "flowir/door.py": "flowir/test_door flowir/test_values flowir/test_store",
     "flowir/joins.py": "flowir/test_joins flowir/test_machine flowir/test_cancel",
     "flowir/path.py": "flowir/test_path flowir/test_store",
-    "swarm/api/bearer.py": _GATE,
+    "swarm/api/bearer.py": f"swarm/test_api_bearer {_GATE}",
     "swarm/api/gate.py": f"{_GATE} swarm/test_api_contract",
     "swarm/blueprint/contract.py": "swarm/test_blueprint_contract",
     "swarm/blueprint/fitting.py": "swarm/test_blueprint_contract swarm/test_blueprint_inputs",
