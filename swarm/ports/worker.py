@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from pathlib import Path
@@ -217,8 +217,9 @@ class Worker(Protocol):
     with code `worker.error`. Cancellation must reach what the worker started.
     """
 
-    async def __call__(self, call: Call, link: StepLink) -> Outcome:
-        """Do the attempt and return its outcome."""
+    # An `async def`, or what hands on one of another: a coroutine less for each step.
+    def __call__(self, call: Call, link: StepLink) -> Coroutine[Any, Any, Outcome]:
+        """Do the attempt and return its outcome, awaited."""
         ...
 
 
