@@ -92,3 +92,21 @@ def test_an_act_before_the_branch_that_may_ask_is_bypassed_although_it_is_done_b
     before = _flow(_now_and_then(ASK), PRINT)
     found = list(weakened(before, _flow(PRINT, _now_and_then(ASK), PRINT)))
     assert [one.code for one in found] == ["enhance.guard_bypassed"]
+
+
+def _tried(body: dict[str, Any], catch: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "try", "body": body, "catch": catch, "finally": last}
+
+
+def test_what_is_asked_whatever_happens_may_not_be_asked_now_and_then_instead() -> None:
+    rarely, nothing = _now_and_then(ASK), _seq()
+    for before, after in (
+        (_tried(ASK, ASK, nothing), _tried(ASK, rarely, nothing)),
+        (_tried(ASK, ASK, nothing), _tried(rarely, ASK, nothing)),
+        (_tried(nothing, nothing, ASK), _tried(nothing, nothing, rarely)),
+    ):
+        codes = [one.code for one in weakened(_flow(before, PRINT), _flow(after, PRINT))]
+        assert "enhance.guard_bypassed" in codes
+        assert "enhance.guard_bypassed" not in [
+            one.code for one in weakened(_flow(after, PRINT), _flow(before, PRINT))
+        ]
