@@ -255,3 +255,31 @@ async def test_what_is_collected_is_named_by_nothing(store: VersionStore) -> Non
     await store.collect(dry_run=True)
     assert [await store.read(entry) for entry in entries] == [contents("a"), contents("b")]
     assert await store.tags("review") == {"prod": entries[0]}
+
+
+# Documents whose hashes begin with the same seven digits.
+TWINS = ("20185", "39139")
+
+
+async def test_the_beginning_of_two_hashes_is_no_name(store: VersionStore) -> None:
+    one, other = await filled(store, *TWINS)
+    shared = one.digest[:7]
+    assert (other.digest[:7], other.digest[7] == one.digest[7]) == (shared, False)
+    said = (await refused("version.ambiguous", find(store, f"review@{shared}"))).message
+    names = [f"{a.digest[:16]}, {b.digest[:16]}" for a, b in ((one, other), (other, one))]
+    assert said in [
+        f"review@{shared}: expected the beginning of one hash, got that of {both} \u2014 use more "
+        "digits"
+        for both in names
+    ]
+    for entry in (one, other):
+        assert await find(store, f"review@{entry.digest[:8]}") == entry
+
+
+@pytest.mark.parametrize("id", ["../x", "A", "", "a/b", "x.lock"])
+async def test_what_is_no_id_is_refused_wherever_it_is_asked_for(
+    store: VersionStore, id: str
+) -> None:
+    await refused("version.id", store.head(id))
+    await refused("version.id", store.tags(id))
+    await refused("version.id", store.draft(id))

@@ -45,7 +45,8 @@ swarm/test_capability_mint swarm/test_capability_standing swarm/test_capability_
 docs/test_capability_page swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
 """
 _STORE = """
-contract/test_journal swarm/test_stores_sqlite swarm/test_stores_sqlite_identity
+swarm/test_stores_sqlite_writer contract/test_journal swarm/test_stores_sqlite
+swarm/test_stores_sqlite_identity
 swarm/test_stores_sqlite_group swarm/test_host_durable swarm/test_stores_sqlite_faults
 """
 _VERSIONS = "contract/test_versions swarm/test_host_blueprints acceptance/test_git_faults"
@@ -87,7 +88,7 @@ TESTS = {
     "swarm/stores/sqlite/owner.py": _STORE,
     "swarm/stores/sqlite/writer.py": _STORE,
     "swarm/stores/version_rules.py": f"swarm/test_stores_version_rules {_VERSIONS}",
-    "swarm/stores/git/histories.py": _VERSIONS,
+    "swarm/stores/git/histories.py": f"swarm/test_stores_git_histories {_VERSIONS}",
     "swarm/stores/git/objects.py": f"swarm/test_stores_git_objects {_VERSIONS}",
     "swarm/workers/process/keeper.py": _PROCESS,
 }

@@ -40,3 +40,9 @@ def test_a_file_has_thirty_two_mebibytes_and_not_one_byte_more(git: pygit2.Repos
     assert len(objects.body(str(git.create_blob(bytes(LARGE - head))))) == LARGE - head
     with pytest.raises(Damaged, match="cut short, or too large"):
         objects.body(str(git.create_blob(bytes(LARGE - head + 1))))
+
+
+def test_a_folder_is_no_file(git: pygit2.Repository) -> None:
+    tree = _tree(git, 1)
+    with pytest.raises(Damaged, match="expected a blob"):
+        Objects(git).body(tree)

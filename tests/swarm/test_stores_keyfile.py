@@ -16,7 +16,7 @@ import pytest
 from swarm.core.capability.keys import OVERLAP_S, Keyring, derived
 from swarm.errors import Refused
 from swarm.stores import keyfile
-from swarm.stores.keyfile import KeyFile
+from swarm.stores.keyfile import KeyFile, MemoryKeys
 from tests.swarm.desk import NOW_S, encoded
 
 
@@ -92,6 +92,24 @@ def test_a_key_file_that_says_something_wrong_is_refused(path: Path, name: str) 
         assert len(str(key["secret"])) < 10 or str(key["secret"]) not in str(refused.value)
 
 
+def test_a_secret_of_few_different_bytes_is_no_accident(path: Path) -> None:
+    rewritten(path, _secret(bytes(range(8)) * 4))
+    assert opened(path).keyring().keys
+    rewritten(path, _secret(bytes(range(7)) * 4 + bytes(4)))
+    with pytest.raises(Refused, match="expected secrets of 32 random bytes, got a short or a weak"):
+        opened(path)
+
+
+def test_keys_in_memory_are_made_once_and_changed_in_place() -> None:
+    keys = MemoryKeys(lambda: NOW_S)
+    ring = keys.keyring()
+    assert ring.current.made_s == NOW_S
+    assert keys.keyring() is ring
+    changed = keys.change(lambda before: before.rotated(NOW_S + 1))
+    assert keys.keyring() is changed
+    assert changed.keys[0].kid == ring.current.kid
+
+
 def test_the_same_file_is_taken_without_the_change(path: Path) -> None:
     rewritten(path, lambda whole: None)
     assert opened(path).keyring().keys
@@ -129,7 +147,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     os.mkfifo(pipe, 0o600)
     for path in (folder, pipe):
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="expected a plain file, got something else"):
             opened(path)
 
 
