@@ -259,10 +259,6 @@ class Replay:
         """The time from the first row to the last, as the time of day tells it."""
         return max(0.0, self._last_at - self._began_at)
 
-    def asks(self, key: str) -> bool:
-        """Tell whether the step *key* has no answer yet."""
-        return key in self._asked
-
     def asked(self) -> Iterator[Asked]:
         """Yield what has no answer yet: what had begun first, then the rest, each in order."""
         yield from (asked for asked in self._asked.values() if asked.began)

@@ -94,7 +94,7 @@ FAR_CYCLE.append(FAR_CYCLE)
         (WIDE_CYCLE, "expected a tree, got a cycle"),
         (deep(100, FAR_CYCLE), "expected a tree, got a cycle"),
         (deep(128, FAR_CYCLE), "expected at most 128 levels, got more"),
-        (deep(129), "…: expected at most 128 levels, got more"),
+        (deep(129), "$" + "[0].d" * 6 + "…: expected at most 128 levels, got more"),
         (deep(127, {"a": [], "b": [[]]}), "expected at most 128 levels, got more"),
         (deep(5_000), "expected at most 128 levels, got more"),
     ],

@@ -41,13 +41,14 @@ SMALL = {
 
 # What is changed, and the tests that have to notice: the module's own first, then the quickest.
 _CAPABILITY = """
-swarm/test_capability_mint swarm/test_capability_standing swarm/test_capability_attacks
-docs/test_capability_page swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
+swarm/test_capability_mint swarm/test_capability_rules swarm/test_capability_standing
+swarm/test_capability_attacks docs/test_capability_page swarm/test_cli_token
+swarm/test_host_guest swarm/test_capability_fuzz
 """
 _STORE = """
 swarm/test_stores_sqlite_writer contract/test_journal swarm/test_stores_sqlite
-swarm/test_stores_sqlite_identity
-swarm/test_stores_sqlite_group swarm/test_host_durable swarm/test_stores_sqlite_faults
+swarm/test_stores_sqlite_identity swarm/test_stores_sqlite_group swarm/test_host_durable
+swarm/test_stores_sqlite_faults
 """
 _VERSIONS = "contract/test_versions swarm/test_host_blueprints acceptance/test_git_faults"
 _ENHANCE = "swarm/test_enhance_hostile swarm/test_host_enhance"

@@ -54,8 +54,8 @@ def test_a_writer_that_has_failed_writes_no_more_and_says_so(source: Source) -> 
     assert (failed.value.code, failed.value.message) == (
         "journal.failed",
         (
-            f"{source.path}: expected a journal that can write, got one that has failed \u2014 open "
-            "the store anew; runs resume from what was acknowledged"
+            f"{source.path}: expected a journal that can write, got one that has failed \u2014 "
+            "open the store anew; runs resume from what was acknowledged"
         ),
     )
     assert runs(source) == []
@@ -97,8 +97,8 @@ def test_an_owner_of_before_writes_nothing_and_leaves_no_transaction_open(source
     assert (fenced.value.code, fenced.value.message) == (
         "journal.fenced",
         (
-            f"{source.path}: expected to be the owner (epoch 1), got epoch 2 \u2014 another process "
-            "has taken the store over"
+            f"{source.path}: expected to be the owner (epoch 1), got epoch 2 \u2014 "
+            "another process has taken the store over"
         ),
     )
     assert before.health == "failed"
