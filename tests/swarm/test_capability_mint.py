@@ -9,11 +9,17 @@ import pytest
 
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.capability import chain
-from swarm.core.capability.claims import Claims, Unread, caveat_bytes, read_caveat, read_claims
+from swarm.core.capability.claims import (
+    Claims,
+    Unread,
+    caveat_bytes,
+    read_caveat,
+    read_claims,
+)
 from swarm.core.capability.grant import Caveat, Grant
 from swarm.core.capability.keys import Keyring, derived
 from swarm.core.capability.mint import Order, mint, narrow, read, within
-from swarm.core.capability.verbs import MAX_TTL_S, TABLE
+from swarm.core.capability.verbs import MAX_TTL_S, SKEW_S, TABLE
 from swarm.errors import Refused
 
 NOW_S = 1_790_000_000
@@ -152,6 +158,26 @@ def test_a_token_says_all_that_there_is_and_nothing_else() -> None:
     for wrong in (b"[]", b"1", b"", b"{"):
         with pytest.raises(Unread, match="json"):
             read_claims(wrong)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "now_s"),
+    [
+        (None, {}, NOW_S),
+        (None, {}, NOW_S + 99.9),
+        ("expired", {}, NOW_S + 100),
+        (None, {}, NOW_S - SKEW_S),
+        ("not_yet", {}, NOW_S - SKEW_S - 1),
+        ("not_yet", {"nbf": NOW_S + SKEW_S + 1}, NOW_S),
+        (None, {"nbf": NOW_S + SKEW_S}, NOW_S),
+        (None, {"exp": NOW_S + 43_200}, NOW_S),
+        ("lifetime", {"exp": NOW_S + 43_201}, NOW_S),
+        ("lifetime", {"iat": NOW_S + 5, "exp": NOW_S + 5}, NOW_S),
+    ],
+)
+def test_a_token_has_its_time(fault: str | None, said: dict[str, Any], now_s: float) -> None:
+    claims = replace(claims_of(minted(ttl_s=100)), **said)
+    assert claims.time_fault(now_s) == fault
 
 
 RESTRICTIONS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
