@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isfinite
 from struct import Struct
 from typing import Any
@@ -122,27 +123,21 @@ def _put_object(value: Mapping[Any, Any], out: Out, depth: int) -> None:
         if type(key) is not str:
             raise CannotEnter(f"expected string keys, got {_cut(repr(key))}")
         try:
-            out.append(_KEYS.get(key) or _packed(key))
+            out.append(_known(key) if len(key) <= _SHORT else _packed(key))
             _put(member, out, depth + 1)
         except CannotEnter as e:
             e.trail.append(key)
             raise
 
 
-# Most keys come again, in this value and the next.
-_KEYS: dict[str, bytes] = {}
-_KEPT = 1024
-_KEPT_LENGTH = 40
-
-
 def _packed(key: str) -> bytes:
     data = _utf8(key)
-    packed = _COUNT.pack(len(data)) + data
-    if len(key) <= _KEPT_LENGTH:
-        if len(_KEYS) >= _KEPT:
-            _KEYS.clear()
-        _KEYS[key] = packed
-    return packed
+    return _COUNT.pack(len(data)) + data
+
+
+# Most keys come again, in this value and the next; long ones are not worth their memory.
+_SHORT = 40
+_known = lru_cache(maxsize=1024)(_packed)
 
 
 _WRITERS: Mapping[type, Callable[[Any, Out, int], None]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from os import stat_result
 from pathlib import Path
 
@@ -13,8 +12,11 @@ __all__ = ("present", "size_of")
 def present(places: Iterable[Path]) -> Iterator[tuple[Path, stat_result]]:
     """Yield each place with its status; what has gone since it was listed is passed over."""
     for place in places:
-        with suppress(FileNotFoundError):
-            yield place, place.stat()
+        try:
+            status = place.stat()
+        except FileNotFoundError:
+            continue
+        yield place, status
 
 
 def size_of(places: Iterable[Path]) -> int:

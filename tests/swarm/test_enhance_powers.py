@@ -112,6 +112,12 @@ def test_what_a_powerful_step_reads_comes_from_where_it_came(
     assert objections(baseline, document(*benign, PRINT)) == []
 
 
+def test_a_fanout_says_something_of_its_item_and_of_what_it_collects_alone() -> None:
+    letter = assign("$.letter", lit("Dear all"))
+    before, after = fanout(lit(["a"]), path("$.made")), fanout(lit(["rm -rf"]), path("$.other"))
+    assert objections(document(letter, before, PRINT), document(letter, after, PRINT)) == []
+
+
 def test_two_assigns_that_read_each_other_are_followed_to_an_end() -> None:
     ring = [assign("$.letter", path("$.draft")), assign("$.draft", path("$.letter"))]
     assert objections(document(*ring, PRINT), document(*ring, PRINT)) == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.lua import convert
 from swarm.lua.convert import CannotEnter, decode, encode
 from swarm.lua.sandbox import Sandbox
 from swarm.lua.wire import Task, worker_fields
@@ -199,3 +200,12 @@ def test_which_fault_is_named_is_the_same_in_every_runtime(source: str, named: s
     told = {refusal(Sandbox(), f"return {source}") for _ in range(16)}
     assert len(told) == 1
     assert f"value cannot leave Lua: {named}" in told.pop()
+
+
+def test_of_keys_the_short_ones_are_kept_and_not_without_number() -> None:
+    known = convert._known  # pyright: ignore[reportPrivateUsage]
+    encode({f"key {number}": None for number in range(3000)})
+    assert known.cache_info().currsize == 1024
+    before = known.cache_info()
+    assert decode(encode({"k" * 41: 1})) == {"k" * 41: 1}
+    assert known.cache_info() == before

@@ -46,3 +46,18 @@ def test_a_folder_is_no_file(git: pygit2.Repository) -> None:
     tree = _tree(git, 1)
     with pytest.raises(Damaged, match="expected a blob"):
         Objects(git).body(tree)
+
+
+def test_a_file_is_no_folder(git: pygit2.Repository) -> None:
+    blob = str(git.create_blob(b"1"))
+    with pytest.raises(Damaged, match="expected a tree"):
+        Objects(git).files(blob)
+
+
+def test_bytes_that_nothing_unpacks_are_damaged(git: pygit2.Repository) -> None:
+    blob = str(git.create_blob(b"1"))
+    place = Path(git.path, "objects", blob[:2], blob[2:])
+    place.chmod(0o644)
+    place.write_bytes(b"no zlib")
+    with pytest.raises(Damaged, match="incorrect header check"):
+        Objects(git).body(blob)

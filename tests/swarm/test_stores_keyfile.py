@@ -107,7 +107,8 @@ def test_keys_in_memory_are_made_once_and_changed_in_place() -> None:
     assert keys.keyring() is ring
     changed = keys.change(lambda before: before.rotated(NOW_S + 1))
     assert keys.keyring() is changed
-    assert changed.keys[0].kid == ring.current.kid
+    assert [key.kid for key in changed.keys] == [ring.current.kid, changed.current.kid]
+    assert changed.current.kid != ring.current.kid
 
 
 def test_the_same_file_is_taken_without_the_change(path: Path) -> None:

@@ -23,7 +23,7 @@ from swarm.ids import RunId
 from swarm.ports.audit import AuditEntry
 from swarm.stores.entries import DEFAULT_STORE_LIMITS
 from swarm.stores.memory import MemoryStore
-from swarm.stores.sqlite import Durability, SqliteStore, connection, open_store, schema
+from swarm.stores.sqlite import Durability, SqliteStore, connection, group, open_store, schema
 from swarm.stores.sqlite.binding import Connection
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.journal import SqliteJournal, Statistics
@@ -86,6 +86,21 @@ async def test_a_store_goes_on_where_it_was(tmp_path: Path) -> None:
         assert await store.journal.heads() == {ONE: first + 2}
         assert await store.journal.verify(ONE) is None
         store.close()
+
+
+async def test_a_batch_that_has_grown_large_is_closed_and_all_of_them_land(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "_ROWS", 10)
+    store = opened(tmp_path)
+    for seq in range(1, 26):
+        store.journal.append(ONE, [row(seq)])
+    await store.journal.commit()
+    assert await store.journal.heads() == {ONE: 25}
+    assert isinstance(store.journal, SqliteJournal)
+    found = store.journal.statistics()
+    assert (found.commits, found.events) == (3, 25)
+    store.close()
 
 
 async def test_settings_are_those_promised(tmp_path: Path) -> None:

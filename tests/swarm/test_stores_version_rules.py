@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from swarm.errors import Refused
-from swarm.ports.versions import Contents, File
-from swarm.stores.version_rules import check_files
+from swarm.ports.versions import Contents, File, Note
+from swarm.stores.version_rules import check_files, plain_note
 
 MEBI = 1024 * 1024
 
@@ -47,3 +47,21 @@ def test_a_path_has_just_so_many_characters() -> None:
     _check({path + "y": 0})
     with pytest.raises(Refused, match="plain path"):
         _check({path + "yy": 0})
+
+
+@pytest.mark.parametrize(
+    ("author", "plain"),
+    [
+        ("ada", "ada"),
+        ("  ada\n\tlovelace\u202e ", "ada lovelace"),
+        ("a" * 101, "a" * 100),
+        ("\0" * 399 + "ada", "a"),
+        ("\0" * 400 + "ada", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_a_name_is_plain_text_and_what_is_far_behind_is_not_looked_at(
+    author: str, plain: str
+) -> None:
+    note = plain_note(Note(author, "b" * 501, 1.5))
+    assert (note.author, note.reason, note.written_s) == (plain, "b" * 500, 1.5)
