@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.check import TESTS, chosen_tests, modules, verdict_on
+from tests.mutation.check import modules
 from tests.mutation.kept import Kept, Verdict
 from tests.mutation.mutants import drawn, mutants_of
+from tests.mutation.trial import Bench
+from tests.mutation.watched import TESTS, chosen_tests
 
 ROOT = Path(__file__).parents[2]
 SOURCE = '''\
@@ -75,16 +77,27 @@ def test_what_is_written_elsewhere_leaves_the_draw_as_it_is() -> None:
     [
         ("assert f(3) == 4", "killed"),
         ("assert f(3)", "SURVIVED"),
-        ("import nothing.such", "killed"),
+        ("assert not f(3)", "undecided"),
+        ("import nothing.such", "undecided"),
     ],
 )
-def test_a_mutant_is_killed_by_a_test_that_fails(tmp_path: Path, test: str, word: str) -> None:
+def test_a_mutant_is_killed_by_a_test_that_fails_with_it_and_passes_without(
+    tmp_path: Path, test: str, word: str
+) -> None:
     source = "def f(a: int) -> int:\n    return a + 1\n"
     (tmp_path / "m.py").write_text(source)
     (tmp_path / "test_m.py").write_text(f"from m import f\ndef test_f():\n    {test}\n")
     mutant = next(m for m in mutants_of("m.py", source) if m.new.strip() == "return a - 1")
-    assert verdict_on(mutant, tmp_path, source, ["test_m.py"]).word == word
+    assert Bench(tmp_path).verdict(mutant, source, ["test_m.py"]).word == word
     assert (tmp_path / "m.py").read_text() == source
+
+
+def test_a_mutant_that_cannot_be_imported_is_noticed(tmp_path: Path) -> None:
+    source = "LIMIT = 1\nassert LIMIT == 1\n"
+    (tmp_path / "m.py").write_text(source)
+    (tmp_path / "test_m.py").write_text("import m\ndef test_m():\n    assert m.LIMIT\n")
+    mutant = next(m for m in mutants_of("m.py", source) if m.new == "LIMIT = 2")
+    assert Bench(tmp_path).verdict(mutant, source, ["test_m.py"]) == ("killed", "test_m.py")
 
 
 def test_every_module_that_is_changed_has_tests_that_are_there() -> None:
