@@ -19,7 +19,7 @@ from swarm.blueprint.selector import parse_selector, parse_tag
 from swarm.cli.blueprints import opened_blueprints
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.inputs import read_value
-from swarm.cli.stores import IN_MEMORY, chosen_store, store_option
+from swarm.cli.stores import IN_MEMORY, chosen_store, missing_store, store_option
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints, Registered
 from swarm.ports.versions import Draft, Entry
@@ -70,10 +70,17 @@ def _kept(store: str | None) -> str:
     """
     folder = chosen_store(store)
     if folder != IN_MEMORY and not Path(folder).is_dir():
-        raise Refused(
-            "store.missing", f"{folder}: expected the folder of a store, found none — --store DIR"
-        )
+        raise missing_store(folder)
     return folder
+
+
+def _looked(store: str | None, act: Callable[[Blueprints], Awaitable[_T]]) -> _T:
+    """Look at the versions of a store: one that was named has to be there.
+
+    Where none was named, nothing was registered yet: that is no mistake.
+    Raises: Refused (store.missing).
+    """
+    return _acted(store if store is None else _kept(store), act)
 
 
 def _author(given: str | None) -> str:
@@ -250,7 +257,7 @@ def tag(selector: str, tag: str | None, delete: bool, store: str | None, as_json
 @json_option
 def list_(store: str | None, as_json: bool) -> int:
     """List the blueprints of the store, each with its newest version."""
-    for entry in _acted(store, lambda kept: kept.list()):
+    for entry in _looked(store, lambda kept: kept.list()):
         _print_entry(entry, as_json)
     return Exit.OK
 
@@ -262,7 +269,7 @@ def list_(store: str | None, as_json: bool) -> int:
 @json_option
 def log(blueprint: str, limit: int, store: str | None, as_json: bool) -> int:
     """Show the history of BLUEPRINT, the newest first."""
-    for entry in _acted(store, lambda kept: kept.log(blueprint, limit=limit)):
+    for entry in _looked(store, lambda kept: kept.log(blueprint, limit=limit)):
         _print_entry(entry, as_json)
     return Exit.OK
 
@@ -281,7 +288,7 @@ def show(selector: str, document: bool, draft: bool, store: str | None, as_json:
     async def act(kept: Blueprints) -> tuple[Entry, Any]:
         return await kept.find(selector), await kept.read(selector)
 
-    entry, contents = _acted(store, act)
+    entry, contents = _looked(store, act)
     if as_json:
         whole = {**_as_json(entry), "document": contents.document, "files": sorted(contents.files)}
         print_result(json.dumps(whole, ensure_ascii=False))
@@ -296,7 +303,7 @@ def show(selector: str, document: bool, draft: bool, store: str | None, as_json:
 
 
 def _show_draft(blueprint: str, store: str | None, as_json: bool) -> int:
-    draft = _acted(store, lambda kept: kept.draft(blueprint))
+    draft = _looked(store, lambda kept: kept.draft(blueprint))
     if draft is None:
         raise WrongUse(f"expected a blueprint that has a draft, got {blueprint!r}")
     if as_json:
@@ -324,7 +331,7 @@ def diff(
     NEW is the newest version of the same blueprint where it is left out.
     """
     newer = new or parse_selector(old).blueprint
-    found = _acted(store, lambda kept: kept.diff(old, newer))
+    found = _looked(store, lambda kept: kept.diff(old, newer))
     if as_json:
         print_result(json.dumps(_difference_json(found), ensure_ascii=False))
         return Exit.OK
@@ -373,7 +380,7 @@ def _difference_json(found: Difference) -> dict[str, Any]:
 @store_option
 def export(selector: str, folder: str, store: str | None) -> int:
     """Write the author's files of a version into FOLDER, which is new or empty."""
-    print_result(str(_acted(store, lambda kept: kept.export(selector, folder))))
+    print_result(str(_looked(store, lambda kept: kept.export(selector, folder))))
     return Exit.OK
 
 

@@ -17,10 +17,10 @@ import click
 
 from flowir.records import dataclass
 from swarm.cli.doctor_store import StoreHealth, look_at_store
-from swarm.cli.exits import Exit, WrongUse, print_result
+from swarm.cli.exits import Exit, print_result
+from swarm.cli.stores import checked_store
 from swarm.lua.isolation import Isolation, try_isolation
 from swarm.lua.sandbox import LUA_VERSION
-from swarm.stores.sqlite.store import FILE
 from swarm.workers.process.isolation import Programs, try_programs
 
 __all__ = ("command",)
@@ -101,19 +101,13 @@ def command(store: str | None, as_json: bool) -> int:
     Exits with 1 where neither can be started or the store is damaged; what is missing is
     said, and is no failure.
     """
-    findings = anyio.run(_looked, None if store is None else _folder(store))
+    findings = anyio.run(_looked, None if store is None else Path(checked_store(store)))
     if as_json:
         print_result(json.dumps(_as_json(findings)))
     else:
         for line in _lines(findings, store):
             print_result(line)
     return Exit.OK if findings.well else Exit.FAILED
-
-
-def _folder(store: str) -> Path:
-    if not (Path(store) / FILE).is_file():
-        raise WrongUse(f"{store}: expected a folder in which runs are kept, found none")
-    return Path(store)
 
 
 async def _looked(folder: Path | None) -> _Findings:

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import click
 
-from swarm.cli.exits import WrongUse
 from swarm.cli.project import find_project
+from swarm.errors import Refused
 from swarm.host.host import Host
 from swarm.stores.sqlite.store import FILE
 
-__all__ = ("IN_MEMORY", "checked_store", "chosen_store", "opened_store", "store_option")
+__all__ = (
+    "IN_MEMORY",
+    "checked_store",
+    "chosen_store",
+    "missing_store",
+    "opened_store",
+    "store_option",
+)
 
 IN_MEMORY = ":memory:"
 _DEFAULT = ".swarm"
@@ -39,12 +46,19 @@ def chosen_store(option: str | None, blueprint: Path | None = None) -> str:
 def checked_store(option: str | None) -> str:
     """Return the folder of a store that is there already.
 
-    Raises: WrongUse, where no run was ever kept.
+    Raises: Refused (store.missing), where no run was ever kept.
     """
     store = chosen_store(option)
     if not (Path(store) / FILE).is_file():
-        raise WrongUse(f"{store}: expected a folder in which runs are kept, found none")
+        raise missing_store(store)
     return store
+
+
+def missing_store(folder: str) -> Refused:
+    """Say that there is no store to look at."""
+    return Refused(
+        "store.missing", f"{folder}: expected the folder of a store, found none — --store DIR"
+    )
 
 
 def opened_store(store: str, includes: Mapping[str, Path] | None = None) -> Host:

@@ -299,7 +299,13 @@ def test_nothing_to_list_is_no_error(shell: Shell) -> None:
     assert shell("blueprint", "gc", "--dry-run")[0] == 0
 
 
-@pytest.mark.parametrize("words", [("verify",), ("verify", "--repair"), ("gc",)], ids=" ".join)
+_LOOKS = (
+    ("verify",), ("verify", "--repair"), ("gc",), ("list",), ("log", "x"), ("show", "x"),
+    ("show", "x", "--draft"), ("show", "x", "--document"), ("diff", "x"), ("export", "x", "out"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", _LOOKS, ids=" ".join)
 @pytest.mark.parametrize("folder", ["typo", "a/file"])
 def test_of_a_store_that_is_not_there_nothing_is_said_to_be_well(
     shell: Shell, words: tuple[str, ...], folder: str
@@ -310,4 +316,5 @@ def test_of_a_store_that_is_not_there_nothing_is_said_to_be_well(
     assert (code, out) == (2, "")
     said = f"{folder}: expected the folder of a store, found none — --store DIR"
     assert err == f"store.missing: {said}\n"
+    assert not (shell.folder / "out").exists()
     assert not (shell.folder / "typo").exists()

@@ -101,7 +101,7 @@ def test_a_file_of_something_else_is_no_store(tmp_path: Path) -> None:
 
 def test_no_store_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["doctor", "--store", str(tmp_path)]) == 2
-    assert "expected a folder in which runs are kept" in capsys.readouterr().err
+    assert "expected the folder of a store, found none" in capsys.readouterr().err
 
 
 def test_the_versions_of_blueprints_are_looked_at(

@@ -228,9 +228,9 @@ def test_a_store_that_another_process_has_can_be_looked_at_and_nothing_else(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["list"], "expected a folder in which runs are kept"),
-        (["show", "x"], "expected a folder in which runs are kept"),
-        (["resume", "x", "--store", "none"], "none: expected a folder"),
+        (["list"], "expected the folder of a store, found none"),
+        (["show", "x"], "expected the folder of a store, found none"),
+        (["resume", "x", "--store", "none"], "none: expected the folder of a store"),
     ],
 )
 def test_a_store_that_is_not_there_is_not_made(
