@@ -34,6 +34,14 @@ class Lines:
         line, _, self._rest = self._rest.partition(b"\n")
         return _text(line)
 
+    def forget(self) -> None:
+        """Forget what was typed and not read; what comes through a pipe was not typed."""
+        if sys.stdin.isatty():
+            import termios
+
+            self._rest = b""
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").strip()

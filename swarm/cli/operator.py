@@ -26,7 +26,7 @@ from flowir.door import parse_json
 from flowir.errors import WorkerFailure
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.lines import Lines
-from swarm.operators.client import Operator, Task, base_of, connect
+from swarm.operators.client import Became, Operator, Task, base_of, connect
 
 __all__ = ("command",)
 
@@ -98,6 +98,8 @@ async def _serve(operator: Operator, argv: Sequence[str] | None, hand_token: boo
 
     for moment in _MOMENTS:
         operator.handler(moment=moment)(asked if argv is None else run)
+    # A prompt stands on a line of its own.
+    operator.hears(lambda it: _became(it, "\n" if desk.locked() else ""))
     ended: list[Exception] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_announce, operator)
@@ -108,6 +110,14 @@ async def _serve(operator: Operator, argv: Sequence[str] | None, hand_token: boo
         tasks.cancel_scope.cancel()
     if ended:
         raise ended[0]
+
+
+def _became(it: Became, before: str) -> None:
+    """Say where an answer is wanted no more, or did not count."""
+    if it.how == "cancelled":
+        say(before + _plain(f"! {it.key}: cancelled: {it.reason}"))
+    elif it.how == "stale":
+        say(f"{before}! {it.key}: too late: the step was over, and nothing happened")
 
 
 async def _announce(operator: Operator) -> None:
@@ -129,7 +139,12 @@ async def _ask(task: Task, lines: Lines) -> Any:
     while True:
         sys.stderr.write("answer> ")
         sys.stderr.flush()
-        line = await lines.next()
+        try:
+            line = await lines.next()
+        except anyio.get_cancelled_exc_class():
+            # What is half typed was meant for this order, and not for the next.
+            lines.forget()
+            raise
         if line is None:
             raise WorkerFailure("operator.refused", "nobody is at the terminal any more")
         try:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swarm.operators.client import ROUTE, Backoff, Halted, Operator, Task, connect
+    from swarm.operators.client import ROUTE, Backoff, Became, Halted, Operator, Task, connect
     from swarm.operators.limits import Bounds
     from swarm.operators.server import Endpoint
     from swarm.operators.service import Operators
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = (
     "ROUTE",
     "Backoff",
+    "Became",
     "Bounds",
     "Endpoint",
     "Halted",
@@ -33,6 +34,7 @@ __all__ = (
 _ROOMS = {
     "ROUTE": "client",
     "Backoff": "client",
+    "Became": "client",
     "Bounds": "limits",
     "Endpoint": "server",
     "Halted": "client",

@@ -55,7 +55,17 @@ from swarm.operators.frames import (
 from swarm.operators.hands import Answering, Begin, Card, Hands, HandsAct, Stop
 from swarm.operators.limits import DEFAULT_BOUNDS, Bounds
 
-__all__ = ("ROUTE", "Backoff", "Halted", "Handler", "Operator", "Task", "base_of", "connect")
+__all__ = (
+    "ROUTE",
+    "Backoff",
+    "Became",
+    "Halted",
+    "Handler",
+    "Operator",
+    "Task",
+    "base_of",
+    "connect",
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -91,6 +101,19 @@ class Backoff:
         """
         whole = min(self.first_s * self.factor ** min(attempt - 1, 32), self.most_s)
         return whole * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What became of an order, or of the answer to it.
+
+    Shape: `taken`: the answer counts; `duplicate`: it had been taken; `stale`: it came too
+    late, and nothing happened; `cancelled`: nobody wants one any more, for this `reason`.
+    """
+
+    key: str
+    how: Literal["taken", "duplicate", "stale", "cancelled"]
+    reason: str = ""
 
 
 class Halted(Exception):
@@ -174,6 +197,7 @@ class Operator:
         self._bounds = bounds
         self._handlers: dict[tuple[str, str | None], Handler] = {}
         self._accepts: Callable[[OrderBody], bool] = lambda order: True
+        self._hears: Callable[[Became], object] = lambda became: None
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._questions: dict[tuple[str, str], tuple[anyio.Event, list[AnswerQuestion]]] = {}
         self._asked = 0
@@ -210,6 +234,11 @@ class Operator:
         """Register who decides over offers; without, all are taken."""
         self._accepts = decide
         return decide
+
+    def hears(self, listen: Callable[[Became], None]) -> Callable[[Became], None]:
+        """Register who hears what became of orders; it must not wait."""
+        self._hears = listen
+        return listen
 
     # -- its life ----------------------------------------------------------------------
 
@@ -461,6 +490,7 @@ class Operator:
                 scope = self._scopes.get(act.key)
                 if scope is not None:
                     scope.cancel()
+                    self._hears(Became(act.key, "cancelled", act.reason))
             case Welcome():
                 self.lines += 1
                 self.welcome = act
@@ -474,7 +504,9 @@ class Operator:
                     waiting[0].set()
             case Error():
                 _LOGGER.warning("the host says: %s %s: %s", act.number, act.code, act.message)
-            case Settled() | Drain():
+            case Settled():
+                self._hears(Became(act.key, act.outcome))
+            case Drain():
                 pass
 
     async def _begin(self, act: Begin) -> None:

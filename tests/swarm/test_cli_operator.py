@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from anyio.abc import Process
 
 from swarm import RunFailed
 from swarm.cli.main import invoke
+from swarm.operators.cases import Tell
+from swarm.operators.frames import Settled
 from tests.swarm.operating import House, house, until
 
 pytestmark = pytest.mark.anyio
@@ -32,14 +35,14 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def connected(
-    one: House, folder: Path, *options: str, stdin: Any = subprocess.DEVNULL
+    one: House, folder: Path, *options: str, stdin: Any = subprocess.DEVNULL, stderr: Any = None
 ) -> AsyncGenerator[Process]:
     file = folder / "ada.token"
     file.write_text(one.token("ada") + "\n")
     url = f"http://127.0.0.1:{one.port}"
     argv = [*SWARM, "operator", "connect", url, "--name", "ada"]
     argv += ["--token-file", str(file), "--seat", "reviewer", *options]
-    process = await anyio.open_process(argv, stdin=stdin, stdout=subprocess.PIPE)
+    process = await anyio.open_process(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
     try:
         await until(lambda: bool(one.operators.sessions), 60)
         yield process
@@ -101,6 +104,34 @@ async def test_a_person_answers_at_the_terminal(tmp_path: Path) -> None:
         assert await one.ask(agent={"verdict": ["PASS", "BLOCKED"]}) == "BLOCKED"
         await process.stdin.send(b'{"n": 1}\n')
         assert await one.ask() == {"n": 1}
+
+
+async def test_what_was_half_typed_for_an_order_that_is_gone_answers_no_other(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = pty.openpty()
+    said = tmp_path / "said"
+    with said.open("wb") as stderr:
+        async with house() as one, connected(one, tmp_path, stdin=theirs, stderr=stderr):
+            run = await one.host.start(await one.load(), {"given": 1})
+            await until(lambda: said.read_text().endswith("answer> "), 60)
+            os.write(ours, b"half")
+            await run.cancel("enough")
+            why = "the host does not need it any more"
+            told = f"answer> \n! {run.id}/$/1: cancelled: {why}\n"
+            await until(lambda: said.read_text().endswith(told), 60)
+            run = await one.host.start(await one.load(), {"given": 2})
+            await until(lambda: said.read_text().endswith("answer> "), 60)
+            os.write(ours, b"whole\n")
+            with anyio.fail_after(60):
+                assert (await run.result())["out"] == "whole"
+            late = Settled(key=f"{run.id}/$/1", outcome="stale")
+            one.operators.desk.acts += [Tell(at, late) for at in one.operators.sessions]
+            one.operators.carry()
+            told = f"! {late.key}: too late: the step was over, and nothing happened\n"
+            await until(lambda: said.read_text().endswith(told), 60)
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid, Denied, Host, Refused, RunFailed
 from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect, server
-from swarm.operators.frames import OrderBody, Result
+from swarm.operators.cases import Tell
+from swarm.operators.frames import OrderBody, Result, Settled
 from swarm.testing import FakeOperators
 from tests.swarm.operating import BOUNDS, House, free_port, house, step, until
 from tests.swarm.raw_line import TEXT, RawLine, frame, request
@@ -187,6 +188,35 @@ async def test_a_cancelled_run_reaches_the_handler() -> None:
             assert (await run.wait()).status == "cancelled"
             await until(lambda: states == ["begun", "stopped"])
             assert operator.hands.holding == {}
+
+
+async def test_an_operator_hears_what_became_of_orders_and_answers() -> None:
+    heard: list[str] = []
+    begun = anyio.Event()
+    async with house() as one:
+        operator = one.operator()
+        operator.hears(lambda ending: heard.append(f"{ending.how}: {ending.reason}"))
+
+        @operator.handler
+        async def answer(task: Task) -> Any:
+            if task.input == "slow":
+                begun.set()
+                await anyio.sleep_forever()
+            return task.input
+
+        async with operator.running():
+            assert await one.ask("quick") == "quick"
+            await until(lambda: heard == ["taken: "])
+            run = await one.host.start(await one.load(), {"given": "slow"})
+            await begun.wait()
+            await run.cancel("enough")
+            await until(lambda: heard[1:] == ["cancelled: the host does not need it any more"])
+            # Such an answer crosses the cancellation on the line: this is what comes back.
+            for how in ("duplicate", "stale"):
+                said = Settled(key=f"{run.id}/$/1", outcome=how)
+                one.operators.desk.acts += [Tell(at, said) for at in one.operators.sessions]
+            one.operators.carry()
+            await until(lambda: heard[2:] == ["duplicate: ", "stale: "])
 
 
 async def test_a_timeout_takes_the_order_back() -> None:
