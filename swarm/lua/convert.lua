@@ -1,18 +1,14 @@
 -- Values as strings: how JSON crosses between Lua and its host.
 --
--- Each value is a letter and what follows it, little endian:
---
---   z null   t true   f false   i int64   d double   s bytes (u32 length before them)
---   a u32 count, the items      o u32 count, then per member: key as of s, value
---
--- KEEP IN STEP with convert.py.  Encoding walks raw tables: no metamethod of the value
--- runs, so a lying value costs its author nothing but an error.
+-- KEEP IN STEP with convert.py, where both forms are described: what comes in is as Python's
+-- marshal writes it, what goes out is JSON with its texts behind it.  Encoding walks raw tables:
+-- no metamethod of the value runs, so a lying value costs its author nothing but an error.
 
 local getmetatable = debug.getmetatable
 local setmetatable, type, next, rawget, rawlen, rawequal, error, tostring =
   setmetatable, type, next, rawget, rawlen, rawequal, error, tostring
-local pack, unpack, byte, sub = string.pack, string.unpack, string.byte, string.sub
-local find, format = string.find, string.format
+local unpack, byte, char, sub = string.unpack, string.byte, string.char, string.sub
+local find, format, gsub = string.find, string.format, string.gsub
 local concat, sort, mtype, ulen = table.concat, table.sort, math.type, utf8.len
 local HUGE, min = math.huge, math.min
 
@@ -22,6 +18,13 @@ local SEGMENTS = 12 -- of a place that is shown
 local STRIDE <const>, EACH <const> = 32, 16
 -- Keys that are kept as they are written, and the longest of them.
 local KEYS <const>, KEY <const> = 256, 40
+-- Bytes of a key between two payments.
+local PIECE <const> = 4096
+-- Members of an object whose keys are remembered for the next one.
+local ALIKE <const> = 32
+-- In place of each text, which stands behind the JSON; and what stands between texts: a byte
+-- that no text has.
+local TEXT <const>, BETWEEN <const> = "NaN", "\xff"
 -- Bytes of text that cost one.
 local BYTES <const> = 64
 
@@ -77,10 +80,13 @@ local function key_shown(key)
 end
 
 -- The value that is being written.  One at a time: nothing of a script runs meanwhile.
-local out, n -- its pieces
+local out, n -- the pieces of its JSON
+local texts, t -- its texts
 local path -- to the table that is being written
+local shapes -- of the last object at each depth
 local limits, pay, label, mixed -- see encode
-local values, bytes, paid, pause
+local values, bytes, most_bytes
+local owed, looks, paid -- values to be paid, tables since the last look, what was paid
 
 local function refuse(why, depth, key)
   local where = {}
@@ -91,36 +97,59 @@ end
 
 local function too_many_values() refuse("more than " .. limits.values .. " values", 0) end
 
+local function too_many_bytes() refuse("more than " .. limits.bytes .. " bytes", 0) end
+
+local function no_text(depth, key) refuse("a string that is not valid UTF-8", depth, key) end
+
 local function rest()
+  if pay then pay(owed * EACH) end
+  paid, owed, looks = paid + owed * EACH, 0, 0
+end
+
+local function count_values(more)
+  values, owed = values + more, owed + more
   if values > limits.values then too_many_values() end
-  if pay then pay(STRIDE * EACH) end
-  paid = paid + STRIDE * EACH
-  pause = min(pause + STRIDE, limits.values)
 end
 
-local function count_bytes(more)
-  bytes = bytes + more
-  if bytes > limits.bytes then refuse("more than " .. limits.bytes .. " bytes", 0) end
+-- What may not stand in JSON as it is.
+local UNFIT, ESCAPES = '[%c"\\]', {}
+for code = 0, 127 do
+  local letter = char(code)
+  if find(letter, UNFIT) then ESCAPES[letter] = format("\\u%04x", code) end
 end
 
-local function check_text(text, depth, key)
-  if not ulen(text) then refuse("a string that is not valid UTF-8", depth, key) end
-end
-
--- Most keys come again, in this value and the next.
-local keys_packed, keys_kept = {}, 0
-
-local function key_packed(key, depth)
-  check_text(key, depth, path[depth])
-  local packed = pack("<s4", key)
-  if #key <= KEY then
-    if keys_kept >= KEYS then keys_packed, keys_kept = {}, 0 end
-    keys_packed[key], keys_kept = packed, keys_kept + 1
+-- A long key takes its time, so it is paid piece by piece.
+local function fit(key)
+  if #key <= PIECE then return (gsub(key, UNFIT, ESCAPES)) end
+  local pieces = {}
+  for at = 1, #key, PIECE do
+    if pay then pay(PIECE) end
+    pieces[#pieces + 1] = gsub(sub(key, at, at + PIECE - 1), UNFIT, ESCAPES)
   end
-  return packed
+  return concat(pieces)
 end
 
-local put
+-- Keys as they are written: after others, before a text, and (by how they would be after others)
+-- as the first.  Most come again, in this value and the next.
+local heads, text_heads, firsts, kept = {}, {}, {}, 0
+
+local function head_of(key, depth)
+  if not ulen(key) then no_text(depth, path[depth]) end
+  local head = ',"' .. fit(key) .. '":'
+  if #key <= KEY then
+    if kept >= KEYS then heads, text_heads, firsts, kept = {}, {}, {}, 0 end
+    heads[key], text_heads[key], kept = head, head .. TEXT, kept + 1
+  end
+  return head
+end
+
+local function first_of(head)
+  local first = "{" .. sub(head, 2)
+  if kept < KEYS then firsts[head], kept = first, kept + 1 end
+  return first
+end
+
+local put_table
 
 local function refuse_holes(depth)
   refuse("a list with holes (write null for nothing)", depth, path[depth])
@@ -162,25 +191,66 @@ local function check_list(list, count, depth)
   if found ~= count or not whole then refuse_holes(depth) end
 end
 
-local function put_list(list, count, depth)
-  check_list(list, count, depth)
+local function float_written(value, depth, key)
+  if value ~= value or value == HUGE or value == -HUGE then
+    local shown = value ~= value and "nan" or tostring(value)
+    refuse("the number " .. shown .. " is not finite", depth, key)
+  end
+  local text = format("%.17g", value)
+  return find(text, "[.e]") and text or text .. ".0"
+end
+
+-- Write what is no text.
+local function put(value, kind, depth, key)
+  if kind == "table" then return put_table(value, depth, key) end
   n = n + 1
-  out[n] = pack("<c1I4", "a", count)
+  if kind == "number" then
+    out[n] = mtype(value) == "integer" and value or float_written(value, depth, key)
+  elseif kind == "boolean" then
+    out[n] = value and "true" or "false"
+  elseif kind == "nil" then
+    out[n] = "null"
+  else
+    refuse("a " .. kind, depth, key)
+  end
+end
+
+local function put_text(text, depth, key)
+  bytes = bytes + #text
+  if bytes > most_bytes then too_many_bytes() end
+  if not ulen(text) then no_text(depth, key) end
+  t = t + 1
+  texts[t] = text
+end
+
+local function put_items(list, count, depth)
+  local inner, before, text_before = depth + 1, "[", "[" .. TEXT
   for at = 1, count do
     local item = list[at] -- it is there: no metamethod is asked
-    put(item, type(item), depth + 1, at)
+    local kind = type(item)
+    n = n + 1
+    if kind == "string" then
+      out[n] = text_before
+      put_text(item, inner, at)
+    else
+      out[n] = before
+      put(item, kind, inner, at)
+    end
+    before, text_before = ",", "," .. TEXT
   end
+  n = n + 1
+  out[n] = count > 0 and "]" or "[]"
 end
 
 -- One order for every run: replay and hashes depend on it.
 local function sorted_keys(object, list_count, depth)
-  local keys, count, room = {}, 0, limits.values - values
+  local keys, count, size, room = {}, 0, 0, limits.values - values
   local function fits(key)
     return type(key) == "string" or mtype(key) == "integer" and key >= 1 and key <= list_count
   end
   for key in next, object do
     if type(key) == "string" then
-      count = count + 1
+      count, size = count + 1, size + #key
       if count > room then too_many_values() end
       keys[count] = key
     elseif not fits(key) then
@@ -191,80 +261,99 @@ local function sorted_keys(object, list_count, depth)
     if pay and count > STRIDE then pay(count) end
     sort(keys)
   end
-  return keys, count
+  return { keys = keys, count = count, size = size, known = false }
 end
 
-local function put_object(object, list_count, depth)
-  local keys, count = sorted_keys(object, list_count, depth)
-  n = n + 1
-  out[n] = pack("<c1I4", "o", count + (list_count > 0 and 1 or 0))
+local function known_of(shape)
+  local known = {}
+  for k = 1, shape.count do known[shape.keys[k]] = true end
+  shape.known = known
+  return known
+end
+
+local function has_shape(object, shape)
+  local known, count = shape.known or known_of(shape), 0
+  for key in next, object do
+    if not known[key] then return false end
+    count = count + 1
+  end
+  return count == shape.count
+end
+
+-- What an object is like: its keys, in their order.  Objects beside each other are mostly alike.
+local function shape_of(object, list_count, depth)
+  local last = shapes[depth]
+  if last and list_count == 0 and has_shape(object, last) then return last end
+  local shape = sorted_keys(object, list_count, depth)
+  if shape.count <= ALIKE then shapes[depth] = shape end
+  return shape
+end
+
+local function put_members(object, keys, count, depth)
+  local inner = depth + 1
   for k = 1, count do
     local key = keys[k]
-    n = n + 1
-    count_bytes(#key)
-    out[n] = keys_packed[key] or key_packed(key, depth)
     local value = object[key] -- it is there: no metamethod is asked
-    put(value, type(value), depth + 1, key)
-  end
-  if list_count > 0 then
+    local kind = type(value)
     n = n + 1
-    out[n] = pack("<s4c1I4", mixed, "a", list_count)
-    for at = 1, list_count do
-      local item = rawget(object, at)
-      if item == nil then refuse_holes(depth) end
-      put(item, type(item), depth + 1, at)
+    if kind == "string" then
+      out[n] = text_heads[key] or head_of(key, depth) .. TEXT
+      put_text(value, inner, key)
+    else
+      out[n] = heads[key] or head_of(key, depth)
+      put(value, kind, inner, key)
     end
   end
 end
 
-local function put_table(value, depth, key)
+local function put_list_part(object, count, depth)
+  for at = 1, count do
+    if rawget(object, at) == nil then refuse_holes(depth) end
+  end
+  n = n + 1
+  out[n] = ',"' .. mixed .. '":'
+  put_items(object, count, depth)
+end
+
+local function put_object(object, list_count, depth)
+  local shape = shape_of(object, list_count, depth)
+  local count = shape.count
+  count_values(count + list_count)
+  bytes = bytes + shape.size
+  if bytes > most_bytes then too_many_bytes() end
+  local opened = n + 1
+  put_members(object, shape.keys, count, depth)
+  if list_count > 0 then put_list_part(object, list_count, depth) end
+  n = n + 1
+  if n == opened then
+    out[n] = "{}"
+  else
+    local head = out[opened]
+    out[opened], out[n] = firsts[head] or first_of(head), "}"
+  end
+end
+
+function put_table(value, depth, key)
   local marks = getmetatable(value)
   local mark = marks and MARKS[marks]
   if mark == "null" then
     n = n + 1
-    out[n] = "z"
+    out[n] = "null"
     return
   end
   if depth >= limits.depth then
     refuse("nested deeper than " .. limits.depth .. ", or a cycle", depth, key)
   end
+  looks = looks + 1
+  if looks + owed > STRIDE then rest() end
   path[depth] = key
   local count = rawlen(value)
-  if count > limits.values then too_many_values() end
-  if mark == "list" then return put_list(value, count, depth) end
-  if count == 0 or mixed and rawget(value, "__swarm") ~= nil then
+  if mark ~= "list" and (count == 0 or mixed and rawget(value, "__swarm") ~= nil) then
     return put_object(value, count, depth)
   end
-  return put_list(value, count, depth)
-end
-
-local function number_packed(value, depth, key)
-  if mtype(value) == "integer" then return pack("<c1i8", "i", value) end
-  if value ~= value or value == HUGE or value == -HUGE then
-    local shown = value ~= value and "nan" or tostring(value)
-    refuse("the number " .. shown .. " is not finite", depth, key)
-  end
-  return pack("<c1d", "d", value)
-end
-
-function put(value, kind, depth, key)
-  values = values + 1
-  if values > pause then rest() end
-  if kind == "table" then return put_table(value, depth, key) end
-  n = n + 1
-  if kind == "string" then
-    count_bytes(#value)
-    check_text(value, depth, key)
-    out[n] = pack("<c1s4", "s", value)
-  elseif kind == "number" then
-    out[n] = number_packed(value, depth, key)
-  elseif kind == "boolean" then
-    out[n] = value and "t" or "f"
-  elseif kind == "nil" then
-    out[n] = "z"
-  else
-    refuse("a " .. kind, depth, key)
-  end
+  count_values(count)
+  check_list(value, count, depth)
+  return put_items(value, count, depth)
 end
 
 -- Write a value as a string.
@@ -274,52 +363,85 @@ end
 -- of a table with both parts leaves (author's form), or nil to refuse such tables.
 local function encode(root, most, payer, called, list_part)
   limits, pay, label, mixed = most, payer, called, list_part
-  out, n, path, values, bytes, paid, pause = {}, 0, {}, 0, 0, 0, min(STRIDE, most.values)
-  put(root, type(root), 0)
-  if bytes + 8 * values > most.bytes then refuse("more than " .. most.bytes .. " bytes", 0) end
+  out, n, texts, t = {}, 0, nil, 0
+  values, bytes, most_bytes = 1, 0, most.bytes
+  owed, looks, paid = 1, 0, 0
+  local kind = type(root)
+  if kind == "string" then
+    out[1], n, texts = TEXT, 1, {}
+    put_text(root, 0)
+  else
+    if kind == "table" then texts, path, shapes = {}, {}, {} end
+    put(root, kind, 0)
+  end
+  if bytes + 8 * values > most_bytes then too_many_bytes() end
   if pay then pay(values * EACH + bytes // BYTES - paid) end
-  local pieces = out
-  out, path = nil, nil
-  return concat(pieces, "", 1, n)
+  local json = concat(out, "", 1, n)
+  local behind = t > 0 and BETWEEN .. concat(texts, BETWEEN, 1, t) or ""
+  out, texts, path, shapes = nil, nil, nil, nil
+  -- Numbers may be longer than they were counted for, and keys of odd letters are.
+  if #json + #behind > 2 * most_bytes then too_many_bytes() end
+  return json .. behind
 end
 
-local Z, T, F, I, D, S, A = byte("ztfidsa", 1, -1)
+-- What the host wrote: who reads a part has seen its letter, and returns that of the next part
+-- and where it goes on.
+local NONE, YES, NO, INT, LONG, FLOAT, WORD, LIST, OBJECT, END = byte("NTFilgu[{0", 1, -1)
+local CONSTANTS = { [NONE] = null, [YES] = true, [NO] = false }
 
--- Read what the host wrote.
-local function decode(data)
-  local at = 1
-  local function take()
-    local tag = byte(data, at)
-    local value
-    if tag == S then
-      value, at = unpack("<s4", data, at + 1)
-    elseif tag == I then
-      value, at = unpack("<i8", data, at + 1)
-    elseif tag == D then
-      value, at = unpack("<d", data, at + 1)
-    elseif tag == Z then
-      value, at = null, at + 1
-    elseif tag == T then
-      value, at = true, at + 1
-    elseif tag == F then
-      value, at = false, at + 1
-    elseif tag == A then
-      local count
-      count, at = unpack("<I4", data, at + 1)
-      value = setmetatable({}, ARRAY)
-      for i = 1, count do value[i] = take() end
-    else
-      local count, key
-      count, at = unpack("<I4", data, at + 1)
-      value = {}
-      for _ = 1, count do
-        key, at = unpack("<s4", data, at)
-        value[key] = take()
-      end
-    end
-    return value
+local take
+
+local function take_long(data, at)
+  local count, value, digit = nil, 0, nil
+  count, at = unpack("<i4", data, at)
+  local sign = count < 0 and -1 or 1
+  for place = 0, count * sign - 1 do
+    digit, at = unpack("<I2", data, at)
+    value = value + (digit << 15 * place)
   end
-  return take()
+  return value * sign, byte(data, at), at + 1
+end
+
+local function take_list(data, at)
+  local list, count, letter = setmetatable({}, ARRAY), nil, nil
+  count, letter, at = unpack("<I4B", data, at)
+  for i = 1, count do
+    if letter == WORD then
+      list[i], letter, at = unpack("<s4B", data, at)
+    else
+      list[i], letter, at = take(letter, data, at)
+    end
+  end
+  return list, letter, at
+end
+
+local function take_object(data, at)
+  local object, key, letter = {}, nil, byte(data, at)
+  at = at + 1
+  while letter ~= END do
+    key, letter, at = unpack("<s4B", data, at)
+    if letter == WORD then
+      object[key], letter, at = unpack("<s4B", data, at)
+    else
+      object[key], letter, at = take(letter, data, at)
+    end
+  end
+  return object, byte(data, at), at + 1
+end
+
+function take(letter, data, at)
+  if letter == OBJECT then return take_object(data, at) end
+  if letter == INT then return unpack("<i4B", data, at) end
+  if letter == LIST then return take_list(data, at) end
+  if letter == WORD then return unpack("<s4B", data, at) end
+  if letter == FLOAT then return unpack("<dB", data, at) end
+  if letter == LONG then return take_long(data, at) end
+  return CONSTANTS[letter], byte(data, at), at + 1
+end
+
+local function decode(data)
+  local value = take(byte(data), data, 2)
+  return value
 end
 
 return {

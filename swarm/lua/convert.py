@@ -1,9 +1,15 @@
 """JSON as strings: how values cross between Lua and its host.
 
-Each value is a letter and what follows it, little endian:
+What enters Lua is written by Python's own `marshal`, in its second version, and a letter more,
+so that whoever reads a part has seen the letter of the next:
 
-    z null   t true   f false   i int64   d double   s bytes (u32 length before them)
-    a u32 count, the items      o u32 count, then per member: key as of s, value
+    N null   T true   F false   i int32   l int32 digits (below zero: of a negative number),
+        each u16 of 15 bits   g double   u bytes (u32 length before them)
+    [ u32 count, the items      { per member: key as of u, value; and 0 behind them
+
+What leaves is JSON, in which NaN stands for a text; the texts follow, each behind a byte 255,
+which no text has.  The host reads it with the standard library's scanner: a child that was taken
+over can say what it likes, and nothing but JSON comes of it.
 
 KEEP IN STEP with convert.lua, which checks what leaves Lua; here is checked what enters.
 Knows nothing of scripts or runtimes.
@@ -11,11 +17,11 @@ Knows nothing of scripts or runtimes.
 
 from __future__ import annotations
 
+import marshal
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Generator
+from json import JSONDecoder
 from math import isfinite
-from struct import Struct
 from typing import Any
 
 from flowir.errors import a_python
@@ -27,17 +33,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHOWN = 40
 _SEGMENTS = 12  # of a place that is shown
 
-_COUNT = Struct("<I")
-_INT = Struct("<q")
-_FLOAT = Struct("<d")
-_TEXT_HEAD = Struct("<cI")
-_LIST_HEAD = Struct("<cI")
-
-_u32, _i64, _f64 = _COUNT.unpack_from, _INT.unpack_from, _FLOAT.unpack_from
-_S, _I, _D, _A, _O = b"sidao"
-_CONSTANTS: Mapping[int, bool | None] = {ord("z"): None, ord("t"): True, ord("f"): False}
-
-Out = list[bytes]
+# The one that writes every value in full, whoever else holds it.
+_FORM = 2
+_END = b"0"
+_BETWEEN = b"\xff"
+# How `marshal` writes half of a pair; sometimes two bytes of something else.
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
+_DEPTH = DEFAULT_LIMITS.value_depth
 
 
 class CannotEnter(ValueError):
@@ -55,110 +57,89 @@ class CannotEnter(ValueError):
 
 
 def encode(value: Any, *, max_bytes: int = DEFAULT_LIMITS.value_size) -> bytes:
-    """Write a JSON value for Lua.
+    r"""Write a JSON value for Lua.
 
-    >>> encode({"n": 1}).hex(" ")
-    '6f 01 00 00 00 01 00 00 00 6e 69 01 00 00 00 00 00 00 00'
+    >>> encode({"n": 1})
+    b'{u\x01\x00\x00\x00ni\x01\x00\x00\x0000'
 
     Shape: exactly JSON; integers of 64 bits, finite floats, strings without lone
     surrogates, nested no deeper than a value of the language may be.
     Raises: CannotEnter, which counts list items from zero as every path of a flow does.
     """
-    out: Out = []
-    _put(value, out, 0)
-    data = b"".join(out)
+    _check(value, type(value), 0)
+    data = marshal.dumps(value, _FORM) + _END
     if len(data) > max_bytes:
         raise CannotEnter(f"{len(data)} bytes, more than {max_bytes}")
+    if _SURROGATE.search(data):
+        _check_texts(value)
     return data
 
 
-def _put(value: object, out: Out, depth: int) -> None:
-    kind = type(value)
-    writer = _WRITERS.get(kind)
-    if writer is None:
+# Asked of all that enters: scalars are looked at where they stand, in lists and objects.
+def _check(value: Any, kind: type, depth: int) -> None:
+    if kind is dict:
+        _check_object(value, depth)
+    elif kind is list:
+        _check_list(value, depth)
+    elif kind is int:
+        if not INT_MIN <= value <= INT_MAX:
+            raise CannotEnter(f"an integer of {value.bit_length()} bits (of 64)")
+    elif kind is float:
+        if not isfinite(value):
+            raise CannotEnter(f"the number {value} is not finite")
+    elif kind is not str and kind is not bool and value is not None:
         raise CannotEnter(f"expected JSON, got {a_python(value)}")
-    writer(value, out, depth)
 
 
-def _put_none(_value: None, out: Out, _depth: int) -> None:
-    out.append(b"z")
-
-
-def _put_bool(value: bool, out: Out, _depth: int) -> None:
-    out.append(b"t" if value else b"f")
-
-
-def _put_int(value: int, out: Out, _depth: int) -> None:
-    if not INT_MIN <= value <= INT_MAX:
-        raise CannotEnter(f"an integer of {value.bit_length()} bits (of 64)")
-    out.append(b"i" + _INT.pack(value))
-
-
-def _put_float(value: float, out: Out, _depth: int) -> None:
-    if not isfinite(value):
-        raise CannotEnter(f"the number {value} is not finite")
-    out.append(b"d" + _FLOAT.pack(value))
-
-
-def _put_text(value: str, out: Out, _depth: int) -> None:
-    data = _utf8(value)
-    out.append(_TEXT_HEAD.pack(b"s", len(data)) + data)
-
-
-def _put_list(value: list[Any], out: Out, depth: int) -> None:
+def _check_list(value: list[Any], depth: int) -> None:
     _check_depth(depth)
-    out.append(_LIST_HEAD.pack(b"a", len(value)))
     for i, item in enumerate(value):
-        try:
-            _put(item, out, depth + 1)
-        except CannotEnter as e:
-            e.trail.append(i)
-            raise
+        kind = type(item)
+        if kind is not str:
+            try:
+                _check(item, kind, depth + 1)
+            except CannotEnter as e:
+                e.trail.append(i)
+                raise
 
 
-def _put_object(value: Mapping[Any, Any], out: Out, depth: int) -> None:
+def _check_object(value: dict[Any, Any], depth: int) -> None:
     _check_depth(depth)
-    out.append(_LIST_HEAD.pack(b"o", len(value)))
     for key, member in value.items():
         if type(key) is not str:
             raise CannotEnter(f"expected string keys, got {_cut(repr(key))}")
-        try:
-            out.append(_known(key) if len(key) <= _SHORT else _packed(key))
-            _put(member, out, depth + 1)
-        except CannotEnter as e:
-            e.trail.append(key)
-            raise
-
-
-def _packed(key: str) -> bytes:
-    data = _utf8(key)
-    return _COUNT.pack(len(data)) + data
-
-
-# Most keys come again, in this value and the next; long ones are not worth their memory.
-_SHORT = 40
-_known = lru_cache(maxsize=1024)(_packed)
-
-
-_WRITERS: Mapping[type, Callable[[Any, Out, int], None]] = {
-    type(None): _put_none,
-    bool: _put_bool,
-    int: _put_int,
-    float: _put_float,
-    str: _put_text,
-    list: _put_list,
-    dict: _put_object,
-}
+        kind = type(member)
+        if kind is not str:
+            try:
+                _check(member, kind, depth + 1)
+            except CannotEnter as e:
+                e.trail.append(key)
+                raise
 
 
 def _check_depth(depth: int) -> None:
-    if depth >= DEFAULT_LIMITS.value_depth:
-        raise CannotEnter(f"nested deeper than {DEFAULT_LIMITS.value_depth}, or a cycle")
+    if depth >= _DEPTH:
+        raise CannotEnter(f"nested deeper than {_DEPTH}, or a cycle")
 
 
-def _utf8(text: str) -> bytes:
+def _check_texts(value: Any) -> None:
+    """Refuse half of a surrogate pair in any text."""
+    if type(value) is str:
+        _utf8(value)
+    elif type(value) is list or type(value) is dict:
+        for key, member in value.items() if type(value) is dict else enumerate(value):
+            try:
+                if type(key) is str:
+                    _utf8(key)
+                _check_texts(member)
+            except CannotEnter as e:
+                e.trail.append(key)
+                raise
+
+
+def _utf8(text: str) -> None:
     try:
-        return text.encode()
+        text.encode()
     except UnicodeEncodeError:
         raise CannotEnter("a string with a lone surrogate") from None
 
@@ -174,70 +155,59 @@ def _segment(key: str | int) -> str:
 
 
 def decode(data: bytes) -> Any:
-    """Read what Lua wrote.
+    """Read what Lua wrote, or what claims to be that.
 
-    Shape: written by convert.lua, which has checked it; not for bytes of anyone else.
+    Shape: JSON, as its writer has it. Of what a script returns convert.lua has checked depth and
+    size; of what a child says that was taken over nobody has.
+    Raises: ValueError, LookupError, RecursionError, for other bytes.
     """
-    value, _ = _take(data, 0)
+    if data.find(_BETWEEN) < 0:
+        return _only(_WITHOUT_TEXTS, data)
+    # To make a reader takes as long as to read something small.  Two threads never have the same.
+    reader = _READERS.pop() if _READERS else _Reader()
+    value = reader.read(data)
+    _READERS.append(reader)
     return value
 
 
-# Texts and numbers are read where they stand, in lists and objects: a call for each would take
-# longer than to read it.
-def _take(data: bytes, at: int) -> tuple[Any, int]:
-    tag = data[at]
-    at += 1
-    if tag == _O:
-        return _take_object(data, at)
-    if tag == _A:
-        return _take_list(data, at)
-    if tag == _S:
-        start = at + 4
-        at = start + _u32(data, at)[0]
-        return data[start:at].decode(), at
-    if tag == _I:
-        return _i64(data, at)[0], at + 8
-    if tag == _D:
-        return _f64(data, at)[0], at + 8
-    return _CONSTANTS[tag], at
+class _Reader:
+    """Reads JSON with texts behind it, one at a time; after an error no more."""
+
+    def __init__(self) -> None:
+        self._texts: list[bytes] = []
+        given = self._given()
+        next(given)
+        # Sent to, for it is told which word stands in a text's place.
+        self._decoder = JSONDecoder(parse_constant=given.send)
+
+    def read(self, data: bytes) -> Any:
+        json, *self._texts = data.split(_BETWEEN)
+        self._texts.reverse()
+        return _only(self._decoder, json)
+
+    def _given(self) -> Generator[str, str]:
+        text = ""
+        while True:
+            yield text
+            text = self._texts.pop().decode()
 
 
-def _take_list(data: bytes, at: int) -> tuple[list[Any], int]:
-    count = _u32(data, at)[0]
-    at += 4
-    items: list[Any] = []
-    add = items.append
-    for _ in range(count):
-        tag = data[at]
-        if tag == _S:
-            start = at + 5
-            at = start + _u32(data, at + 1)[0]
-            add(data[start:at].decode())
-        elif tag == _I:
-            add(_i64(data, at + 1)[0])
-            at += 9
-        else:
-            item, at = _take(data, at)
-            add(item)
-    return items, at
+_READERS: list[_Reader] = []
 
 
-def _take_object(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    count = _u32(data, at)[0]
-    at += 4
-    members: dict[str, Any] = {}
-    for _ in range(count):
-        start = at + 4
-        at = start + _u32(data, at)[0]
-        key = data[start:at].decode()
-        tag = data[at]
-        if tag == _S:
-            start = at + 5
-            at = start + _u32(data, at + 1)[0]
-            members[key] = data[start:at].decode()
-        elif tag == _I:
-            members[key] = _i64(data, at + 1)[0]
-            at += 9
-        else:
-            members[key], at = _take(data, at)
-    return members, at
+def _no_text(word: str) -> str:
+    raise ValueError(f"{word} and no text for it")
+
+
+_WITHOUT_TEXTS = JSONDecoder(parse_constant=_no_text)
+
+
+def _only(decoder: JSONDecoder, data: bytes) -> Any:
+    # Lua writes no other: half of a surrogate pair, which nothing may bring in, would be one.
+    if b"\\" in data and data.count(b"\\") != data.count(b"\\u00"):
+        raise ValueError("an escape of no control character")
+    json = data.decode()
+    value, end = decoder.raw_decode(json)
+    if end != len(json):
+        raise ValueError("more than one value")
+    return value

@@ -11,8 +11,8 @@ from struct import Struct
 
 __all__ = ("MAX_FRAME", "NUMBERS", "FrameBuffer", "Garbled", "pack", "unpack")
 
-# The largest thing that crosses is a blueprint, of at most 16 MiB as its script returns it.
-MAX_FRAME = 32 * 1024 * 1024
+# The largest thing that crosses is a blueprint, of at most 32 MiB as convert.lua writes it.
+MAX_FRAME = 33 * 1024 * 1024
 # Of a script: its seed, instructions, bytes of memory, seconds.
 NUMBERS = Struct("<qqqd")
 _COUNT = Struct("<I")

@@ -36,7 +36,7 @@ _END_S = 2.0
 _POLL_S = 0.001
 # How long the loop may stand still for a reply: most scripts are through by then, and to be
 # told of it by the loop takes as long as they do.
-_AT_ONCE_S = 0.0002
+_AT_ONCE_S = 0.0005
 # Replies that are waited for by the loop after one that took longer.
 _PATIENT = 16
 # Above this, select takes no descriptor.

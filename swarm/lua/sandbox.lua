@@ -250,9 +250,9 @@ local function message_of(problem)
   return type(message) == "string" and message or "error object: table"
 end
 
+-- What goes with a failure, where it may leave: to find out is to write it, once in vain.
 local function attached(value)
-  local ok, payload = pcall(encode, value, ATTACHED)
-  if ok then return decode(payload) end
+  if pcall(encode, value, ATTACHED) then return value end
 end
 
 -- Tell why the script failed, as one string; starved: memory ran out under our own feet.
@@ -268,7 +268,9 @@ local function failure(starved)
   if type(problem) == "table" and not rawequal(problem, null) then
     told.value = attached(problem)
     local raised = rawequal(getmetatable(problem), FAILURE)
-    if raised and told.value and type(told.value.code) == "string" then told.kind = "raised" end
+    if raised and told.value and type(rawget(problem, "code")) == "string" then
+      told.kind = "raised"
+    end
   end
   return encode(told, BLUEPRINT)
 end

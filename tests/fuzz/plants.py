@@ -47,8 +47,8 @@ PLANTS = (
     plant(
         "bytes that are no text may leave",
         "convert",
-        "if not ulen(text) then refuse",
-        "if false then refuse",
+        "if not ulen(text) then no_text",
+        "if false then no_text",
     ),
     plant(
         "a result may be as deep as it likes",

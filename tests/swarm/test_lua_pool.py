@@ -288,15 +288,23 @@ def check_bare(pid: int) -> None:
         "os.write(1, b'\\xff\\xff\\xff\\xff')",
         "os.write(1, b'\\x01\\x00\\x00\\x00\\x03')",
         JUST_DONE,
+        "say(b'done', b'', b'')",
         "say(b'done', b'q', b'')",
-        "say(b'done', b'a\\xff\\xff\\xff\\xff', b'')",
-        "say(b'done', b'a\\x01\\x00\\x00\\x00' * 5000, b'')",
-        "say(b'done', b's\\x01\\x00\\x00\\x00\\xff', b'')",
-        "say(b'failed', b'i' + b'\\x00' * 8, b'')",
-        "say(b'failed', b'o\\x00\\x00\\x00\\x00', b'')",
-        "say(b'\\xff', b'z', b'')",
-        "os.write(1, 2 * frame(b'done', b'z', b''))",
-        "say(b'rubbish', b'z', b'')",
+        "say(b'done', b'1 1', b'')",
+        "say(b'done', b'[' * 100000, b'')",
+        "say(b'done', b'9' * 5000, b'')",
+        "say(b'done', b'NaN', b'')",
+        "say(b'done', b'[Infinity]', b'')",
+        "say(b'done', b'[NaN,NaN]\\xffone', b'')",
+        "say(b'done', b'NaN\\xff\\xc3', b'')",
+        "say(b'done', b'NaN\\xff\\xed\\xa0\\x80', b'')",
+        "say(b'done', b'{\"\\xc3\":1}', b'')",
+        "say(b'done', bytes([34, 92]) + b'ud800' + bytes([34]), b'')",
+        "say(b'failed', b'0', b'')",
+        "say(b'failed', b'{}', b'')",
+        "say(b'\\xff', b'null', b'')",
+        "os.write(1, 2 * frame(b'done', b'null', b''))",
+        "say(b'rubbish', b'null', b'')",
     ],
 )
 async def test_a_child_that_lies_is_ended(
@@ -316,7 +324,7 @@ async def test_a_child_that_lies_is_ended(
 async def test_a_child_that_asks_for_what_it_was_not_given_gets_nothing(
     pool: PooledScripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lie = "say(b'ask', b'a\\x00\\x00\\x00\\x00', b'secret'); os.read(0, 99); os._exit(3)"
+    lie = "say(b'ask', b'[]', b'secret'); os.read(0, 99); os._exit(3)"
     monkeypatch.setattr("swarm.lua.process._BOOT", SERVE.format(lie))
     assert str(await failure(pool, ONE)) == "a.lua: its process ended with 3"
 
