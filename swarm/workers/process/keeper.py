@@ -54,8 +54,6 @@ __all__ = ("HEADER", "main")
 HEADER = struct.Struct("!I")
 _MOST_FDS = 8
 _FIRST_FREE = 16
-_SECRETS_FD = 3
-_CHUNK = 64 * 1024
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _SET_NO_NEW_PRIVS = 38
@@ -97,7 +95,7 @@ class _Bell:
 
     def hush(self) -> None:
         with suppress(BlockingIOError):
-            os.read(self.reading, _CHUNK)
+            os.read(self.reading, select.PIPE_BUF * 16)
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -175,23 +173,25 @@ def _keep(control: socket.socket, prctl: Callable[..., bool]) -> None:
 
 def _receive_request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     data, fds = _receive(control, HEADER.size)
-    while data and len(data) < HEADER.size:
-        data += control.recv(HEADER.size - len(data))
-    if not data:
+    head = _whole(control, data, HEADER.size)
+    said = _whole(control, b"", HEADER.unpack(head)[0]) if head else b""
+    if not said:
         return None
-    left = HEADER.unpack(data)[0]
-    parts: list[bytes] = []
-    while left:
-        part = control.recv(min(left, _CHUNK))
-        if not part:
-            return None
-        parts.append(part)
-        left -= len(part)
     # Out of the way of the numbers that they get in the program.
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE) for fd in fds]
     for fd in fds:
         os.close(fd)
-    return json.loads(b"".join(parts)), moved
+    return json.loads(said), moved
+
+
+def _whole(control: socket.socket, data: bytes, size: int) -> bytes:
+    """Return *size* bytes, of which *data* is there; none, where the host has gone."""
+    while len(data) < size:
+        more = control.recv(size - len(data))
+        if not more:
+            return b""
+        data += more
+    return data
 
 
 class _Keeper:
@@ -286,7 +286,7 @@ class _Keeper:
         most = self._limits.get("processes")
         if most is not None and os.geteuid() != 0 and self._tasks is not None:
             # It counts all of the user's, so it is no more than a last line: looking is exact.
-            _lower(resource.RLIMIT_NPROC, self._tasks + 4 * int(most))
+            _lower(resource.RLIMIT_NPROC, self._tasks + 4 * int(most), 0)
 
     def _free_signals(self) -> None:
         for name in (*_IGNORED, "SIGCHLD", "SIGXFSZ"):
@@ -398,7 +398,7 @@ def _reap_all() -> bool:
     return True
 
 
-def _lower(limit: int, most: int, more: int = 0) -> None:
+def _lower(limit: int, most: int, more: int) -> None:
     hard = resource.getrlimit(limit)[1]
     if hard == resource.RLIM_INFINITY:
         hard = most + more
@@ -408,11 +408,7 @@ def _lower(limit: int, most: int, more: int = 0) -> None:
 def _receive(door: socket.socket, size: int) -> tuple[bytes, list[int]]:
     fds = array.array("i")
     try:
-        data, extra, _, _ = door.recvmsg(
-            size,
-            socket.CMSG_SPACE(_MOST_FDS * fds.itemsize),
-            getattr(socket, "MSG_CMSG_CLOEXEC", 0),
-        )
+        data, extra, _, _ = door.recvmsg(size, socket.CMSG_SPACE(_MOST_FDS * fds.itemsize))
     except ConnectionError:
         return b"", []
     for level, kind, content in extra:
