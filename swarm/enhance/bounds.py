@@ -67,7 +67,7 @@ def _compared(where: str, old: Any, new: Any, defaults: Mapping[str, float]) -> 
 
 def _absent(name: str) -> float:
     """Return what a limit means that is not there: one attempt, nothing held back, no end."""
-    last = name.rsplit(".", 1)[-1]
+    last = name.rpartition(".")[2]
     if last in _ONCE:
         return 1
     return 0 if name.startswith("reserve") or last in _PACE else math.inf
@@ -81,7 +81,7 @@ def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     if is_object(value):
         for key, item in value.items():
             yield from _numbers(item, f"{name}.{key}" if name else key)
-    elif isinstance(value, bool) or name.rsplit(".", 1)[-1] in _PACE:
+    elif isinstance(value, bool) or name.rpartition(".")[2] in _PACE:
         return
     elif isinstance(value, int | float):
         yield name, value

@@ -54,7 +54,7 @@ TESTS = {
     "swarm/api/gate.py": f"{_GATE} swarm/test_api_contract",
     "swarm/blueprint/budget.py": "swarm/test_core_meter swarm/test_host_budget",
     "swarm/blueprint/contract.py": "swarm/test_blueprint_contract",
-    "swarm/blueprint/fitting.py": "swarm/test_blueprint_fitting swarm/test_blueprint_contract swarm/test_blueprint_inputs",
+    "swarm/blueprint/fitting.py": "swarm/test_blueprint_fitting swarm/test_blueprint_contract",
     "swarm/blueprint/inputs.py": "swarm/test_blueprint_inputs swarm/test_input_entrances",
     "swarm/blueprint/patches.py": f"swarm/test_blueprint_patches {_ENHANCE}",
     "swarm/blueprint/power.py": f"swarm/test_enhance_powers {_ENHANCE}",
