@@ -25,7 +25,7 @@ _AGAIN_S: Final = 0.005
 def is_owned(folder: Path) -> bool:
     """Tell whether a process has the store open, as far as this one can see."""
     try:
-        file = os.open(folder / "LOCK", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(folder / "LOCK", os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -46,7 +46,7 @@ class Owner:
 
         Raises: Refused (store.locked), naming the process that has it.
         """
-        self._file = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             self._lock()
         except OSError as error:
