@@ -82,7 +82,7 @@ def read_issue(wire: Any) -> Issue:
     if unknown:
         raise _issue(f"expected blueprint, intent, author and examples, got {unknown[0]!r}")
     blueprint, intent, author = (wire.get(name) for name in ("blueprint", "intent", "author"))
-    examples = wire.get("examples", ())
+    examples = wire.get("examples", [])
     if not isinstance(intent, str) or not 0 < len(intent) <= _INTENT:
         raise _issue(f"expected an intent of 1 to {_INTENT} characters, got {shorten(intent)}")
     if not isinstance(author, str) or not 0 < len(author) <= 64:

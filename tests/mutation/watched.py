@@ -89,11 +89,11 @@ TESTS = {
     "swarm/enhance/guards.py": f"swarm/test_enhance_guards {_ENHANCE}",
     "swarm/enhance/policy.py": f"swarm/test_enhance_policy {_ENHANCE}",
     "swarm/enhance/powers.py": f"swarm/test_enhance_powers {_ENHANCE}",
-    "swarm/enhance/proposals.py": f"{_LOOP} {_ENHANCE}",
-    "swarm/enhance/reading.py": f"{_LOOP} {_ENHANCE}",
+    "swarm/enhance/proposals.py": f"swarm/test_enhance_proposals {_LOOP} {_ENHANCE}",
+    "swarm/enhance/reading.py": f"swarm/test_enhance_guards swarm/test_enhance_powers {_ENHANCE}",
     "swarm/enhance/replays.py": f"swarm/test_enhance_replays {_ENHANCE}",
-    "swarm/enhance/rules.py": f"{_LOOP} {_ENHANCE}",
-    "swarm/enhance/verdicts.py": f"swarm/test_enhance_issues {_ENHANCE}",
+    "swarm/enhance/rules.py": f"swarm/test_enhance_rules {_LOOP} {_ENHANCE}",
+    "swarm/enhance/verdicts.py": f"swarm/test_enhance_verdicts {_ENHANCE}",
     "swarm/host/authority.py": "swarm/test_host_acts swarm/test_host_guest swarm/test_cli_token",
     "swarm/host/guest*.py": """
         swarm/test_host_guest swarm/test_host_acts swarm/test_capability_attacks

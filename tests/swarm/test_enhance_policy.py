@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from swarm.enhance.policy import Decision, History, Policy, decide
 from swarm.enhance.verdicts import AXES, Verdict
@@ -58,6 +59,46 @@ def test_what_is_no_policy_is_refused_at_its_place(settings: dict[str, Any], sai
     assert (refused.value.code, refused.value.message) == ("enhance.policy", f"enhance: {said}")
 
 
+BETWEEN: list[tuple[str, Any, Any, Any, Any]] = [
+    # A setting, the least and the most, and what is just outside; None: there is no end.
+    ("per_hour", 0, -1, None, None),
+    ("per_day", 0, -1, None, None),
+    ("in_a_row", 0, -1, None, None),
+    ("issues_per_hour", 0, -1, None, None),
+    ("failures", 0, -1, None, None),
+    ("gap_s", 0.0, -0.1, 1e9, float("inf")),
+    ("cool_down_s", 0.0, -0.1, 1e9, float("inf")),
+    ("margin", 0.0, -0.1, 1e9, float("inf")),
+    ("approval_s", 1, 0, 86_400, 86_401),
+    ("cost_factor", 1.0, 0.9, 10.0, 10.1),
+    ("cases_s", 0.1, 0.0, 3600.0, 3600.1),
+    ("replays_s", 0.1, 0.0, 3600.0, 3600.1),
+    ("replays", 1, 0, 100, 101),
+    ("hours", (0, 0), (-1, 0), (24, 24), (24, 25)),
+]
+
+
+@pytest.mark.parametrize(("name", "least", "less", "most", "more"), BETWEEN)
+def test_a_setting_is_between_its_ends(
+    name: str, least: Any, less: Any, most: Any, more: Any
+) -> None:
+    for value in (least, most):
+        if value is not None:
+            assert getattr(Policy.of({name: value}), name) == value
+    for value in (less, more):
+        if value is not None:
+            with pytest.raises(ValidationError):
+                Policy.model_validate({name: value})
+
+
+def test_a_policy_stays_as_it_was_read_and_is_read_as_it_stands() -> None:
+    policy = Policy.of({"per_hour": 3})
+    with pytest.raises(ValidationError, match="frozen"):
+        policy.per_hour = 4  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(Refused, match="enhance: per_hour: input should be a valid integer"):
+        Policy.of({"per_hour": "3"})
+
+
 def test_the_shipped_axes_are_required_always_and_each_once() -> None:
     assert Policy(axes=("style", "power", "style")).required() == (*AXES, "style")
 
@@ -85,6 +126,7 @@ def decided(
 
 
 def test_what_all_axes_pass_is_committed() -> None:
+    assert History() == History(unattended_at=(), in_a_row=0)
     assert decided() == Decision("commit")
     assert decided().to_wire() == {"act": "commit", "reasons": []}
 
