@@ -12,9 +12,9 @@ __all__ = ("TESTS", "chosen_tests")
 _EVALUATOR = "spec/test_spec flowir/test_machine flowir/test_cancel"
 _CHECKS = "flowir/test_check flowir/test_wording spec/test_spec swarm/test_compiler_problems"
 _CAPABILITY = """
-swarm/test_capability_mint swarm/test_capability_rules swarm/test_capability_standing
-swarm/test_capability_attacks docs/test_capability_page swarm/test_cli_token
-swarm/test_host_guest swarm/test_capability_fuzz
+swarm/test_capability_mint swarm/test_capability_guard swarm/test_capability_rules
+swarm/test_capability_standing swarm/test_capability_attacks docs/test_capability_page
+swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
 """
 _COMPILER = "swarm/test_compiler_problems swarm/test_compiler_compile swarm/test_cli_check"
 _LAYERED = "swarm/test_compiler_layering swarm/test_compiler_stack docs/test_layers_page"
@@ -139,6 +139,7 @@ TESTS = {
     "swarm/stores/version_rules.py": f"swarm/test_stores_version_rules {_VERSIONS}",
     "swarm/stores/git/checkpoints.py": "swarm/test_stores_git_checkpoints swarm/test_host_audit",
     "swarm/stores/git/histories.py": f"swarm/test_stores_git_histories {_VERSIONS}",
+    "swarm/stores/git/index.py": f"swarm/test_stores_git_index {_VERSIONS}",
     "swarm/stores/git/objects.py": f"swarm/test_stores_git_objects {_VERSIONS}",
     "swarm/stores/git/repository.py": f"swarm/test_stores_git_repository {_VERSIONS}",
     "swarm/stores/git/*.py": _VERSIONS,
