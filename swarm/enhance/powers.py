@@ -111,12 +111,8 @@ def _sources(nodes: list[Located], expr: Any) -> set[str]:
     """Return what can have written what *expr* reads, through assignments."""
     found: set[str] = set()
     todo = list(paths_in(expr))
-    seen: set[str] = set()
     while todo:
         path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
         for one in nodes:
             node = one.node
             for where, what in _written(node):
