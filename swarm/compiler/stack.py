@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from itertools import takewhile
 from typing import Any, cast
 
+from flowir.effects import tuple_of
 from flowir.errors import WorkerFailure, shorten
 from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
@@ -54,7 +55,10 @@ class Stack:
 
     def __call__(self, call: Call, link: StepLink) -> Coroutine[Any, Any, Outcome]:
         """Do the attempt and return its outcome, awaited."""
-        return self._outermost(LayerCall.of(call, link))
+        # `LayerCall.of`, written out: it is done for each step.
+        made = tuple_of(LayerCall, call)
+        made.link = link
+        return self._outermost(made)
 
 
 def _told(layers: Iterable[tuple[str, Layer]]) -> Callable[[str, str, int, str], None] | None:

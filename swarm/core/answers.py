@@ -83,7 +83,7 @@ async def ask(
                 outcome = await kept(outcome, call.agent, limits, contract)
         value, parts, usage = outcome
         if not (apart or parts or type(value) is bytes):
-            taken = Admitted(value, outcome.size, outcome.depth)
+            taken = tuple_of(Admitted, (value, outcome.size, outcome.depth))
             return tuple_of(Answer, (taken, _NO_PARTS, usage, ()))
         return _answer(outcome, call.agent, limits, apart=apart)
     except CostlyFailure as failure:
@@ -190,16 +190,19 @@ def admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
 
     Raises: WorkerFailure (permanent), where it is no Outcome, or not of JSON.
     """
-    if type(outcome) is KeptOutcome:
+    kind = type(outcome)
+    if kind is KeptOutcome:
         return outcome
-    if type(outcome) is Outcome and not outcome.parts and type(outcome.value) not in _BYTES:
+    if kind is Outcome and not outcome.parts and type(outcome.value) not in _BYTES:
         # Nearly every answer: `_measured` and the rest, for a value alone.
+        value, _, usage = outcome
         try:
-            value, size, depth = admit_measured(outcome.value, limits=limits, at="")
+            value, size, depth = admit_measured(value, limits=limits, at="")
         except FlowError as refused:
             raise _not_admitted(refused, agent) from refused
-        made = tuple_of(KeptOutcome, (value, _NO_PARTS, outcome.usage))
-        made.size, made.depth = size, depth
+        made = tuple_of(KeptOutcome, (value, _NO_PARTS, usage))
+        made.size = size
+        made.depth = depth
         return made
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"

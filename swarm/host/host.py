@@ -219,7 +219,7 @@ class Host:
         keys = Once(parts.keys)
         sinks = parts.checkpoints if self._sinks is None else self._sinks
         recorder = Recorder(parts, keys, sinks, self._every)
-        self._around.audit = None if parts.audit is None else recorder
+        self._around.audit = recorder.log
         past = Past(parts.journal, self.registry, self._tools, self._lay_out)
         runs = Runs(
             parts,

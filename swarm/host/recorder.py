@@ -23,7 +23,7 @@ from swarm.core.capability.rules import Decision
 from swarm.errors import SwarmError
 from swarm.host.parts import Parts
 from swarm.host.standing import shortfall
-from swarm.ports.audit import AuditEntry, AuditLog, CheckpointSink
+from swarm.ports.audit import AuditEntry, AuditLog, CheckpointSink, WrittenEntry
 
 if TYPE_CHECKING:
     # They sign, and so lean on a large library: loaded with the first checkpoint.
@@ -68,6 +68,11 @@ class Recorder:
     # -- as an audit log ---------------------------------------------------------------
 
     @property
+    def log(self) -> AuditLog | None:
+        """What layers write to: the log itself, where no checkpoint is ever due."""
+        return self if self._log is not None and self._every else self._log
+
+    @property
     def size(self) -> int:
         """How many entries there are."""
         return self._kept().size
@@ -76,7 +81,7 @@ class Recorder:
         """Return how many entries there are, the chain's last hash, and the tree's root."""
         return self._kept().end()
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
         """Put *entry* behind the others; it lasts from the journal's next commit on."""
         (self._log or self._kept()).record(entry)
         if self._news is not None and self._due():
@@ -87,7 +92,7 @@ class Recorder:
         """Return up to *limit* entries that are kept: the first is number *since* + 1."""
         return await self._kept().read(since, limit)
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry | WrittenEntry) -> None:
         """Return when *entry* is kept."""
         await self._kept().append(entry)
         await self._mark()

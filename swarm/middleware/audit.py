@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import anyio
 
-from flowir.effects import tuple_of
 from flowir.errors import WorkerFailure
 from swarm.blueprint.canonical import digest_of
+from swarm.core.audit.pen import Pen
 from swarm.errors import SwarmError
 from swarm.middleware.secrets import Secrets
 from swarm.ports.audit import AuditEntry, AuditLog
@@ -26,8 +26,6 @@ __all__ = ("AUDIT", "AuditLayer", "AuditParams")
 
 _LOGGER = logging.getLogger(__name__)
 _VERB = "do"
-# The run, the step's key, and the attempt.
-_At: TypeAlias = tuple[str, str, int]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 
 
@@ -48,52 +46,58 @@ class AuditLayer:
         self._wall = site.host.clock.wall
         self._agent = site.agent.name
         self._actor = f"agent:{site.agent.name}"
+        self._pen = Pen(self._actor, _VERB)
         self._secrets = Secrets()
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, with an entry before and one behind."""
         given = call.digest or digest_of(call.input)
-        at = (call.run_id, call.key, call.attempt)
         if not call.begun:
-            # It is there before the worker is asked; what comes behind lasts with the answer.
-            try:
-                begun = AuditEntry(self._wall(), self._actor, _VERB, "begun", *at, given)
-                await self._log().append(begun)
-            except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
-                self._failed(at, error)
+            await self._begin(call, given)
         try:
             outcome = await next(call)
         except WorkerFailure as failure:
             said = {"code": failure.code, "message": self._secrets.text(failure.message)}
-            self._record(at, "failed", given, None, said)
+            self._ended(call, "failed", given, said)
             raise
         except anyio.get_cancelled_exc_class():
-            self._record(at, "cancelled", given)
+            self._ended(call, "cancelled", given)
             raise
-        self._record(at, "done", given, digest_of(outcome.value))
+        gave = digest_of(outcome.value)
+        try:
+            audit = self._host.audit or self._log()
+            run, step, attempt = call.run_id, call.key, call.attempt
+            audit.record(self._pen.done(self._wall(), run, step, attempt, given, gave))
+        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+            self._failed(call.run_id, call.key, error)
         return outcome
 
     def begins(self, run_id: str, key: str, attempt: int, digest: str) -> None:
         """Put the entry before a call into the transaction that begins the attempt."""
-        self._record((run_id, key, attempt), "begun", digest)
-
-    def _record(
-        self,
-        at: _At,
-        decision: str,
-        given: str,
-        gave: str | None = None,
-        detail: Mapping[str, Any] = _NOTHING,
-    ) -> None:
-        """Put an entry into the transaction of what it tells of."""
-        run_id, key, attempt = at
         try:
             audit = self._host.audit or self._log()
-            actor, now_s = self._actor, self._wall()
-            said = (now_s, actor, _VERB, decision, run_id, key, attempt, given, gave, detail)
-            audit.record(tuple_of(AuditEntry, said))
+            audit.record(self._pen.begun(self._wall(), run_id, key, attempt, digest))
         except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
-            self._failed(at, error, gone=decision == "cancelled")
+            self._failed(run_id, key, error)
+
+    async def _begin(self, call: LayerCall, given: str) -> None:
+        """Keep the entry before the worker is asked; what comes behind lasts with the answer."""
+        run, step, attempt = call.run_id, call.key, call.attempt
+        try:
+            await self._log().append(self._pen.begun(self._wall(), run, step, attempt, given))
+        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+            self._failed(run, step, error)
+
+    def _ended(
+        self, call: LayerCall, decision: str, given: str, detail: Mapping[str, Any] = _NOTHING
+    ) -> None:
+        """Put an entry into the transaction of an end without an answer."""
+        at = (call.run_id, call.key, call.attempt)
+        said = (self._wall(), self._actor, _VERB, decision, *at, given)
+        try:
+            self._log().record(AuditEntry(*said, detail=detail))
+        except Exception as error:  # noqa: BLE001 - whatever a log raises: it is not recorded
+            self._failed(call.run_id, call.key, error, gone=decision == "cancelled")
 
     def _log(self) -> AuditLog:
         audit = self._host.audit
@@ -101,8 +105,7 @@ class AuditLayer:
             raise SwarmError("audit.unavailable", "expected a host with an audit log, got none")
         return audit
 
-    def _failed(self, at: _At, error: Exception, *, gone: bool = False) -> None:
-        run_id, key, _ = at
+    def _failed(self, run_id: str, key: str, error: Exception, *, gone: bool = False) -> None:
         _LOGGER.error("run %s step %s is not audited: %s", run_id, key, error)
         if self._strict and not gone:
             said = f"{self._agent!r}: expected its audit entry to be kept, got: {error}"

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ("AuditEntry", "AuditLog", "AuditReading", "CheckpointSink", "CheckpointWitness")
+__all__ = (
+    "AuditEntry",
+    "AuditLog",
+    "AuditReading",
+    "CheckpointSink",
+    "CheckpointWitness",
+    "WrittenEntry",
+)
 
 
 class AuditEntry(NamedTuple):
@@ -31,6 +38,10 @@ class AuditEntry(NamedTuple):
     detail: Mapping[str, Any] = MappingProxyType[str, Any]({})
 
 
+# An entry as it is kept, written already (`swarm.core.audit.pen`; `entry_of` reads it).
+WrittenEntry: TypeAlias = bytes
+
+
 class AuditLog(Protocol):
     """Keeps entries in the order in which they were appended, and changes none."""
 
@@ -46,7 +57,7 @@ class AuditLog(Protocol):
         """
         ...
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
         """Put *entry* behind the others; it lasts from the journal's next commit on.
 
         In one transaction with the rows that are appended in the same turn: an act and
@@ -55,7 +66,7 @@ class AuditLog(Protocol):
         """
         ...
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry | WrittenEntry) -> None:
         """Return when *entry* is kept.
 
         Whoever must not act unrecorded waits for this before acting.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from swarm.core.audit.entries import Growth, Kept, entry_of
+from swarm.core.audit.entries import Growth, Kept, Row, entry_of
 from swarm.core.audit.tree import HASH_BYTES
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, WrittenEntry
 
 __all__ = ("MemoryAudit", "subtree")
 
@@ -16,7 +16,7 @@ class MemoryAudit:
 
     def __init__(self) -> None:
         self._growth = Growth()
-        self._rows: list[Kept] = []
+        self._rows: list[Row] = []
 
     @property
     def size(self) -> int:
@@ -31,34 +31,35 @@ class MemoryAudit:
     @property
     def entries(self) -> Sequence[AuditEntry]:
         """The entries, in their order."""
-        return [entry_of(row.body) for row in self._rows]
+        return [entry_of(body) for _, _, _, body in self._rows]
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
         """Put *entry* behind the others."""
         self._rows.append(self._growth.add(entry))
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry | WrittenEntry) -> None:
         """Keep an entry."""
         self.record(entry)
 
     async def read(self, since: int = 0, limit: int = 1000) -> Sequence[AuditEntry]:
         """Return up to *limit* entries behind number *since*."""
-        return [entry_of(row.body) for row in self._rows[since : since + limit]]
+        return [entry_of(body) for _, _, _, body in self._rows[since : since + limit]]
 
     def rows(self, since: int = 0) -> Iterator[Kept]:
         """Read the entries behind number *since*, as they are kept."""
-        return iter(self._rows[since:])
+        return map(Kept._make, self._rows[since:])
 
     def of_step(self, run: str, step: str | None = None) -> Iterator[Kept]:
         """Read the entries about a step of a run, or about all of the run."""
-        for row in list(self._rows):
+        for row in self.rows():
             entry = entry_of(row.body)
             if entry.run == run and step in (None, entry.step):
                 yield row
 
     def node(self, level: int, number: int) -> bytes:
         """Return the hash of a complete subtree."""
-        return subtree(self._rows[((number + 1) << level) - 1].tree, level)
+        _, _, tree, _ = self._rows[((number + 1) << level) - 1]
+        return subtree(tree, level)
 
 
 def subtree(tree: bytes, level: int) -> bytes:

@@ -120,9 +120,9 @@ def written_anew(store: Path, at: int) -> None:
     bodies = [row[0] for row in db.execute("select body from audit order by no")]
     bodies[at - 1] = bodies[at - 1].replace(b"owner", b"nobody")
     growth = Growth()
-    for row in map(growth.add_body, bodies):
+    for no, hash_, tree, body in map(growth.add, bodies):
         statement = "update audit set hash = ?, tree = ?, body = ? where no = ?"
-        db.execute(statement, (row.hash, row.tree, row.body, row.no))
+        db.execute(statement, (hash_, tree, body, no))
     db.close()
 
 

@@ -53,7 +53,7 @@ class Written:
         self.rows: list[Kept] = []
         self.checkpoints: list[Checkpoint] = []
         for number in range(1, size + 1):
-            self.rows.append(growth.add(entry(number, (said or {}).get(number, ""))))
+            self.rows.append(Kept(*growth.add(entry(number, (said or {}).get(number, "")))))
             if number % EVERY == 0:
                 told = marks_of(self.rows[number - marks :], number) if marks else b""
                 made = signed(RING, number, growth.tree.root, growth.head, 1, told)
@@ -335,7 +335,7 @@ def test_a_long_log_is_read_in_one_go() -> None:
     growth, rows = Growth(), list[Kept]()
     body = entries.body_of(entry(1, "x" * 60))
     for _ in range(LONG):
-        rows.append(growth.add_body(body))
+        rows.append(Kept(*growth.add(body)))
     before = time.process_time()
     found = inspect(rows)
     taken = time.process_time() - before

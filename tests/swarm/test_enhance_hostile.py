@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from swarm.core.audit.entries import entry_of
 from swarm.enhance.policy import AUTHOR
 from swarm.enhance.proposals import quoted
 from swarm.enhance.rules import propose as propose_by_rules
@@ -26,7 +27,7 @@ from swarm.host.blueprints import EVIDENCE
 from swarm.host.enhance import Enhancer
 from swarm.host.host import Host
 from swarm.host.parts import Parts
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, WrittenEntry
 from swarm.stores.audit import MemoryAudit
 from tests.swarm import improving as i
 
@@ -695,8 +696,9 @@ class Failing(MemoryAudit):
 
     broken = True
 
-    def record(self, entry: AuditEntry) -> None:
-        if self.broken and (entry.actor, entry.decision) == (AUTHOR, "allowed"):
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
+        told = entry_of(entry)
+        if self.broken and (told.actor, told.decision) == (AUTHOR, "allowed"):
             raise SwarmError("audit.unavailable", "expected room in the log, got none")
         super().record(entry)
 

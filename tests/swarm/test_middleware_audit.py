@@ -12,8 +12,9 @@ from anyio.lowlevel import checkpoint
 from flowir import WorkerFailure
 from swarm import Host, Outcome, StepContext
 from swarm.blueprint.canonical import digest_of
+from swarm.core.audit.entries import entry_of
 from swarm.middleware.audit import AUDIT
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, WrittenEntry
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.worker import Call, StepLink
 from swarm.stores.sqlite.journal import SqliteJournal
@@ -40,8 +41,8 @@ class FullDisk(MemoryAudit):
         super().__init__()
         self.room = room
 
-    def record(self, entry: AuditEntry) -> None:
-        if entry.verb == "do":
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
+        if entry_of(entry).verb == "do":
             if self.room == 0:
                 raise OSError("no space left")
             self.room -= 1
@@ -127,7 +128,7 @@ async def test_it_can_be_called_through_alone() -> None:
 
 async def test_a_log_that_takes_its_time_keeps_the_end_of_a_cancelled_step() -> None:
     class Slow(MemoryAudit):
-        async def append(self, entry: AuditEntry) -> None:
+        async def append(self, entry: AuditEntry | WrittenEntry) -> None:
             await checkpoint()
             await super().append(entry)
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
 
-from flowir.effects import tuple_of
 from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.audit.tree import Tree
 from swarm.errors import SwarmError
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, WrittenEntry
 
-__all__ = ("GENESIS", "Growth", "Kept", "body_of", "entry_of", "link")
+__all__ = (
+    "GENESIS",
+    "LATEST_S",
+    "MOST_BYTES",
+    "Growth",
+    "Kept",
+    "Row",
+    "body_of",
+    "entry_of",
+    "link",
+)
 
 GENESIS: Final = sha256(b"audit.v1").digest()
 # One entry is told in a line; what is longer belongs into the journal.
-_MOST_BYTES = 16 * 1024
-
-
-# Seconds since 1970 that are spelt without an exponent.
-_LATEST: Final = 1e15
+MOST_BYTES: Final = 16 * 1024
+# Seconds since 1970 up to here, from 1 on, are spelt without an exponent.
+LATEST_S: Final = 1e15
 # Types that every encoder spells alike.
 _SPELT: Final = frozenset({int, str, type(None)})
 _MEMBERS: Final = AuditEntry._fields
@@ -40,6 +47,11 @@ class Kept(NamedTuple):
     body: bytes
 
 
+# The same without names: there are two for each step, and the collector soon ceases to look
+# at bare tuples.
+Row: TypeAlias = tuple[int, bytes, bytes, bytes]
+
+
 class Growth:
     """The end of a log: what is appended next hangs on it."""
 
@@ -49,19 +61,16 @@ class Growth:
         self.head = head
         self.tree = tree or Tree()
 
-    def add(self, entry: AuditEntry) -> Kept:
+    def add(self, entry: AuditEntry | WrittenEntry) -> Row:
         """Encode an entry, chain it, and let the tree grow.
 
         Raises: SwarmError (audit.malformed).
         """
-        return self.add_body(_written(entry) or body_of(entry))
-
-    def add_body(self, body: bytes) -> Kept:
-        """Do so with what is encoded already."""
+        body = entry if type(entry) is bytes else body_of(entry)
         self.head = head = link(self.head, body)
         tree = self.tree
         made = tree.add(body)
-        return tuple_of(Kept, (tree.size, head, made, body))
+        return tree.size, head, made, body
 
 
 def link(before: bytes, body: bytes) -> bytes:
@@ -69,11 +78,13 @@ def link(before: bytes, body: bytes) -> bytes:
     return sha256(b"au.v1" + before + body).digest()
 
 
-def body_of(entry: AuditEntry) -> bytes:
+def body_of(entry: AuditEntry | WrittenEntry) -> bytes:
     """Return an entry's bytes: what it does not say is left out.
 
     Raises: SwarmError (audit.malformed), for what is no JSON, or no entry but a document.
     """
+    if isinstance(entry, bytes):
+        return entry
     body = _written(entry)
     if body is not None:
         return body
@@ -88,8 +99,8 @@ def body_of(entry: AuditEntry) -> bytes:
         body = canonical_bytes(said)
     except (TypeError, ValueError) as e:
         raise SwarmError("audit.malformed", f"audit: expected an entry of JSON, got: {e}") from e
-    if len(body) > _MOST_BYTES:
-        said_bytes = f"expected at most {_MOST_BYTES} bytes of an entry, got {len(body)}"
+    if len(body) > MOST_BYTES:
+        said_bytes = f"expected at most {MOST_BYTES} bytes of an entry, got {len(body)}"
         raise SwarmError("audit.malformed", f"audit: {said_bytes}")
     return body
 
@@ -101,7 +112,7 @@ def _written(entry: AuditEntry) -> bytes | None:
     encoders might spell otherwise.
     """
     at_s, actor, verb, decision, run, step, attempt, given, gave, detail = entry
-    if detail or type(at_s) is not float or not 1.0 < at_s < _LATEST:
+    if detail or type(at_s) is not float or not 1.0 < at_s < LATEST_S:
         return None
     if not type(actor) is type(verb) is type(decision) is str:
         return None
@@ -129,14 +140,16 @@ def _written(entry: AuditEntry) -> bytes | None:
         body = to_json(said)
     except ValueError:
         return None
-    return body if len(body) <= _MOST_BYTES else None
+    return body if len(body) <= MOST_BYTES else None
 
 
-def entry_of(body: bytes) -> AuditEntry:
-    """Read an entry.
+def entry_of(body: AuditEntry | WrittenEntry) -> AuditEntry:
+    """Read an entry; one that is not written yet is what it is.
 
     Raises: SwarmError (audit.malformed).
     """
+    if isinstance(body, AuditEntry):
+        return body
     try:
         said: dict[str, Any] = from_json(body)
         return AuditEntry(**said)

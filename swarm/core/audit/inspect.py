@@ -104,11 +104,11 @@ class _Reading:
             if no != number:
                 fault = Fault(number, "missing")
                 break
-            grown = growth.add_body(body)
+            _, head, made, _ = growth.add(body)
             latest.append(hash_)
-            if grown.hash != hash_:
+            if head != hash_:
                 fault = Fault(number, "changed")
-            elif grown.tree != tree:
+            elif made != tree:
                 fault = Fault(number, "tree")
             elif number == self._due:
                 fault = self._pass(number)

@@ -73,13 +73,13 @@ class Tree:
         """Add a leaf; return the hashes of the subtrees that it completes, from itself up."""
         made = top = sha256(b"\0" + body).digest()
         left, peaks = self.size, self.peaks
+        self.size = left + 1
         while left & 1:
             # `_node`, written out: it is done for every entry.
             top = sha256(b"\1" + peaks.pop() + top).digest()
             made += top
             left >>= 1
         peaks.append(top)
-        self.size += 1
         return made
 
 

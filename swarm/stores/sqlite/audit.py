@@ -16,7 +16,7 @@ from anyio import to_thread
 from swarm.core.audit.entries import Growth, Kept, entry_of
 from swarm.core.audit.tree import Tree, peaks_of
 from swarm.errors import SwarmError
-from swarm.ports.audit import AuditEntry
+from swarm.ports.audit import AuditEntry, WrittenEntry
 from swarm.stores.audit import subtree
 from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.binding import Connection
@@ -62,11 +62,11 @@ class SqliteAudit:
         growth = self._growth
         return growth.tree.size, growth.head, growth.tree.root
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: AuditEntry | WrittenEntry) -> None:
         """Put *entry* behind the others; it lasts from the next commit on."""
         self._beside(_INSERT, self._growth.add(entry))
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry | WrittenEntry) -> None:
         """Return when *entry* is kept."""
         self.record(entry)
         await self._commit()
