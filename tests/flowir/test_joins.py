@@ -134,3 +134,11 @@ def test_the_bounds_grow_with_what_lanes_come_to() -> None:
     running = fan("all_settled", 2)
     running.fail(0, FlowError("x", "m" * 100, step="s" * 100, at="a" * 100, data=[["d" * 100]]))
     assert running.bounds > Bounds(500, 2 + 3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_what_was_decided_is_bounded_by_its_lanes_and_the_words_around_them(count: int) -> None:
+    """`{"ok": true, "value": …}` has some thirty characters, and one with an error more."""
+    running = fan("all_settled", count)
+    running.size, running.depth = 500, 7
+    assert running.bounds == Bounds(500 + 64 * count, 10)

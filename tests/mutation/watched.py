@@ -52,7 +52,7 @@ TESTS = {
     "swarm/api/bearer.py": f"swarm/test_api_bearer {_GATE}",
     "swarm/api/door.py": f"swarm/test_api_bounds {_GATE}",
     "swarm/api/gate.py": f"{_GATE} swarm/test_api_contract",
-    "swarm/blueprint/budget.py": "swarm/test_core_meter swarm/test_host_budget",
+    "swarm/blueprint/budget.py": "swarm/test_core_accounts swarm/test_host_budget",
     "swarm/blueprint/contract.py": "swarm/test_blueprint_contract",
     "swarm/blueprint/fitting.py": "swarm/test_blueprint_fitting swarm/test_blueprint_contract",
     "swarm/blueprint/inputs.py": "swarm/test_blueprint_inputs swarm/test_input_entrances",
@@ -69,13 +69,13 @@ TESTS = {
     "swarm/compiler/stack.py": f"{_LAYERED} {_COMPILER}",
     "swarm/compiler/subflows.py": f"swarm/test_workers_flow {_COMPILER}",
     "swarm/compiler/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",
-    "swarm/core/accounts.py": "swarm/test_core_meter swarm/test_host_budget",
+    "swarm/core/accounts.py": "swarm/test_core_accounts swarm/test_core_meter",
     "swarm/core/answers.py": "swarm/test_blueprint_contract swarm/test_core_driver swarm/test_host",
     "swarm/core/audit/*.py": _AUDIT,
     "swarm/core/capability/*.py": _CAPABILITY,
     "swarm/core/deadlines.py": "swarm/test_core_deadlines swarm/test_core_driver",
     "swarm/core/gates.py": "swarm/test_core_gates swarm/test_host",
-    "swarm/core/meter.py": "swarm/test_core_meter swarm/test_host_budget",
+    "swarm/core/meter.py": "swarm/test_core_accounts swarm/test_core_meter",
     "swarm/core/questions.py": "swarm/test_core_waits swarm/test_workers_human swarm/test_host",
     "swarm/core/replay.py": """
         swarm/test_core_resume swarm/test_core_waits swarm/test_core_replay
@@ -147,10 +147,10 @@ TESTS = {
     "swarm/workers/process/isolation.py": f"{_PROCESS} swarm/test_cli_doctor",
     "swarm/workers/process/keeper.py": f"swarm/test_workers_process_keeper {_PROCESS}",
     "swarm/workers/process/limits.py": _PROCESS,
-    "swarm/workers/process/order.py": f"{_PROCESS} docs/test_processes_page",
-    "swarm/workers/process/reading.py": f"swarm/test_workers_process_hearing {_PROCESS}",
+    "swarm/workers/process/order.py": f"swarm/test_workers_process_reading {_PROCESS}",
+    "swarm/workers/process/reading.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/secrets.py": f"swarm/test_workers_process_hearing {_PROCESS}",
-    "swarm/workers/process/templates.py": f"{_PROCESS} docs/test_processes_page",
+    "swarm/workers/process/templates.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/workdir.py": _PROCESS,
 }  # fmt: skip
 

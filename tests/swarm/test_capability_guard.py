@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from swarm.blueprint.canonical import canonical_bytes
 from swarm.core.capability import chain
-from swarm.core.capability.claims import MAX_TOKEN, Unread, read_claims
+from swarm.core.capability.claims import MAX_TOKEN, Unread, read_caveat, read_claims
 from swarm.core.capability.grant import OWNER, Caveat, Grant, worker_grant
 from swarm.core.capability.guard import DESK, WORK
 from swarm.core.capability.keys import Keyring, SigningKey, derived
@@ -112,10 +115,59 @@ def test_a_token_is_taken_apart_by_its_form_alone() -> None:
     assert chain.holds(more, b"k" * 32) == (pieces.tag, more.tag)
     for wrong in (None, text.encode(), text + "=", f" {text}", text.replace("v1", "v2"), ""):
         assert chain.split(wrong) is None
-    longest = text.replace("kid.", "kid." + "A" * (MAX_TOKEN - len(text)))
-    assert len(longest) == MAX_TOKEN
+    longest = text.replace("kid.", "kid." + "A" * (4096 - len(text)))
+    assert len(longest) == MAX_TOKEN == 4096
     assert chain.split(longest) is not None
     assert chain.split(longest.replace("kid.", "kid.A")) is None
+
+
+def test_a_token_is_the_chain_that_its_page_says() -> None:
+    """By another hand: HMAC-SHA256 of what was received, each tag the key of the next."""
+
+    def mac(key: bytes, said: bytes) -> bytes:
+        return hmac.new(key, said, "sha256").digest()
+
+    def spelled(raw: bytes) -> str:
+        return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    key, claims, caveat = b"k" * 32, spelled(b'{"a":1}'), spelled(b'{"b":2}')
+    first = mac(key, b"cap.v1\0kid\0" + claims.encode())
+    token = chain.seal(key, "kid", b'{"a":1}')
+    assert token == f"v1.kid.{claims}.{spelled(first)}"
+    pieces = chain.split(token)
+    assert pieces is not None
+    second = mac(first, b"caveat.v1\0" + caveat.encode())
+    assert chain.extended(token, pieces, b'{"b":2}') == (
+        f"v1.kid.{claims}.{caveat}.{spelled(second)}"
+    )
+
+
+OUTSIDE: list[tuple[str, Any, Any]] = [
+    *((name, 2**53, 2**53 + 1) for name in ("iat", "nbf", "exp", "epoch", "att")),
+    ("uses", 1_000_000, 1_000_001),
+    ("step", "$" * 512, "$" * 513),
+    ("aud", "h_" + "a" * 8, "h_" + "a" * 7),
+    ("aud", "h_" + "a" * 40, "h_" + "a" * 41),
+    ("sub", "a" * 64, "a" * 65),
+    ("run", "a" * 64, "a" * 65),
+    ("jti", "0" * 32, "0" * 31),
+    ("jti", "f" * 32, "f" * 33),
+]
+
+
+@pytest.mark.parametrize(("name", "last", "beyond"), OUTSIDE)
+def test_a_member_has_its_end(name: str, last: Any, beyond: Any) -> None:
+    wire = Desk().claims()
+    assert getattr(read_claims(canonical_bytes({**wire, name: last})), name) == last
+    with pytest.raises(Unread, match=f"^{name}$"):
+        read_claims(canonical_bytes({**wire, name: beyond}))
+
+
+def test_a_caveat_has_the_same_ends() -> None:
+    for name, last in (("uses", 1_000_000), ("exp", 2**53), ("att", 2**53)):
+        assert read_caveat(canonical_bytes({name: last}), "c").counter == "c"
+        with pytest.raises(Unread, match=f"^{name}$"):
+            read_caveat(canonical_bytes({name: last + 1}), "")
 
 
 def test_a_spelling_that_is_not_the_one_is_none() -> None:

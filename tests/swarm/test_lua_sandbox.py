@@ -321,3 +321,15 @@ def test_a_full_memory_never_takes_the_process_down() -> None:
     told = json.loads(done.stdout)
     assert told["survived"] == told["tried"] == 60
     assert told["starved"] > 20
+
+
+async def test_a_script_that_has_ended_holds_nothing_any_more() -> None:
+    scripts = InlineScripts()
+    await run("return 1", scripts=scripts)
+    (seat,) = scripts._idle  # pyright: ignore[reportPrivateUsage]
+    sandbox: Any = seat._sandbox  # pyright: ignore[reportPrivateUsage]
+    before = sandbox.memory_used
+    await run("large = string.rep('x', 4000000) return #large", scripts=scripts)
+    assert scripts._idle == [seat]  # pyright: ignore[reportPrivateUsage]
+    sandbox._lua.gccollect()
+    assert sandbox.memory_used < before + 1_000_000
