@@ -19,8 +19,8 @@ swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
 _COMPILER = "swarm/test_compiler_problems swarm/test_compiler_compile swarm/test_cli_check"
 _LAYERED = "swarm/test_compiler_layering swarm/test_compiler_stack docs/test_layers_page"
 _AUDIT = """
-swarm/test_core_audit_inspect swarm/test_core_audit_tree contract/test_audit
-swarm/test_host_audit swarm/test_cli_audit
+swarm/test_core_audit_papers swarm/test_core_audit_inspect swarm/test_core_audit_tree
+contract/test_audit swarm/test_host_audit swarm/test_cli_audit
 """
 _ENHANCE = "swarm/test_enhance_hostile swarm/test_host_enhance"
 _LOOP = "swarm/test_enhance_issues swarm/test_enhance_agents"

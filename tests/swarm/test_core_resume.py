@@ -355,3 +355,27 @@ async def test_the_timer_of_a_step_that_has_ended_is_forgotten() -> None:
     assert [*replay.waits()] == [timer]
     replay.feed(past[2:])
     assert [*replay.waits()] == []
+
+
+async def test_what_a_run_is_about_to_do_is_read_off_its_rows() -> None:
+    past = await recorded()
+    replay = Replay(flowir.load(TWO), past[0])
+    assert (replay.pausing, replay.deaths, replay.ending, replay.seq) == (False, 0, None, 1)
+
+    def row(kind: str, **more: Any) -> dict[str, Any]:
+        return {"kind": kind, "seq": replay.seq + 1, "time_s": 1.0, **more}
+
+    replay.feed([row("run.pausing")])
+    assert (replay.pausing, replay.status, replay.seq) == (True, "running", 2)
+    replay.feed([row("run.interrupted", cause="died")])
+    assert (replay.pausing, replay.status, replay.deaths) == (True, "interrupted", 1)
+    replay.feed([row("run.resumed")])
+    assert (replay.pausing, replay.status) == (False, "running")
+    replay.feed([row("run.interrupted", cause="closed"), row("run.resumed"), row("run.pausing")])
+    assert replay.deaths == 1
+    replay.feed([row("run.cancelling", code="run.cancelled", reason="enough")])
+    assert (replay.pausing, replay.ending) == (False, None)
+    other = Replay(flowir.load(TWO), past[0])
+    other.feed([row("run.cancelling", code="host.closed", reason="gone")])
+    assert other.ending is not None
+    assert (other.ending.code, other.ending.message) == ("host.closed", "gone")
