@@ -81,7 +81,6 @@ class _Circuit:
             self._successes = 0
             if on_trial or self._failures >= self._params.failures:
                 self._open_until_s = now_s + self._params.open_s
-                self._failures = 0
 
     def leave(self) -> None:
         """End a trial, however it ended."""

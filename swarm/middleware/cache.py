@@ -52,10 +52,8 @@ class _Shelf:
     def get(self, key: str, now_s: float) -> _Kept | None:
         found = self._kept.get(key)
         ttl_s = self._params.ttl_s
-        if found is None:
-            return None
-        if ttl_s is not None and now_s - found.at_s >= ttl_s:
-            self._drop(key)
+        # One that is too old stands until the new answer takes its place, or others do.
+        if found is None or (ttl_s is not None and now_s - found.at_s >= ttl_s):
             return None
         self._kept.move_to_end(key)
         return found

@@ -7,7 +7,7 @@ held. An operator may go and come back; one who stays away too long has lost the
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 from pydantic import Field
@@ -39,6 +39,8 @@ class LongHoldParams(LayerParams):
 
 class LongHoldLayer:
     """Watches over what an operator holds of one agent's work."""
+
+    in_place: Final = True
 
     def __init__(self, params: LongHoldParams, site: Site) -> None:
         self._params = params

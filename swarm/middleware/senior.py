@@ -75,8 +75,9 @@ class SeniorLayer:
 
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, and ask where that is due."""
-        asked, used = call, Usage()
-        for number in range(self._params.max_rounds + 1):
+        asked, used, number = call, Usage(), 0
+        # It ends: in the last round no retry is offered.
+        while True:
             tried = await self._tried(asked, next)
             if tried.why is None:
                 return tried.result(used)
@@ -87,7 +88,7 @@ class SeniorLayer:
                 return self._final(tried, decided, used)
             used = used.plus(_used(tried))
             asked = call.with_input(self._guided(call.input, decided.get("guidance")))
-        raise AssertionError("the last round offers no retry")
+            number += 1
 
     async def _tried(self, call: LayerCall, next: Next) -> _Tried:
         try:

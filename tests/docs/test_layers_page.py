@@ -52,6 +52,26 @@ def test_the_section_of_a_layer_names_its_parameters(factory: LayerFactory[Any])
         assert f"`{name}`" in section, name
 
 
+def _shown(value: float) -> str:
+    mebibytes, rest = divmod(value, 1024 * 1024)
+    return f"{mebibytes:g} MiB" if mebibytes and not rest else f"{value:g}"
+
+
+NUMBERS = [
+    (factory.key, name, _shown(field.default))
+    for factory in SHIPPED
+    for name, field in factory.params.model_fields.items()
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+]
+
+
+@pytest.mark.parametrize(("key", "name", "default"), NUMBERS)
+def test_the_section_of_a_layer_tells_what_holds_where_nothing_is_said(
+    key: str, name: str, default: str
+) -> None:
+    assert re.search(rf"`{name}` \({default}\)", _section(key))
+
+
 EXAMPLE = """
 local flow = require "flow"
 local writer = flow.lua "writer" {{ source = "return input", layers = {{ {layer} }} }}

@@ -270,3 +270,8 @@ async def test_a_resume_takes_no_layer_through_a_finished_step_again(tmp_path: P
                 await host.start(await host.load(made), {"given": 1}, run_id="long")
                 await until(lambda: "second" in seen)
     assert seen == ["first", "second", "second"]
+
+
+@pytest.mark.parametrize("factory", SHIPPED, ids=lambda factory: factory.key)
+def test_an_answer_is_admitted_again_behind_a_script_alone(factory: LayerFactory[Any]) -> None:
+    assert getattr(factory.build, "in_place", False) is (factory.key != "lua")

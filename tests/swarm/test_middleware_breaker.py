@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import anyio
@@ -125,3 +126,76 @@ async def test_a_fallback_is_another_agent_of_the_blueprint() -> None:
     for name in ("work", "nobody"):
         with pytest.raises(BlueprintInvalid, match="expected another agent of this blueprint"):
             await Bench(functions={"work": Flaky(0)}).run([{"use": "breaker", "fallback": name}])
+
+
+class Plain:
+    """What the layer does, told again as plainly as can be."""
+
+    def __init__(self, failures: int, successes: int) -> None:
+        self.failures, self.successes = failures, successes
+        self.in_a_row, self.good = 0, 0
+        self.opened_s: float | None = None
+
+    def ask(self, now_s: float, comes: str) -> str:
+        """Say what is seen of a call in which the agent would do this."""
+        if self.opened_s is not None and now_s < self.opened_s + 30:
+            return "breaker.open"
+        if comes == "ok":
+            self.in_a_row, self.good = 0, self.good + 1
+            if self.opened_s is not None and self.good >= self.successes:
+                self.opened_s = None
+        elif comes == "net.reset":
+            self.in_a_row, self.good = self.in_a_row + 1, 0
+            if self.opened_s is not None or self.in_a_row >= self.failures:
+                self.opened_s = now_s
+        return comes
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_it_does_what_is_told_of_it(seed: int) -> None:
+    chance, clock = random.Random(seed), FakeClock()  # noqa: S311 - repeatable
+    failures, successes = chance.randrange(1, 5), chance.randrange(1, 5)
+    params = {"failures": failures, "successes": successes, "never": ["mine.*"]}
+    layer, plain = built_layer(BREAKER, params, clock=clock), Plain(failures, successes)
+    answers = {"ok": "ok", "net.reset": FAILS, "mine.not": WorkerFailure("mine.not", "no")}
+    for _ in range(250):
+        await clock.advance(chance.choice([0, 0, 0, 1, 29, 30]))
+        comes = chance.choices(list(answers), [3, 3, 1])[0]
+        seen = plain.ask(clock.monotonic(), comes)
+        assert await codes(clock, layer, [answers[comes]], 1) == [seen]
+
+
+async def test_it_says_how_long_it_stays_open() -> None:
+    clock = FakeClock()
+    layer = built_layer(BREAKER, {"failures": 1}, clock=clock)
+    await codes(clock, layer, [FAILS], 1)
+    await clock.advance(10)
+    with pytest.raises(WorkerFailure) as caught:
+        await call_through(layer, ["ok"])
+    assert caught.value.message == "'worker' failed too often: it is left alone for 20 s"
+    assert caught.value.data == {"left_s": 20}
+
+
+async def test_what_was_asked_before_it_opened_says_nothing_afterwards() -> None:
+    clock, both, go = FakeClock(), list[str](), anyio.Event()
+    layer = built_layer(BREAKER, {"failures": 1, "successes": 1}, clock=clock)
+
+    async def late(answer: Any) -> None:
+        async def stay(input: Any) -> Any:
+            await go.wait()
+            return answer
+
+        both.extend(await codes(clock, layer, ScriptedWorker(stay), 1))
+
+    async with anyio.create_task_group() as tasks:
+        for answer in ("ok", FAILS):
+            tasks.start_soon(late, answer)
+        await anyio.wait_all_tasks_blocked()
+        await codes(clock, layer, [FAILS], 1)
+        await clock.advance(20)
+        go.set()
+    # Neither has closed it, nor opened it anew.
+    assert sorted(both) == ["net.reset", "ok"]
+    assert await codes(clock, layer, ["ok"], 1) == ["breaker.open"]
+    await clock.advance(10)
+    assert await codes(clock, layer, ["ok"], 1) == ["ok"]

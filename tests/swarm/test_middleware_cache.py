@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from flowir import WorkerFailure
+from flowir.values import measure
 from swarm import Outcome, StepContext, Usage
 from swarm.middleware.cache import CACHE
 from swarm.testing import FakeClock, RecordedLink, ScriptedWorker, built_layer, call_through
@@ -102,3 +104,57 @@ async def test_what_is_too_old_is_asked_again() -> None:
     for seconds, value in ((0, "old"), (9, "old"), (2, "new")):
         await clock.advance(seconds)
         assert (await call_through(layer, worker, input=1, link=link)).value == value
+
+
+class Plain:
+    """What the cache does, as plainly as can be: a list, the one that was used last behind."""
+
+    def __init__(self, entries: int, size: int, ttl_s: float | None) -> None:
+        self.entries, self.size, self.ttl_s = entries, size, ttl_s
+        self.kept: list[tuple[int, str, float]] = []
+
+    def get(self, key: int, now_s: float) -> str | None:
+        for at, (name, value, since_s) in enumerate(self.kept):
+            if name == key and (self.ttl_s is None or now_s - since_s < self.ttl_s):
+                self.kept.append(self.kept.pop(at))
+                return value
+        return None
+
+    def put(self, key: int, value: str, now_s: float) -> None:
+        self.kept = [one for one in self.kept if one[0] != key]
+        if _size(value) > self.size:
+            return
+        self.kept.append((key, value, now_s))
+        while len(self.kept) > self.entries or sum(_size(v) for _, v, _ in self.kept) > self.size:
+            self.kept.pop(0)
+
+
+def _size(value: str) -> int:
+    return measure([value, {}, []])[0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_it_keeps_what_a_plain_list_would_keep(seed: int) -> None:
+    chance, clock = random.Random(seed), FakeClock()  # noqa: S311 - repeatable
+    least = _size("")
+    entries, size = chance.randrange(1, 6), least * chance.randrange(1, 5) + chance.randrange(3)
+    ttl_s = chance.choice([None, 5.0])
+    params = {"max_entries": entries, "max_bytes": size} | ({} if ttl_s is None else {"ttl_s": 5})
+    said: list[str] = []
+
+    def answer(key: int) -> str:
+        said.append(chance.choice("abc") * chance.randrange(size - least + 2))
+        return said[-1]
+
+    layer, plain = built_layer(CACHE, params, clock=clock), Plain(entries, size, ttl_s)
+    for _ in range(250):
+        key = chance.randrange(8)
+        await clock.advance(chance.choice([0, 0, 1, 5]))
+        asked, known = len(said), plain.get(key, clock.monotonic())
+        got = (await call_through(layer, ScriptedWorker(answer), input=key)).value
+        assert (len(said) == asked, got) == (
+            known is not None,
+            said[-1] if known is None else known,
+        )
+        if known is None:
+            plain.put(key, got, clock.monotonic())

@@ -9,6 +9,12 @@ import anyio
 import pytest
 
 from swarm import BlueprintInvalid, Host, Outcome, Usage
+from swarm.blueprint.agent import AgentSpec
+from swarm.lua.runner import InlineScripts
+from swarm.middleware.lua import LUA, LuaParams
+from swarm.ports.layer import LayerHost, Site
+from swarm.ports.worker import Toolbox
+from swarm.testing import FakeClock
 from tests.swarm.layered import Bench, Flaky, document, step
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +90,91 @@ async def test_before_changes_what_goes_in_and_after_what_comes_out() -> None:
         before="return input * 10", after="return { input.input, input.value, 'seen' }"
     )
     assert outcome.ctx["out"] == [10, 10, "seen"]
+
+
+async def used(value: object) -> Outcome:
+    return Outcome([value], {"log": [1]}, Usage(tokens=5))
+
+
+@pytest.mark.parametrize(
+    ("forms", "out"),
+    [
+        ({"before": "return input + 1"}, [2]),
+        ({"after": "return input.value[1] + 5"}, 6),
+        ({"before": "return input + 1", "after": "return input.value[1] * input.input"}, 4),
+    ],
+)
+async def test_either_half_may_be_alone_and_parts_and_usage_pass_through_it(
+    forms: dict[str, str], out: Any
+) -> None:
+    outcome, bench = await around(work=used, **forms)
+    tokens = [e["tokens"] for e in bench.events if e["kind"] == "step.finished"]
+    assert (outcome.ctx["out"], tokens[0], bench.parts) == (out, 5, [[1]])
+
+
+async def test_the_agent_is_asked_sixteen_times_in_an_attempt_and_not_once_more() -> None:
+    work = Flaky(0)
+    outcome, _ = await around("for n = 1, 16 do swarm.next(n) end return 'well'", work=work)
+    assert (outcome.ctx["out"], work.asked) == ("well", 16)
+    outcome, _ = await around("for n = 1, 17 do swarm.next(n) end", work=work)
+    assert work.asked == 32
+    said = "swarm.next: expected at most 16 calls in an attempt, got one more"
+    assert said in outcome.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("forms", "said"),
+    [
+        ({"source": "\nerror('oops')"}, "layer of work:2: oops"),
+        ({"before": "error('oops')"}, "before work:1: oops"),
+        ({"after": "error('oops')"}, "after work:1: oops"),
+    ],
+)
+async def test_a_failure_names_the_script(forms: dict[str, str], said: str) -> None:
+    outcome, _ = await around(**forms)
+    assert outcome.error["message"].endswith(said)
+
+
+async def test_what_a_script_fails_with_is_the_failures_data() -> None:
+    outcome, _ = await around("swarm.fail('too.early', 'not yet', { at = 3 })")
+    assert (outcome.error["cause_code"], outcome.error["data"]) == ("too.early", {"at": 3})
+
+
+@pytest.mark.parametrize(
+    ("params", "at", "said"),
+    [
+        ({}, "", "expected a field 'source', 'before' or 'after', got none"),
+        (
+            {"source": "return 1", "after": "return 1"}, "source",
+            "expected 'source', or 'before' and 'after', got both",
+        ),
+        ({"before": "return 1", "after": "return 1 +"}, "after", "near <eof>"),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_is_told_with_its_place(
+    params: dict[str, str], at: str, said: str
+) -> None:
+    with pytest.raises(BlueprintInvalid) as caught:
+        await around(**params)
+    (problem,) = caught.value.problems
+    assert said in problem.message
+    assert str(problem.at).endswith(at)
+
+
+@pytest.mark.parametrize(
+    ("params", "agents"),
+    [
+        ({"source": "return swarm.call('a', 1)"}, {"a"}),
+        ({"before": 'return swarm.call("b")', "after": "return 'a'"}, {"a", "b"}),
+        ({"source": "return a .. 'nobody' .. \"a"}, set[str]()),
+    ],
+)
+def test_it_may_call_the_agents_whose_names_stand_in_it(
+    params: dict[str, str], agents: set[str]
+) -> None:
+    specs = {name: AgentSpec(name, "scripted", {}) for name in "abc"}
+    site = Site("tested", specs["c"], specs, Toolbox(InlineScripts(), {}), LayerHost(FakeClock()))
+    assert LUA.calls(LuaParams.model_validate(params), site) == agents
 
 
 @pytest.mark.parametrize(

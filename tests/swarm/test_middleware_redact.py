@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from flowir import WorkerFailure
 from swarm import BlueprintInvalid, Outcome, StepContext
-from swarm.middleware.secrets import Secrets
+from swarm.middleware.secrets import MASK, Secrets
 from tests.swarm.layered import Bench, Flaky
 
 pytestmark = pytest.mark.anyio
@@ -113,3 +114,119 @@ def test_a_hostile_text_takes_no_time_beyond_its_length() -> None:
     """Each of these is a beginning that never ends; the patterns are bounded."""
     for begin in ("eyJ-", "sk-", "-----BEGIN PRIVATE KEY-----", "a://b", "ghp_a", "Bearer "):
         Secrets().text(begin * (200_000 // len(begin)))
+
+
+# How long each may be at the least and at the most, in letters behind its beginning.
+LENGTHS: list[tuple[str, str, str, int, int]] = [
+    ("sk-", "a", "", 16, 200),
+    *((f"gh{letter}_", "a", "", 20, 255) for letter in "pousr"),
+    ("github_pat_", "_", "", 20, 255),
+    *((f"xox{letter}-", "-", "", 10, 200) for letter in "abprs"),
+    ("AIza", "-", "", 35, 35),
+    ("Bearer ", ".", "", 12, 2000),
+    ("bEARER ", "~", "", 12, 2000),
+    ("eyJ", "a", "." + "b" * 8 + "." + "c" * 8, 8, 300),
+    ("eyJ" + "a" * 8 + ".", "b", "." + "c" * 8, 8, 4000),
+    ("eyJ" + "a" * 8 + "." + "b" * 8 + ".", "c", "", 8, 1000),
+    ("a", "b", "://c:d@", 1, 20),
+    ("ab://", "c", ":d@", 1, 100),
+    ("ab://c:", "d", "@", 1, 200),
+    ("-----BEGIN ", "A", "PRIVATE KEY-----x-----END A-----", 0, 30),
+    ("-----BEGIN PRIVATE KEY-----", "x", "-----END A-----", 0, 8000),
+    ("-----BEGIN PRIVATE KEY-----x-----END ", "A", "-----", 0, 30),
+]
+
+
+@pytest.mark.parametrize(("begin", "letter", "end", "least", "most"), LENGTHS)
+def test_a_secret_has_a_least_and_a_most_length(
+    begin: str, letter: str, end: str, least: int, most: int
+) -> None:
+    text = Secrets().text
+    for count in {least, least + 1, most}:
+        if least <= count <= most:
+            assert text(f" {begin}{letter * count}{end} ") == " [redacted] "
+    if least:
+        few = f" {begin}{letter * (least - 1)}{end} "
+        assert text(few) == few
+    many = f" {begin}{letter * (most + 1)}{end} "
+    assert text(many) == (many if end else f" [redacted]{letter} ")
+
+
+@pytest.mark.parametrize("begin", ["AKIA", "ASIA"])
+def test_a_key_of_a_fixed_length_has_that_length(begin: str) -> None:
+    text = Secrets().text
+    assert text(f"{begin}{'7' * 16}") == "[redacted]"
+    for other in (f"{begin}{'7' * 15}", f"{begin}{'7' * 17}", f"x{begin}{'7' * 16}"):
+        assert text(other) == other
+
+
+NAMES = [
+    "access_key",
+    "access_token",
+    "api_key",
+    "authorization",
+    "client_secret",
+    "cookie",
+    "credentials",
+    "password",
+    "passphrase",
+    "passwd",
+    "private_key",
+    "pwd",
+    "refresh_token",
+    "secret",
+    "secret_key",
+    "session_token",
+    "set_cookie",
+    "token",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_stands_under_a_name_is_a_secret(name: str) -> None:
+    for written in (name, name.replace("_", "-"), name.replace("_", ""), name.upper()):
+        for value in ("short", 0, False, {}, []):
+            assert Secrets().hidden({written: value}) == {written: "[redacted]"}
+        nothing = {written: None, f"{written}s_of_mine": 1}
+        assert Secrets().hidden(nothing) is nothing
+
+
+def _plainly(secrets: Secrets, names: set[str], value: Any) -> Any:
+    """Hide as the layer does, with none of its short cuts."""
+    if isinstance(value, str):
+        return secrets.text(value)
+    if isinstance(value, list):
+        return [_plainly(secrets, names, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: MASK if name in names and member is not None else _plainly(secrets, names, member)
+        for name, member in value.items()
+    }
+
+
+@pytest.mark.parametrize("own", [(), (r"\bb\d",)])
+def test_whatever_it_is_in_it_is_hidden_and_what_has_none_stays_itself(own: Any) -> None:
+    chance, secrets = random.Random(5), Secrets(["mine"], own)  # noqa: S311 - repeatable
+    names = {"mine", "pwd", "ToKen"}
+    leaves = [None, True, 0, 1.5, "", "short", "b1", "a" * 30, KEY, f"see {KEY} there", "ab://c:d@"]
+
+    def made(depth: int) -> Any:
+        kind = chance.random()
+        if depth == 0 or kind < 0.4:
+            return chance.choice(leaves)
+        if kind < 0.7:
+            return [made(depth - 1) for _ in range(chance.randrange(4))]
+        some = chance.sample(["mine", "pwd", "ToKen", "a", "b", "c"], chance.randrange(4))
+        return {name: made(depth - 1) for name in some}
+
+    kept = 0
+    for _ in range(1500):
+        value = made(4)
+        before, hidden = repr(value), secrets.hidden(value)
+        assert hidden == _plainly(secrets, names, value)
+        assert repr(value) == before
+        if hidden == value:
+            assert hidden is value
+            kept += 1
+    assert 100 < kept < 1400
