@@ -37,7 +37,12 @@ _ECHO = Script("echo.lua", "return input")
 _ASK = Script("ask.lua", "return swarm.echo(input)")
 # What the other end of a bare pipe does: it gives back what comes.
 _MIRROR = "import os\nwhile d := os.read(0, 65536): os.write(1, d)"
-_ENDLESS = Script("endless.lua", "return ('a'):rep(300):find(('a-'):rep(40) .. 'b')")
+# C goes through zeros one by one, and no hook looks at a few instructions.
+_ENDLESS = Script(
+    "endless.lua",
+    "local z = ('\\0'):rep(6000000) local a = z .. z .. z local b = a .. 'b' "
+    "while true do local _ = a < b end",
+)
 
 
 def page() -> dict[str, Any]:

@@ -5,7 +5,7 @@
 -- globals that the script set. Functions and tables are numbered, so that what is shared
 -- or goes in circles is told once.
 
-local convert, _, library = ...
+local convert, library = (...).convert, (...).library
 local null, array = convert.null, convert.array
 local getinfo, getupvalue = debug.getinfo, debug.getupvalue
 local type, next, rawget, rawequal = type, next, rawget, rawequal

@@ -7,7 +7,8 @@
 -- A script that writes __mode into a metatable after setmetatable gets a weak table, and with
 -- it what the garbage collector decides; nobody else is affected.
 
-local convert, meter = ...
+local convert, meter = (...).convert, (...).meter
+local patterns, by_pattern = (...).patterns, (...).matching
 local null, array, ARRAY = convert.null, convert.array, convert.ARRAY
 local blame, charge = meter.blame, meter.charge
 local getmetatable = debug.getmetatable
@@ -244,9 +245,10 @@ for name in string.gmatch("byte lower packsize reverse sub unpack upper", "%S+")
   strings[name] = paid(string[name])
 end
 for name in string.gmatch("find gmatch match", "%S+") do
-  strings[name] = matching(string[name], name)
+  strings[name] = matching(by_pattern[name], name)
 end
-strings.gsub, strings.rep, strings.format, strings.pack = replaced(gsub), rep, format, packed
+strings.gsub, strings.rep = replaced(by_pattern.gsub), rep
+strings.format, strings.pack = format, packed
 
 local codes = copy(utf8, "char charpattern")
 for name in string.gmatch("codepoint codes len offset", "%S+") do
@@ -462,4 +464,10 @@ local function environment()
   return env
 end
 
-return { environment = environment, seed = math.randomseed }
+-- What one script leaves behind is nothing to the next.
+local function begin(seed)
+  math.randomseed(seed)
+  patterns.forget()
+end
+
+return { begin = begin, environment = environment }

@@ -199,11 +199,15 @@ function meter.blame(message)
   error(message, 0)
 end
 
+-- Take our own lines off a message, and what a script wrote to look like them.
 local function clean(message)
-  if type(message) == "string" and find(message, "^%[sandbox%]:%d+: ") then
-    return sub(message, (find(message, ": ", 1, true)) + 2)
+  if type(message) ~= "string" then return message end
+  local at, first, last = 1, find(message, "^%[sandbox%]:%d+: ")
+  while first do
+    at = last + 1
+    first, last = find(message, "^%[sandbox%]:%d+: ", at)
   end
-  return message
+  return at > 1 and sub(message, at) or message
 end
 meter.clean = clean
 

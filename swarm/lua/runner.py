@@ -2,9 +2,10 @@
 
 A script runs in place until it ends or asks for something of the host; that takes up to
 its budget of instructions (10 million take some 0.2 s), during which nothing else runs.
-`ScriptLimits.seconds` is looked at every 250 instructions and counts the processor's
-time: a single call into a C pattern loop passes it, and time spent waiting for the host is
-not counted. Scripts that nobody answers for belong into child processes: `swarm.lua.pool`.
+`ScriptLimits.seconds` is looked at every 76 instructions and counts the processor's
+time: a single instruction on strings of many megabytes may pass it, and time spent waiting for
+the host is not counted. Scripts that nobody answers for belong into child processes:
+`swarm.lua.pool`.
 """
 
 from __future__ import annotations

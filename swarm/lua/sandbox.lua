@@ -3,7 +3,8 @@
 -- The host hands strings over and gets strings back; see sandbox.py for the order of calls.
 -- No object of the host ever enters this state.
 
-local convert, meter, library, closures = ...
+local convert, meter, library = (...).convert, (...).meter, (...).library
+local closures = (...).closures
 local encode, decode, null, array = convert.encode, convert.decode, convert.null, convert.array
 local showable, blame, ask = convert.showable, meter.blame, meter.ask
 local load, pcall, error, type, next = load, pcall, error, type, next
@@ -108,7 +109,7 @@ local function worker(name, source, input, facts, functions, seed, instructions,
   local chunk, why = compiled(name, source)
   if not chunk then return showable(why, LETTERS) end
   local env = worker_environment(decode(input), decode(facts), functions)
-  library.seed(seed)
+  library.begin(seed)
   local fresh = { instructions = instructions, seconds = seconds }
   begin(fresh, function()
     local result = chunk(env)
@@ -186,7 +187,7 @@ local function author(name, source, instructions, seconds, list_part)
   env.require = requirer(env)
   local chunk, why = load(source, "@" .. name, "t", env)
   if not chunk then return showable(why, LETTERS) end
-  library.seed(1)
+  library.begin(1)
   local fresh = { instructions = instructions, seconds = seconds }
   fresh.follows, fresh.file, fresh.line = true, name, 1
   begin(fresh, function()

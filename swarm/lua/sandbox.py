@@ -5,8 +5,9 @@ the runtime while it has no memory limit, and read back as bytes: lupa calls Lua
 unprotected, so an allocation that fails while it converts an argument ends the process.
 
 What is contained here: every loop in Lua (instructions, and the processor's time between
-two looks), memory, recursion, escapes. What is not: one call into a C pattern loop cannot be
-interrupted, nor can the wall clock be enforced while Lua runs; that takes a child process.
+two looks), memory, recursion, patterns that go on for ever, escapes. What is not: one
+instruction on strings of many megabytes cannot be interrupted, nor can the wall clock be
+enforced while Lua runs; that takes a child process.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ __all__ = ("LIST_PART", "LUA_VERSION", "Sandbox", "Turn")
 LUA_VERSION = ".".join(map(str, lua54.LUA_VERSION))
 # Under this key the list part of an author's table leaves, where it has names too.
 LIST_PART = "__list"
-# The order matters: each is handed what those before it returned.
-_PARTS = ("convert", "meter", "library", "closures", "sandbox")
+# The order matters: each is handed a table of what those before it returned.
+_PARTS = ("convert", "meter", "patterns", "matching", "library", "closures", "sandbox")
 
 
 class Turn:
@@ -59,10 +60,11 @@ class Sandbox:
     def __init__(self) -> None:
         self._lua = _runtime()
         self._memory_bytes = 0
-        parts: list[Any] = []
+        parts: Any = self._lua.table()
         for name in _PARTS:
-            parts.append(self._lua.execute(_source(name), *parts, name=b"=[sandbox]", mode="t"))
-        calls = parts[-1]
+            source = _source(name)
+            parts[name.encode()] = self._lua.execute(source, parts, name=b"=[sandbox]", mode="t")
+        calls = parts[b"sandbox"]
         self._worker: Any = calls[b"worker"]
         self._author: Any = calls[b"author"]
         self._answer: Any = calls[b"answer"]

@@ -75,7 +75,7 @@ def looked_around(source: str) -> str:
     return f"{REACH}\n{ending}\nreach(r) reach(_G) reach(string) return r[2]"
 
 
-def judged(place: str, told: dict[str, Any]) -> str | None:
+def judged(place: str, told: dict[str, Any], source: str = "") -> str | None:
     """Say what is wrong with an outcome, if anything is."""
     code = told.get("code")
     if code == "deadline":
@@ -91,7 +91,7 @@ def judged(place: str, told: dict[str, Any]) -> str | None:
         return "an outcome of no known kind"
     if "ESCAPED" in said or _ADDRESS.search(said) or _ADDRESS.search(json.dumps(told.get("value"))):
         return "something of the host's world"
-    if "[sandbox]" in said:
+    if "[sandbox]" in said and "[sandbox]" not in source:
         return "a line of the sandbox"
     return None
 
@@ -149,7 +149,7 @@ def _tried(found: Found, places: dict[str, Child], source: str) -> None:
     found.ends[told["inline"].get("code", "a value")] += 1
     if told["inline"] == told["pool"] == HUNG and places["pool"].place == "inline":
         return  # A pattern, most likely; the pool of a whole campaign has to answer.
-    wrong = {place: why for place, said in told.items() if (why := judged(place, said))}
+    wrong = {place: why for place, said in told.items() if (why := judged(place, said, source))}
     if not wrong and differ(told["inline"], told["pool"]):
         wrong = {"both": "the places disagree"}
     if not wrong and hangs(told) and places["inline"].ask(source, SURE_S, **limits) == HUNG:

@@ -103,10 +103,8 @@ PLANTS = (
     plant(
         "functions can be dumped",
         "library",
-        "strings.gsub, strings.rep,",
-        "strings.dump, strings.gsub, strings.rep,",
-        "= replaced(gsub), rep, format, packed",
-        "= string.dump, replaced(gsub), rep, format, packed",
+        "strings.gsub, strings.rep =",
+        "strings.dump, strings.gsub, strings.rep = string.dump,",
     ),
     plant(
         "the debug library is there",
@@ -133,8 +131,8 @@ PLANTS = (
     plant(
         "messages name lines of the sandbox",
         "meter",
-        """if type(message) == "string" and find""",
-        """if false and find""",
+        "  while first do",
+        "  while false do",
     ),
     plant(
         "an error object is asked for its message",

@@ -50,4 +50,7 @@ def test_an_address_or_a_dirty_next_script_turns_it_red() -> None:
     assert lua.judged("pool", {**clean, "clean": False})
     assert lua.judged("pool", {**clean, "message": "table: 0x55d0c0ffee00"})
     assert lua.judged("inline", {"code": "crash"})
+    forged = {**clean, "message": "a.lua:1: [sandbox]:1: forged"}
+    assert lua.judged("pool", forged)
+    assert lua.judged("pool", forged, "error('[sandbox]:1: forged')") is None
     assert lua.differ(clean, {**clean, "message": "yes"})

@@ -73,6 +73,17 @@ ENDLESS = {
           local t = { 3, 1, 2 } table.sort(t) local _ = ("x"):rep(100):gsub("x", "yz"):upper()
           if n % 10 == 0 then swarm.mark(n) end
         end""",
+    "patterns": """
+        local s, n = ("key = value, "):rep(300), 0
+        while true do
+          n = n + 1
+          local _ = s:match("(%w+)%s*=%s*(%d+)") or s:gsub("%s+", "")
+          swarm.mark(n)
+        end""",
+    "patterns that C is not given": """
+        local s, n = ("a"):rep(300), 0
+        for w in s:gmatch("(a-)a-(a-)a-a") do n = n + 1 swarm.mark(n) end
+        while true do n = n + 1 local _ = s:find("a*a*a*a*b") end""",
 }
 
 
@@ -93,6 +104,14 @@ async def told(scripts: ScriptRunner, source: str) -> Any:
 
 async def all_told(scripts: ScriptRunner) -> dict[str, Any]:
     return {name: await told(scripts, source) for name, source in {"seen": SEEN, **ENDLESS}.items()}
+
+
+async def test_what_patterns_cost_does_not_depend_on_who_came_before() -> None:
+    scripts = InlineScripts()
+    alone = await told(scripts, ENDLESS["patterns"])
+    used = "return (('key = value, '):rep(300):match('(%w+)%s*=%s*(%d+)'))"
+    assert await scripts.run(Script("b.lua", used), None) is None
+    assert await told(scripts, ENDLESS["patterns"]) == alone
 
 
 async def test_both_places_agree_and_so_does_every_run() -> None:

@@ -22,8 +22,9 @@ from swarm.ports.scripts import Script, ScriptLimits
 
 HOST = Path(__file__).parents[1] / "lua" / "pool_host.py"
 ROOT = Path(__file__).parents[2]
-# Forty lazy repeats over 300 characters: one call into C that takes longer than anyone has.
-ENDLESS = Script("p.lua", "return ('a'):rep(300):find(('a-'):rep(40) .. 'b')")
+# C goes through zeros one by one: 18 million are one instruction, and no hook looks at a few.
+ZEROS = "local z = ('\\0'):rep(6000000) local a = z .. z .. z local b = a .. 'b' "
+ENDLESS = Script("p.lua", ZEROS + "while true do local _ = a < b end")
 ONE = Script("a.lua", "return 1")
 SHORT = ScriptLimits(seconds=0.2)
 JUST_DONE = "say(b'done')"

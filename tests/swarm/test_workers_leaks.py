@@ -25,12 +25,12 @@ from swarm.lua.process import ScriptProcess
 from swarm.ports.scripts import Script, ScriptLimits
 from swarm.workers.process.child import Patience
 from tests.swarm.programs import Shop, children_of, descriptors, open_shop, sh
+from tests.swarm.test_lua_pool import ENDLESS
 
 pytestmark = pytest.mark.anyio
 
 STEPS = int(os.environ.get("SWARM_PROCESS_STEPS", "150"))
 QUICK = Patience(grace_s=0.2, drain_s=0.3)
-ENDLESS = Script("endless.lua", "return ('a'):rep(300):find(('a-'):rep(40) .. 'b')")
 BRIEF = ScriptLimits(seconds=0.05)
 
 Leak = Callable[[], AbstractContextManager[None]]

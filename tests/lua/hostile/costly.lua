@@ -69,13 +69,13 @@ string.gsub("x", "x", setmetatable({}, { __index = function() while true do end 
 --> = "y"
 return (string.gsub("x", "x", { x = "y" }))
 --- a back reference, repeated
---> deadline
+--> script.budget
 return string.find(string.rep("a", 60), string.rep("(a*)", 12) .. "%1%2%3%4b")
 --- a back reference
 --> = 1
 return (string.find("abcabc", "(%a%a%a)%1"))
 --- balanced brackets without end
---> deadline
+--> script.budget
 return string.find(string.rep("(", 500000), "%b()")
 --- balanced brackets
 --> = "(a(b))"

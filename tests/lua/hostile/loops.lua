@@ -235,13 +235,13 @@ while true do local _ = table.concat(t) end
 local t = {} for i = 1, 20000 do t["k" .. i] = i end
 while true do for _ in pairs(t) do break end end
 --- catastrophic pattern, lazy repeats
---> deadline
+--> script.budget
 return string.find(string.rep("a", 300), string.rep(".-", 40) .. "b")
 --- lazy repeats that match
 --> = 1
 return (string.find("aab", ".-.-b"))
 --- catastrophic pattern, greedy repeats
---> deadline
+--> script.budget
 return string.match(string.rep("a", 100000), "a*a*a*a*b")
 --- a subject too long for a pattern
 --> script.error /a subject of more than 524288 bytes/

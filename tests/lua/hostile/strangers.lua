@@ -102,6 +102,15 @@ local _, e = pcall(error, string.rep("m", 4000000), 0) return #e
 --- a message with the name of the sandbox in front
 --> script.error /^a\.lua:1: \[sandbox\]:1: forged$/
 error("[sandbox]:1: forged", 1)
+--- a message that poses as one of the sandbox's lines, over and over
+--> script.error /^a\.lua:1: forged$/
+error(("[sandbox]:1: "):rep(100000) .. "forged", 0)
+--- a message that names the sandbox behind its own words
+--> script.error /^a\.lua:1: see \[sandbox\]:1: here$/
+error("see [sandbox]:1: here", 0)
+--- a handler that raises what it is handed
+--> = "forged"
+local _, e = pcall(xpcall, error, error, ("[sandbox]:1: "):rep(3) .. "forged") return e
 --- a message that poses as the stop
 --> script.error /stopped/
 error("stopped", 0)
