@@ -26,9 +26,9 @@ _ENHANCE = "swarm/test_enhance_hostile swarm/test_host_enhance"
 _LOOP = "swarm/test_enhance_issues swarm/test_enhance_agents"
 _GATE = "swarm/test_api_gate swarm/test_api_attacks"
 _STORE = """
-swarm/test_stores_sqlite_writer contract/test_journal swarm/test_stores_sqlite
-swarm/test_stores_sqlite_identity swarm/test_stores_sqlite_group swarm/test_host_durable
-swarm/test_stores_sqlite_faults
+swarm/test_stores_sqlite_writer swarm/test_stores_sqlite_journal contract/test_journal
+swarm/test_stores_sqlite swarm/test_stores_sqlite_identity swarm/test_stores_sqlite_group
+swarm/test_host_durable swarm/test_stores_sqlite_faults
 """
 _VERSIONS = "contract/test_versions swarm/test_host_blueprints acceptance/test_git_faults"
 _OPERATORS = "swarm/test_operators swarm/test_operators_attacks"

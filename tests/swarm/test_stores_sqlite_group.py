@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -281,3 +282,127 @@ async def test_who_waits_for_a_commit_in_place_waits_for_turns_alone(
     await bench.together(50, 4)
     assert made == []
     assert bench.whole()
+
+
+async def test_after_two_flights_that_nobody_joined_he_flies_alone_again() -> None:
+    bench = Bench()
+    inner: Any = bench.group
+    inner._alone = False
+    await bench.keep()
+    assert inner._alone is False, "one does not tell"
+    await bench.keep()
+    assert (inner._alone, inner._listen_at) == (True, pytest.approx(bench.now_s - 0.00005 + 0.002))
+    inner._alone = False
+    for joined, alone in ((2, False), (1, False), (2, False), (2, False), (1, False), (1, True)):
+        inner._count(joined)
+        assert inner._alone is alone
+    assert bench.whole()
+
+
+async def test_who_flies_alone_listens_each_two_milliseconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    turns = 0
+
+    async def counted() -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(group, "cancel_shielded_checkpoint", counted)
+    await bench.keep()
+    assert turns == 1
+    for at_s in (0.001, 0.0019, 0.0025, 0.003, 0.005):
+        bench.now_s = 1.00005 + at_s
+        await bench.keep()
+    assert turns == 3
+    assert bench.whole()
+
+
+@pytest.mark.parametrize(
+    ("taken_s", "learnt_s"),
+    [(0.0002, 0.0002), (0.0007, 0.0002625), (0.0016, 0.000375), (0.01, 0.000375)],
+)
+async def test_what_a_commit_costs_is_an_average_in_which_none_counts_too_much(
+    taken_s: float, learnt_s: float
+) -> None:
+    inner: Any = Bench(seconds=0.0002).group
+    inner._learn(taken_s)
+    assert inner._seconds == pytest.approx(learnt_s)
+
+
+async def test_between_two_transactions_of_a_flight_in_place_everybody_has_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(seconds=0.0006)
+    turns: list[int] = []
+
+    async def counted() -> None:
+        turns.append(len(bench.sizes))
+
+    monkeypatch.setattr(group, "cancel_shielded_checkpoint", counted)
+    bench.append(4000)
+    bench.append(4000)
+    await bench.keep()
+    assert bench.sizes == [4000, 4000, 1]
+    assert turns == [0, 1, 2]
+
+
+async def test_what_is_done_exclusively_is_done_whatever_is_cancelled() -> None:
+    bench = Bench()
+    done: list[int] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        assert await bench.group.exclusively(lambda: done.append(1) or 7) == 7
+    assert done == [1]
+
+
+async def test_who_has_nothing_to_commit_waits_for_what_is_in_the_air_alone() -> None:
+    bench, may_end = Bench(), threading.Event()
+    heard: list[str] = []
+
+    async def collecting() -> None:
+        await bench.group.exclusively(lambda: may_end.wait(10))
+        heard.append("collected")
+
+    async def commit() -> None:
+        await bench.group.commit()
+        heard.append("committed")
+
+    async def other() -> None:
+        await bench.group.exclusively(lambda: heard.append("other"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collecting)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        tasks.start_soon(commit)
+        tasks.start_soon(other)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert heard == []
+        may_end.set()
+    assert sorted(heard) == ["collected", "committed", "other"]
+    assert bench.sizes == []
+
+
+async def test_news_are_told_once_to_all_who_wait_for_them() -> None:
+    flight: Any = group._Flight()  # pyright: ignore[reportPrivateUsage]
+    flight.tell()
+    heard: list[int] = []
+
+    async def wait() -> None:
+        await flight.wait()
+        heard.append(1)
+
+    for _ in range(2):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            tasks.start_soon(wait)
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+            assert len(heard) % 2 == 0
+            assert flight.news is not None
+            flight.tell()
+            assert flight.news is None
+    assert heard == [1] * 4
