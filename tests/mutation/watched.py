@@ -18,6 +18,7 @@ swarm/test_cli_token swarm/test_host_guest swarm/test_capability_fuzz
 """
 _COMPILER = "swarm/test_compiler_problems swarm/test_compiler_compile swarm/test_cli_check"
 _LAYERED = "swarm/test_compiler_layering swarm/test_compiler_stack docs/test_layers_page"
+_LAYER = "swarm/test_middleware_words docs/test_layers_page swarm/test_compiler_stack"
 _AUDIT = """
 swarm/test_core_audit_papers swarm/test_core_audit_inspect swarm/test_core_audit_tree
 contract/test_audit swarm/test_host_audit swarm/test_cli_audit
@@ -103,21 +104,21 @@ TESTS = {
     "swarm/lua/convert.py": "swarm/test_lua_convert swarm/test_input_attacks",
     "swarm/lua/jail.py": "swarm/test_lua_jail swarm/test_lua_pool",
     "swarm/lua/sandbox.py": "swarm/test_lua_sandbox contract/test_scripts",
-    "swarm/middleware/audit.py": "swarm/test_middleware_audit",
-    "swarm/middleware/breaker.py": "swarm/test_middleware_breaker",
-    "swarm/middleware/budget.py": "swarm/test_middleware_budget swarm/test_host_budget",
-    "swarm/middleware/cache.py": "swarm/test_middleware_cache",
-    "swarm/middleware/delegate.py": "swarm/test_middleware_delegate",
-    "swarm/middleware/limit.py": "swarm/test_middleware_limit",
-    "swarm/middleware/long_hold.py": "swarm/test_middleware_senior swarm/test_middleware_limit",
-    "swarm/middleware/lua.py": "swarm/test_middleware_lua",
-    "swarm/middleware/main_ai.py": "swarm/test_middleware_main_ai",
-    "swarm/middleware/redact.py": "swarm/test_middleware_redact",
-    "swarm/middleware/resolver.py": "swarm/test_middleware_resolver",
-    "swarm/middleware/retry.py": "swarm/test_middleware_retry",
-    "swarm/middleware/secrets.py": "swarm/test_middleware_redact",
-    "swarm/middleware/senior.py": "swarm/test_middleware_senior",
-    "swarm/middleware/timeout.py": "swarm/test_middleware_timeout",
+    "swarm/middleware/audit.py": f"swarm/test_middleware_audit {_LAYER}",
+    "swarm/middleware/breaker.py": f"swarm/test_middleware_breaker {_LAYER}",
+    "swarm/middleware/budget.py": f"swarm/test_middleware_budget swarm/test_host_budget {_LAYER}",
+    "swarm/middleware/cache.py": f"swarm/test_middleware_cache {_LAYER}",
+    "swarm/middleware/delegate.py": f"swarm/test_middleware_delegate {_LAYER}",
+    "swarm/middleware/limit.py": f"swarm/test_middleware_limit {_LAYER}",
+    "swarm/middleware/long_hold.py": f"swarm/test_middleware_delegate {_LAYER}",
+    "swarm/middleware/lua.py": f"swarm/test_middleware_lua {_LAYER}",
+    "swarm/middleware/main_ai.py": f"swarm/test_middleware_main_ai {_LAYER}",
+    "swarm/middleware/redact.py": f"swarm/test_middleware_redact {_LAYER}",
+    "swarm/middleware/resolver.py": f"swarm/test_middleware_resolver {_LAYER}",
+    "swarm/middleware/retry.py": f"swarm/test_middleware_retry {_LAYER}",
+    "swarm/middleware/secrets.py": f"swarm/test_middleware_redact {_LAYER}",
+    "swarm/middleware/senior.py": f"swarm/test_middleware_senior {_LAYER}",
+    "swarm/middleware/timeout.py": f"swarm/test_middleware_timeout {_LAYER}",
     "swarm/operators/bucket.py": f"swarm/test_operators_channel {_OPERATORS}",
     "swarm/operators/channel.py": f"swarm/test_operators_channel {_OPERATORS}",
     "swarm/operators/desk.py": f"swarm/test_operators_desk {_OPERATORS}",
