@@ -76,6 +76,7 @@ def join(one: Known, other: Known) -> Known:
         return one
     if isinstance(one, Answer) and isinstance(other, Answer):
         return Answer(_together(one.verdict, other.verdict))
+    # An answer that is an object is equal to no word: of what it may be equal to, this is all.
     words = [_as_words(known) for known in (one, other)]
     if words[0] is not None and words[1] is not None:
         return _together(words[0], words[1])
