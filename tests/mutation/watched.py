@@ -62,9 +62,15 @@ TESTS = {
     "swarm/blueprint/ranges.py": "swarm/test_blueprint_selector contract/test_versions",
     "swarm/blueprint/selector.py": "swarm/test_blueprint_selector contract/test_versions",
     "swarm/blueprint/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",
-    "swarm/compiler/allow.py": f"swarm/test_compiler_allow swarm/test_compiler_compile {_COMPILER} swarm/test_host_guest",
+    "swarm/compiler/allow.py": f"""
+        swarm/test_compiler_allow swarm/test_compiler_compile
+        {_COMPILER} swarm/test_host_guest
+    """,
     "swarm/compiler/globs.py": f"swarm/test_compiler_globs {_COMPILER}",
-    "swarm/compiler/knowledge.py": f"swarm/test_compiler_knowledge swarm/test_compiler_verdicts {_COMPILER}",
+    "swarm/compiler/knowledge.py": f"""
+        swarm/test_compiler_knowledge swarm/test_compiler_verdicts
+        {_COMPILER}
+    """,
     "swarm/compiler/layering.py": f"{_LAYERED} {_COMPILER}",
     "swarm/compiler/references.py": f"swarm/test_compiler_references {_COMPILER}",
     "swarm/compiler/stack.py": f"{_LAYERED} {_COMPILER}",
