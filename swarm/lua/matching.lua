@@ -302,23 +302,23 @@ function matching.match(s, pattern, init)
   return all_captures(text, found)
 end
 
-local function sought(text, plan, at, last)
-  local found = search(text, plan, at, last)
-  if found then return found.to + 1, all_captures(text, found) end
-end
-
 function matching.gmatch(s, pattern, init)
   if is_small(s, pattern) then return gmatch(s, pattern, init) end
   local at, text, plan = prepared(s, pattern, init, true)
   if not at then return gmatch(s, pattern, init) end
   local last
+  local function sought()
+    local found = search(text, plan, at, last)
+    if not found then return nil end
+    at, last = found.to + 1, found.to + 1
+    return at, all_captures(text, found)
+  end
   local function given(ok, after, ...)
     if not ok then meter.blame(after) end -- The script calls C here, so C names its line.
     if not after then return nil end
-    at, last = after, after
     return ...
   end
-  return function() return given(meter.pcall(sought, text, plan, at, last)) end
+  return function() return given(meter.pcall(sought)) end
 end
 
 -- Call as C calls: nobody yields across.
