@@ -125,7 +125,7 @@ TESTS = {
     "swarm/middleware/secrets.py": f"swarm/test_middleware_redact {_LAYER}",
     "swarm/middleware/senior.py": f"swarm/test_middleware_senior {_LAYER}",
     "swarm/middleware/timeout.py": f"swarm/test_middleware_timeout {_LAYER}",
-    "swarm/operators/bucket.py": f"swarm/test_operators_channel {_OPERATORS}",
+    "swarm/operators/bucket.py": "swarm/test_operators_bucket",
     "swarm/operators/channel.py": f"swarm/test_operators_channel {_OPERATORS}",
     "swarm/operators/desk.py": f"swarm/test_operators_desk {_OPERATORS}",
     "swarm/operators/frames.py": f"docs/test_operator_protocol_page {_OPERATORS}",

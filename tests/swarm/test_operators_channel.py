@@ -124,3 +124,36 @@ def test_a_line_that_loses_doubles_and_shuffles_delivers_once_and_in_order() -> 
 
 def test_a_channel_that_forgets_what_it_heard_would_be_found_out() -> None:
     assert any(_chaos(seed, forgets=True)[0] != [str(n) for n in range(20)] for seed in range(5))
+
+
+def test_a_channel_begins_with_nothing_said_heard_or_owed() -> None:
+    channel = Channel(BOUNDS)
+    assert (channel.sent, channel.received, channel.epoch) == (0, 0, 0)
+    assert (channel.owes, channel.duplicates, channel.unacked, channel.full) == (False, 0, 0, False)
+    assert channel.again(100) == []
+
+
+def test_what_is_not_acknowledged_is_said_again_each_five_seconds() -> None:
+    channel = Channel(BOUNDS)
+    texts = [channel.post(said(n), float(n)) for n in (0, 1)]
+    assert channel.unacked == 2
+    assert channel.again(4.9) == []
+    assert channel.again(5.0) == texts[:1]
+    assert channel.again(6.0) == texts[1:]
+    assert channel.again(9.9) == []
+    assert channel.again(11.0) == texts
+    channel.acknowledge(1)
+    assert (channel.unacked, channel.again(99.0)) == (1, texts[1:])
+
+
+def test_a_message_without_a_number_says_what_was_heard_and_on_which_line() -> None:
+    one, other = Channel(BOUNDS), Channel(BOUNDS)
+    other.take(read(one.post(said(1), 0)))
+    other.attach(3, 0, 0)
+    assert other.owes
+    stamped = other.stamp(Ack())
+    assert (stamped.ack, stamped.epoch, other.owes) == (1, 3, False)
+    other.take(read(one.post(said(2), 0)))
+    assert other.owes
+    assert '"ack":2' in other.post(said(1), 0)
+    assert not other.owes

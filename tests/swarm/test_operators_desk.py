@@ -534,3 +534,171 @@ def test_what_is_offered_says_all_that_is_needed() -> None:
     assert isinstance(frame, Offer)
     assert (frame.order.deadline_s, frame.order.token, frame.stands_s) == (100.0, "t", 30)
     assert not isinstance(frame, Assign)
+
+
+def test_who_goes_takes_his_claims_with_him() -> None:
+    room = Room()
+    ada = room.sit("ada", claims=frozenset({"r/s/1", "r/s/2"}))
+    bob = room.sit("bob", claims=frozenset({"r/s/2"}))
+    assert set(room.desk._claims) == {"r/s/1", "r/s/2"}  # pyright: ignore[reportPrivateUsage]
+    room.desk.leave(ada, 0)
+    assert room.desk._claims == {"r/s/2": {"s-bob": bob}}  # pyright: ignore[reportPrivateUsage]
+    room.desk.leave(bob, 0)
+    room.desk.leave(bob, 0)
+    assert room.desk._claims == {}  # pyright: ignore[reportPrivateUsage]
+    assert room.desk.seated("reviewer") == ()
+
+
+def test_a_seat_that_somebody_names_twice_is_one() -> None:
+    room = Room()
+    ada = room.sit("ada", "reviewer", "reviewer")
+    room.desk.leave(ada, 0)
+    assert (room.desk.seated("reviewer"), room.desk.members) == ((), {})
+    room.ask()
+    assert room.read() == []
+
+
+def test_an_order_that_is_asked_for_again_is_as_it_is_said_now() -> None:
+    room = Room()
+    room.desk.closed = True
+    case = room.ask()
+    room.sit("ada")
+    room.desk.closed = False
+    order = Order("r/s/1", "do", "agent", "another prompt", run="r")
+    assert room.desk.ask("reviewer", order, 5) is case
+    assert case.order is order
+    assert room.read() == [("ada", "assign", "r/s/1")]
+    assert room.desk.ask("reviewer", order, 6) is case
+    assert room.read() == []
+
+
+def test_something_becomes_of_an_order_when_it_is_due() -> None:
+    room = Room()
+    room.now_s = 100
+    ada = room.sit("ada", offers=True)
+    offered = room.ask("r/1/1")
+    assert room.desk.due_s(offered) == 130
+    room.hear(ada, Accept(key="r/1/1"))
+    assert room.desk.due_s(offered) is None
+    room.desk.detach(ada, 150)
+    assert room.desk.due_s(offered) == 750
+    waiting = room.ask("r/2/1", "nobody", absence=Absence(60, "fail"))
+    assert room.desk.due_s(waiting) == 160
+    for absence in (Absence(60, "wait"), Absence(None, "fail")):
+        assert room.desk.due_s(room.ask(f"r/{absence.then}/9", "nobody", absence=absence)) is None
+    held = room.ask("r/1/1")
+    held.absence = Absence(60, "next")
+    assert room.desk.due_s(held) == 210
+
+
+def test_an_offer_stands_to_its_second() -> None:
+    room = Room()
+    room.sit("ada", offers=True)
+    case = room.ask()
+    room.desk.tick(case, 29.9)
+    assert case.state == "offered"
+    room.read()
+    room.desk.tick(case, 30)
+    assert room.read()[0] == ("ada", "cancel", "r/s/1")
+    told = [frame.reason for _, frame in room.told if isinstance(frame, Cancel)]
+    assert told == ["no answer in time"]
+
+
+def test_what_nobody_takes_waits_for_the_next_from_then_on() -> None:
+    room = Room()
+    case = room.ask(absence=Absence(60, "next"))
+    room.desk.tick(case, 59)
+    assert room.desk.due_s(case) == 60
+    room.desk.tick(case, 60)
+    assert (case.state, room.desk.due_s(case)) == ("waiting", 120)
+
+
+def test_who_let_a_step_lapse_is_asked_again_unless_it_is_for_the_next() -> None:
+    room = Room()
+    ada = room.sit("ada", offers=True)
+    again = room.ask("r/1/1")
+    other = room.ask("r/2/1", absence=Absence(900, "next"))
+    for case in (again, other):
+        room.desk.tick(case, 30)
+    assert again.passed == set()
+    assert (other.passed, other.state) == ({ada.id}, "waiting")
+    bob = room.sit("bob")
+    assert other.holder is bob
+
+
+def test_what_was_passed_up_is_no_longer_for_whom_it_was() -> None:
+    room = Room()
+    case = room.ask(absence=Absence(60, "escalate", "chief"))
+    room.desk.tick(case, 60)
+    assert (case.seats, case.absence, case.state) == (("chief",), Absence(), "waiting")
+    room.sit("ada")
+    assert room.read() == []
+    chief = room.sit("chief", "chief")
+    assert case.holder is chief
+    assert room.read() == [("chief", "assign", "r/s/1")]
+    room.desk.withdraw("r/s/1", "enough", 61)
+    assert room.desk._waiting == {}  # pyright: ignore[reportPrivateUsage]
+
+
+def test_who_is_given_a_seat_is_given_what_waits_there_at_once() -> None:
+    room = Room()
+    ada = room.sit("ada", capacity=0)
+    heir = room.sit("heir", "writer")
+    case = room.ask()
+    assert room.read() == []
+    room.hear(ada, Handover(seat="reviewer", to="heir", orders=False))
+    assert case.holder is heir
+    other = room.ask("r/t/1", "editor")
+    taker = room.sit("taker", "writer")
+    room.hear(taker, Takeover(seat="editor", orders=False))
+    assert other.holder is taker
+    assert set(taker.seats) == {"writer", "editor"}
+
+
+def test_who_declines_has_a_hand_free_for_the_next() -> None:
+    room = Room()
+    ada = room.sit("ada", capacity=1)
+    first, second = room.ask("r/1/1"), room.ask("r/2/1")
+    assert (first.holder, second.holder) == (ada, None)
+    bob = room.sit("bob", "nowhere", capacity=1)
+    bob.seats.append("reviewer")
+    room.hear(ada, Decline(key="r/1/1", reason="busy"))
+    assert second.holder is ada
+    assert (first.holder, list(ada.orders)) == (None, ["r/2/1"])
+
+
+def test_what_is_answered_is_nobody_s_and_waits_nowhere() -> None:
+    room = Room()
+    ada = room.sit("ada", capacity=1)
+    case, waiting = room.ask("r/1/1"), room.ask("r/2/1")
+    room.hear(ada, done("r/1/1"))
+    assert (case.holder, waiting.holder, list(ada.orders)) == (None, ada, ["r/2/1"])
+    away = room.ask("r/3/1", "nobody")
+    room.desk.fail("r/3/1", WorkerFailure("x.y", "no"), 0)
+    assert away.state == "answered"
+    assert room.desk._waiting == {}  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_deadline_runs_from_the_asking_on() -> None:
+    room = Room()
+    room.now_s = 10
+    room.ask("r/1/1", deadline_s=100.0)
+    room.ask("r/2/1", deadline_s=20.0)
+    room.ask("r/3/1")
+    room.now_s = 40
+    room.sit("ada")
+    room.read()
+    left = [frame.order.deadline_s for _, frame in room.told if isinstance(frame, Assign)]
+    assert left == [70, 0, None]
+
+
+def test_who_had_a_run_s_last_is_remembered_for_so_many_runs() -> None:
+    room = Room()
+    room.desk = Desk(Bounds(remembered=2))
+    ada, bob = room.sit("ada"), room.sit("bob")
+    for run in ("one", "two", "three"):
+        case = room.ask(f"{run}/1/1", choice="sticky")
+        room.hear(case.holder, done(f"{run}/1/1"))
+        room.desk.collect(f"{run}/1/1", 0)
+    assert list(room.desk._had) == ["two", "three"]  # pyright: ignore[reportPrivateUsage]
+    assert {ada.turn, bob.turn} <= {0, 1, 2, 3}
