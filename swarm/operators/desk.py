@@ -113,7 +113,6 @@ class Desk:
                 self._claims.pop(key, None)
         for seat in member.seats:
             self._unseat(member, seat)
-        member.draining = True
         for key in list(member.orders):
             self._release(self.cases[key], now_s)
 

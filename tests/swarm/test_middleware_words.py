@@ -81,13 +81,12 @@ async def seen(
     *replies: Any,
     input: Any = 1,
     clock: FakeClock | None = None,
+    seats: tuple[str, ...] = ("ada", "bob", "lead"),
     **more: Any,
 ) -> Seen:
     """Call *worker* through a layer; ada, bob and the lead give *replies* one by one."""
     left = list(replies)
-    operators = FakeOperators(
-        dict.fromkeys(("ada", "bob", "lead") if left else (), lambda order: left.pop(0))
-    )
+    operators = FakeOperators(dict.fromkeys(seats if left else (), lambda order: left.pop(0)))
     link = RecordedLink(more.pop("called", None))
     layer = built_layer(factory, params, operators=operators, clock=clock, **more)
     try:
@@ -98,13 +97,15 @@ async def seen(
     return Seen(outcome, failure, operators.orders, link.texts)
 
 
-async def silent(factory: LayerFactory[Any], params: Mapping[str, Any], worker: Any) -> Seen:
-    """Call *worker* through a layer while nobody replies, until the deadline has passed."""
+async def silent(
+    factory: LayerFactory[Any], params: Mapping[str, Any], worker: Any, *replies: Any
+) -> Seen:
+    """Call *worker* through a layer while nobody but bob replies, until the deadline is over."""
     found: list[Seen] = []
     clock = FakeClock()
 
     async def call() -> None:
-        found.append(await seen(factory, params, worker, clock=clock))
+        found.append(await seen(factory, params, worker, *replies, clock=clock, seats=("bob",)))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)
@@ -266,6 +267,11 @@ async def test_silence_fails_is_kept_or_goes_to_somebody_else() -> None:
     assert it.ends == ("senior.silent", said, False)
     it = await silent(SENIOR, {**params, "on_deadline": "keep"}, ["BLOCKED"])
     assert (it.value, it.texts) == ("BLOCKED", [])
+    further = {**params, "on_deadline": "escalate", "escalate_to": "bob"}
+    it = await silent(SENIOR, further, ["BLOCKED"], {"decision": "override", "value": 7})
+    assert (it.value, it.texts) == (7, ["senior: bob decided 'override', where answered BLOCKED"])
+    asked = [(seat, order.key) for seat, order in it.orders]
+    assert asked == [(seat, f"r_1/$/1/senior/{seat}/0") for seat in ("ada", "bob")]
 
 
 async def test_without_operators_a_senior_is_asked_by_a_question() -> None:
