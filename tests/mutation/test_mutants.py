@@ -76,6 +76,7 @@ def test_what_is_written_elsewhere_leaves_the_draw_as_it_is() -> None:
     ("test", "word"),
     [
         ("assert f(3) == 4", "killed"),
+        ("import logging; logging.getLogger('x').error('bad'); assert f(3) == 4", "killed"),
         ("assert f(3)", "SURVIVED"),
         ("assert not f(3)", "undecided"),
         ("import nothing.such", "undecided"),

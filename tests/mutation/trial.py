@@ -7,6 +7,7 @@ machine is busy or since it is broken, has noticed nothing.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,8 +76,14 @@ class Bench:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return None, None
-        said = [one for one in done.stdout.splitlines() if one.startswith(("FAILED ", "ERROR "))]
-        return done.returncode, said[0].split(" ", 1)[1].partition(" - ")[0] if said else None
+        return done.returncode, _first_failed(done.stdout)
+
+
+def _first_failed(said: str) -> str | None:
+    """Read pytest's summary; above it a test may have logged lines that look the same."""
+    _, _, summary = said.rpartition("short test summary info")
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", summary, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _write(file: Path, text: str) -> None:

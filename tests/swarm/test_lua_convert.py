@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.lua import convert
 from swarm.lua.convert import CannotEnter, decode, encode
 from swarm.lua.sandbox import Sandbox
 from swarm.lua.wire import Task, worker_fields
@@ -298,3 +299,13 @@ def test_threads_read_what_is_theirs() -> None:
             assert all(threads.map(read, "abcd"))
     finally:
         sys.setswitchinterval(switch)
+
+
+def test_a_reader_serves_again_and_one_that_failed_does_not() -> None:
+    convert._READERS.clear()  # pyright: ignore[reportPrivateUsage]
+    for _ in range(2):
+        assert decode(b"[NaN]\xffa") == ["a"]
+        assert len(convert._READERS) == 1  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises((ValueError, LookupError)):
+        decode(b"[NaN,NaN]\xffa")
+    assert convert._READERS == []  # pyright: ignore[reportPrivateUsage]

@@ -153,3 +153,107 @@ def test_a_host_that_ends_says_so_and_what_is_in_hand_goes_on() -> None:
     there = at_work()
     assert [type(act) for act in there.tell(Drain())] == [Drain]
     assert KEY in there.hands.holding
+
+
+def test_an_operator_says_who_he_is_and_what_he_has_at_each_beginning() -> None:
+    card = Card("ada", ("writer",), ("quick",), 3, "offer")
+    hands = Hands(card, Bounds())
+    said = json.loads(hands.hello())
+    assert {name: said.get(name) for name in ("name", "seats", "tags", "capacity", "takes")} == {
+        "name": "ada", "seats": ["writer"], "tags": ["quick"], "capacity": 3, "takes": "offer",
+    }  # fmt: skip
+    assert (said.get("resume"), said.get("holding", []), hands.live) == (None, [], False)
+    assert Card("ada") == Card("ada", (), (), 1, "assign")
+
+
+def test_a_line_that_was_welcomed_lives_until_it_is_lost_or_begun_anew() -> None:
+    there = Across()
+    assert not there.hands.live
+    there.begin()
+    assert there.hands.live
+    there.hands.lost()
+    assert not there.hands.live
+    there.begin(resumed=True)
+    assert there.hands.live
+    again = json.loads(there.hands.hello())
+    assert not there.hands.live
+    assert (again["resume"], there.hands.texts) == ({"session": "s1", "last": 0}, [])
+
+
+def test_what_was_said_on_a_lost_line_is_said_again_on_the_next_of_the_same_session() -> None:
+    there = Across()
+    there.begin()
+    there.give()
+    there.hands.lost()
+    there.hands.say(Part(key=KEY, name="one", value=1), 0)
+    assert there.hands.texts == []
+    assert there.hands.unacked == 1
+    assert there.begin(resumed=True) == ["part one 1"]
+
+
+def test_before_a_welcome_nothing_but_an_error_is_heard() -> None:
+    there = Across()
+    order = OrderBody(key=KEY, moment="do", seat="ada", agent="a")
+    early = there.host.post(Assign(order=order), 0)
+    assert there.hands.received(early, 0) == []
+    there.begin()
+    there.host.epoch += 1
+    assert there.give() == [], "what is said on another line is nothing"
+    assert there.hands.holding == {}
+
+
+def test_signs_of_life_are_given_on_a_line_that_lives() -> None:
+    there = Across()
+    there.hands.beat()
+    there.hands.acknowledge()
+    there.hands.look_after(100)
+    assert there.hands.texts == []
+    there.begin()
+    there.hands.acknowledge()
+    assert there.hands.texts == [], "nothing is owed"
+    there.give()
+    there.hands.acknowledge()
+    there.hands.acknowledge()
+    there.hands.beat()
+    assert [json.loads(text)["type"] for text in there.hands.texts] == ["ack", "heartbeat"]
+    assert json.loads(there.hands.texts[0])["ack"] == 1
+    there.hands.texts.clear()
+    there.hands.say(Part(key=KEY, name="one", value=1), 10)
+    there.hands.texts.clear()
+    there.hands.look_after(14.9)
+    assert there.hands.texts == []
+    there.hands.look_after(15)
+    assert [json.loads(text)["type"] for text in there.hands.texts] == ["part"]
+
+
+def test_answers_are_remembered_for_so_many_orders() -> None:
+    there = Across()
+    there.hands = Hands(Card("ada"), Bounds(remembered=2))
+    there.begin()
+    for number in range(3):
+        key = f"r/$/{number}"
+        order = OrderBody(key=key, moment="do", seat="ada", agent="a")
+        there.tell(Assign(order=order))
+        there.hands.say(Part(key=key, name="one", value=1), 0)
+        there.hands.answer(Result(key=key, value=number), 0)
+        there.tell(Settled(key=key, outcome="taken"))
+    assert list(there.hands.answers) == ["r/$/1", "r/$/2"]
+    assert set(there.hands._told) == {"r/$/1", "r/$/2"}  # pyright: ignore[reportPrivateUsage]
+    assert json.loads(there.hands.hello())["holding"] == ["r/$/1", "r/$/2"]
+
+
+def test_of_what_was_settled_the_latest_hundred_are_told_to_the_next_host() -> None:
+    there = Across()
+    result = Result(key="x", value=1)
+    for number in range(101):
+        there.hands.answers[f"r/{number}"] = (result, True)
+    there.hands.answers["r/open"] = (result, False)
+    holding = json.loads(there.hands.hello())["holding"]
+    assert holding == ["r/open", *(f"r/{number}" for number in range(1, 101))]
+
+
+def test_what_is_not_held_is_not_answered() -> None:
+    there = Across()
+    there.begin()
+    there.hands.answer(Result(key=KEY, value="done"), 0)
+    assert (there.hands.texts, there.hands.answers) == ([], {})
