@@ -7,7 +7,7 @@
 
 local meter = (...).meter
 local byte, char, sub = string.byte, string.char, string.sub
-local find, gmatch, gsub = string.find, string.gmatch, string.gsub
+local find, gmatch, gsub, rep = string.find, string.gmatch, string.gsub, string.rep
 local next, tonumber, min, HUGE = next, tonumber, math.min, math.huge
 
 -- Steps that C may take at the most, unseen: some nanoseconds each.
@@ -18,10 +18,10 @@ local STRIDE <const> = 1024
 local RUN <const> = 4
 -- Bytes that C passes over in the time of a step.
 local BYTES <const> = 32
+-- Longer runs than those of words in most texts are looked at one by one.
+local SHORT <const> = 16
 -- Patterns that are kept.
 local KEPT <const> = 64
--- No subject is larger: see library.lua.
-local LARGEST <const> = 524288
 
 -- compiling ---------------------------------------------------------------------------------
 
@@ -128,6 +128,9 @@ local function mark_tried(parts)
   for k = #parts, 1, -1 do
     local one = parts[k]
     one.tried = not rest_is_nullable and (one.op == MOST or one.op == FEW or one.op == MAYBE)
+    if one.tried and one.op ~= MAYBE and one.class ~= "." then
+      one.long = rep(one.class, SHORT + 1)
+    end
     rest_is_nullable = rest_is_nullable and is_nullable(one)
   end
 end
@@ -166,15 +169,37 @@ local function cost(parts, size, anchored, count_of, runs_of)
   return total
 end
 
--- The largest subject that is soon matched, whatever is in it.
-local function free_size(parts, anchored)
-  local size, larger = 0, 16
-  local function count() return larger end
-  local function runs() return larger, (larger + 1) * (larger + 2) / 2 end
-  while size < LARGEST and cost(parts, larger, anchored, count, runs) <= UNSEEN do
-    size, larger = larger, 2 * larger
+local function is_soon(plan, size, longest)
+  local function count() return size end
+  local function runs(one)
+    local run = one.class == "." and size or min(longest, size)
+    return run, (size + 1) * (run + 2)
   end
-  return size
+  return cost(plan.parts, size, plan.anchored, count, runs) <= UNSEEN
+end
+
+-- Whether subjects of a size are soon matched in which no run is longer than that, whatever they
+-- are.  What was found is kept: up to which size they are, and from which on they are not.
+local function is_always_soon(plan, size, longest)
+  local known = plan[longest]
+  if size <= known.yes then return true end
+  if size >= known.no then return false end
+  local larger = is_soon(plan, 2 * size, longest) and 2 * size or size
+  if larger > size or is_soon(plan, size, longest) then
+    known.yes = larger
+    return true
+  end
+  known.no = size
+  return false
+end
+
+local function has_short_runs(plan, subject)
+  meter.charge(SHORT * #subject // BYTES)
+  for k = 1, #plan.parts do
+    local long = plan.parts[k].long
+    if long and find(subject, long) then return false end
+  end
+  return true
 end
 
 local counted = meter.unhooked(function(class, subject)
@@ -217,8 +242,9 @@ end
 -- The largest subject that is soon matched as long as nothing is known of the pattern but how many
 -- repeats it may have: to learn more takes longer than to match what is small.
 local function small_size(pattern)
-  local _, repeats = gsub(pattern, "[*+?%-%%]", "")
-  return (UNSEEN / (#pattern + 1)) ^ (1 / (repeats + 1)) // 1 - 1
+  local _, repeats = gsub(pattern, "[*+?%-]", "")
+  local _, others = gsub(pattern, "%%[b%d]", "")
+  return (UNSEEN / (#pattern + 1)) ^ (1 / (repeats + others + 1)) // 1 - 1
 end
 
 -- Learn what a pattern is made of.
@@ -226,7 +252,9 @@ local function new_plan(pattern, loose)
   local anchored = not loose and sub(pattern, 1, 1) == "^"
   local parts = compiled(pattern, anchored and 2 or 1)
   mark_tried(parts)
-  return { parts = parts, anchored = anchored, free = free_size(parts, anchored) }
+  local plan = { parts = parts, anchored = anchored }
+  plan[SHORT], plan[HUGE] = { yes = 0, no = HUGE }, { yes = 0, no = HUGE }
+  return plan
 end
 
 -- Those of one script: what it pays must not depend on who came before.  free: of each pattern the
@@ -247,18 +275,20 @@ end
 -- Return how to match here, or nothing where C may.  loose: a caret is a letter.
 local function plan_of(subject, pattern, loose)
   if not free[pattern] then meet(pattern) end
-  if #subject <= free[pattern] then return nil end
+  local size = #subject
+  if size <= free[pattern] then return nil end
   local known = (loose and "+" or "-") .. pattern
   local plan = plans[known]
   if not plan then
     plan = new_plan(pattern, loose)
     plans[known] = plan
   end
-  if #subject <= plan.free then
-    -- With a caret that is none there is more to do.
-    if loose or sub(pattern, 1, 1) ~= "^" then free[pattern] = plan.free end
+  if is_always_soon(plan, size, HUGE) then
+    -- Where a caret is a letter there is more to do.
+    if loose or sub(pattern, 1, 1) ~= "^" then free[pattern] = plan[HUGE].yes end
     return nil
   end
+  if is_always_soon(plan, size, SHORT) and has_short_runs(plan, subject) then return nil end
   if not is_soon_over(plan, subject) then return plan end
 end
 
