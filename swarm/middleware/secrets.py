@@ -40,13 +40,6 @@ _HINT: Final = re.compile(
     "sk-|gh[pousr_]|github|xox|AKIA|ASIA|AIza|eyJ|e[aA][rR][eE][rR] |E[aA][rR][eE][rR] |-----B|://"
 )
 _SHORT: Final = 8
-_TEXTS: Final = {str}
-# Types of values that may hold a secret.
-_HOLDING: Final = frozenset({str, dict, list})
-# Names of members that are remembered together, as a sort of object: no more than so many,
-# and of so many sorts.
-_FEW: Final = 16
-_SORTS: Final = 1_000
 
 
 class Secrets:
@@ -59,7 +52,6 @@ class Secrets:
         self._short = -1 if own else _SHORT
         self._hint = re.compile("") if own else _HINT
         self._known: dict[str, bool] = {}
-        self._harmless: set[tuple[str, ...]] = set()
 
     def hidden(self, value: Any) -> Any:
         """Return *value* without its secrets: itself, where it has none.
@@ -68,11 +60,13 @@ class Secrets:
         {'user': 'ada', 'api_key': '[redacted]', 'log': 'got [redacted]'}
         """
         kind = type(value)
+        if kind is str:
+            return self.text(value)
         if kind is dict:
             return self._object(value)
         if kind is list:
             return self._array(value)
-        return self.text(value) if kind is str else value
+        return value
 
     def text(self, text: str) -> str:
         """Return *text* with what looks like a secret replaced."""
@@ -81,65 +75,53 @@ class Secrets:
         return self._pattern.sub(MASK, text)
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
-        found = value if tuple(value) in self._harmless else self._masked(value)
-        short = self._short
-        for name, member in found.items():
-            kind = type(member)
+        found: dict[str, Any] | None = None
+        short, known = self._short, self._known
+        for name, member in value.items():
+            is_key = known.get(name)
+            if is_key is None:
+                is_key = self._is_key(name)
             new: Any
-            if kind is str:
+            if is_key and member is not None:
+                new = MASK
+            elif type(member) is str:
                 # Most texts are short, and most members neither texts nor made of them.
                 if len(member) <= short:
                     continue
                 new = self.text(member)
-            elif kind is list:
-                new = self._array(member)
-            elif kind is dict:
-                new = self._object(member)
+            elif type(member) is dict or type(member) is list:
+                new = self.hidden(member)
             else:
                 continue
             if new is not member:
-                if found is value:
+                if found is None:
                     found = dict(value)
                 found[name] = new
-        return found
-
-    def _masked(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Return an object without what stands under the names of secrets."""
-        keys = [name for name in value if self._is_key(name)]
-        if not keys and len(value) <= _FEW:
-            if len(self._harmless) >= _SORTS:
-                self._harmless.clear()
-            self._harmless.add(tuple(value))
-        masked = {name: MASK for name in keys if value[name] is not None}
-        return {**value, **masked} if masked else value
+        return value if found is None else found
 
     def _array(self, value: list[Any]) -> list[Any]:
-        kinds = set(map(type, value))
-        if kinds.isdisjoint(_HOLDING):
-            return value
-        if kinds == _TEXTS and not self._hints(value):
-            return value
         found: list[Any] | None = None
+        short = self._short
         for i, item in enumerate(value):
-            new = self.hidden(item)
+            kind = type(item)
+            if kind is str:
+                if len(item) <= short:
+                    continue
+                new: Any = self.text(item)
+            elif kind is dict or kind is list:
+                new = self.hidden(item)
+            else:
+                continue
             if new is not item:
                 if found is None:
                     found = list(value)
                 found[i] = new
         return value if found is None else found
 
-    def _hints(self, texts: list[str]) -> bool:
-        """Tell whether one of some texts may hold a secret: then all of them together may."""
-        if max(map(len, texts)) <= self._short:
-            return False
-        return self._hint.search("\n".join(texts)) is not None
-
     def _is_key(self, name: str) -> bool:
-        found = self._known.get(name)
-        if found is None:
-            if len(self._known) > 10_000:
-                self._known.clear()
-            found = self._known[name] = _plain(name) in self._keys
+        if len(self._known) > 10_000:
+            self._known.clear()
+        found = self._known[name] = _plain(name) in self._keys
         return found
 
 
