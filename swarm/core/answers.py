@@ -193,17 +193,17 @@ def admitted(outcome: Any, agent: str, limits: Limits) -> KeptOutcome:
     kind = type(outcome)
     if kind is KeptOutcome:
         return outcome
-    if kind is Outcome and not outcome.parts and type(outcome.value) not in _BYTES:
-        # Nearly every answer: `_measured` and the rest, for a value alone.
-        value, _, usage = outcome
-        try:
-            value, size, depth = admit_measured(value, limits=limits, at="")
-        except FlowError as refused:
-            raise _not_admitted(refused, agent) from refused
-        made = tuple_of(KeptOutcome, (value, _NO_PARTS, usage))
-        made.size = size
-        made.depth = depth
-        return made
+    if kind is Outcome:
+        value, parts, usage = outcome
+        if not parts and type(value) not in _BYTES:
+            # Nearly every answer: `_measured` and the rest, for a value alone.
+            try:
+                value, size, depth = admit_measured(value, limits=limits, at="")
+            except FlowError as refused:
+                raise _not_admitted(refused, agent) from refused
+            made = tuple_of(KeptOutcome, (value, _NO_PARTS, usage))
+            made.size, made.depth = size, depth
+            return made
     if not isinstance(outcome, Outcome):
         said = f"TypeError: the worker of {agent!r} returned {shorten(outcome)}, not an Outcome"
         raise WorkerFailure("worker.error", said, True)

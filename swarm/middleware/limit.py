@@ -46,9 +46,10 @@ class _Queue:
 
     def may_begin(self, now_s: float, spacing_s: float, burst: int) -> bool:
         """Let one more begin now, if its time has come."""
-        due_s, rested_s = self.next_s, now_s - spacing_s * (burst - 1)
+        due_s = self.next_s
         if due_s > now_s:
             return False
+        rested_s = now_s - spacing_s * (burst - 1)
         self.next_s = (due_s if due_s > rested_s else rested_s) + spacing_s
         return True
 

@@ -44,17 +44,17 @@ class RedactLayer:
     async def __call__(self, call: LayerCall, next: Next) -> Outcome:
         """Carry a call on, and let no secret out."""
         secrets = self._secrets
-        link = _SilentLink(call.link, secrets)
         try:
-            outcome = await next(call.with_link(link))
+            outcome = await next(call.with_link(_SilentLink(call.link, secrets)))
         except WorkerFailure as failure:
             raise _hidden(failure, secrets) from failure.__cause__
-        value, parts = secrets.hidden(outcome.value), outcome.parts
+        value, parts, usage = outcome
+        hidden = secrets.hidden(value)
         if parts:
             parts = secrets.hidden(dict(parts))
-        elif value is outcome.value:
+        elif hidden is value:
             return outcome
-        return Outcome(value, parts, outcome.usage)
+        return Outcome(hidden, parts, usage)
 
 
 def _hidden(failure: WorkerFailure, secrets: Secrets) -> WorkerFailure:

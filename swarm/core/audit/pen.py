@@ -57,9 +57,7 @@ class Pen:
         self, at_s: float, run: str, step: str, attempt: int, given: str
     ) -> WrittenEntry | AuditEntry:
         """Write that an attempt begins, on an input of this digest."""
-        if step is not self._step or run is not self._run:
-            self._go(run, step)
-        where = self._where
+        where = self._go(run, step)
         if where and 1.0 < at_s < LATEST_S:
             one, two, three = self._begun
             return f"{one}{to_json(at_s).decode()}{two}{attempt}{three}{given}{where}".encode()
@@ -69,21 +67,21 @@ class Pen:
         self, at_s: float, run: str, step: str, attempt: int, given: str, gave: str
     ) -> WrittenEntry | AuditEntry:
         """Write that an attempt has ended, with an answer of this digest."""
-        if step is not self._step or run is not self._run:
-            self._go(run, step)
-        where = self._where
+        here = step is self._step and run is self._run
+        where = self._where if here else self._go(run, step)
         if where and 1.0 < at_s < LATEST_S:
             one, two, three, four = self._done
             at = to_json(at_s).decode()
             return f"{one}{at}{two}{attempt}{three}{given}{four}{gave}{where}".encode()
         return AuditEntry(at_s, *self._said, "done", run, step, attempt, given, gave)
 
-    def _go(self, run: str, step: str) -> None:
+    def _go(self, run: str, step: str) -> str | None:
         """Write where the next entries are of; nothing, where that may be too long."""
         before, between, behind = self._tail
         where = f'"{before}{_text(run)}{between}{_text(step)}{behind}'
-        self._where = where if len(where) <= self._room else None
         self._run, self._step = run, step
+        self._where = where = where if len(where) <= self._room else None
+        return where
 
 
 def _around(**said: Any) -> list[str]:
