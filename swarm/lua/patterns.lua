@@ -8,7 +8,7 @@
 local meter = (...).meter
 local byte, char, sub = string.byte, string.char, string.sub
 local find, gmatch, gsub, rep = string.find, string.gmatch, string.gsub, string.rep
-local next, tonumber, min, HUGE = next, tonumber, math.min, math.huge
+local next, tonumber, concat, min, HUGE = next, tonumber, table.concat, math.min, math.huge
 
 -- Steps that C may take at the most, unseen: some nanoseconds each.
 local UNSEEN <const> = 30000000
@@ -20,6 +20,8 @@ local RUN <const> = 4
 local BYTES <const> = 32
 -- Longer runs than those of words in most texts are looked at one by one.
 local SHORT <const> = 16
+-- Letters of a class that C compares with in a step, and as many as are worth to be fewer.
+local LETTERS <const>, LONG <const> = 4, 24
 -- Patterns that are kept.
 local KEPT <const> = 64
 
@@ -56,11 +58,27 @@ local function alone(class)
   return class
 end
 
-local function part(op, class)
-  return { op = op, class = alone(class), least = 0 }
+local function in_set(letter) return find(letter, "%p") and "%" .. letter or letter end
+
+-- The same class in fewer letters: C compares with one after the other.
+local function shortened(class)
+  local within, without = {}, {}
+  for code = 0, 255 do
+    local letter = char(code)
+    local list = find(letter, class) and within or without
+    list[#list + 1] = in_set(letter)
+  end
+  if #within == 0 then return "[^\0-\255]" end
+  if #within <= #without then return "[" .. concat(within) .. "]" end
+  return #without == 0 and "." or "[^" .. concat(without) .. "]"
 end
 
-local function in_set(letter) return find(letter, "%p") and "%" .. letter or letter end
+local function part(op, class)
+  class = alone(class)
+  local weight = 1 + #class // LETTERS
+  if #class > LONG then class = shortened(class) end
+  return { op = op, class = class, weight = weight, least = 0 }
+end
 
 local function escaped_part(pattern, p)
   local letter = sub(pattern, p + 1, p + 1)
@@ -139,7 +157,7 @@ end
 local function each_of(one, size)
   if one.op == BALANCE then return size // 4 end
   if one.op == BACK then return 1 + size // BYTES end
-  return one.class and 1 + #one.class // 8 or 1
+  return one.weight or 1
 end
 
 -- Steps that C takes at the most: it comes to a part so many times, and not more often to the same

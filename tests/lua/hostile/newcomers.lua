@@ -48,6 +48,12 @@ local s = ("a "):rep(250000) while true do local _ = s:match("(%a+)%s*=%s*(%a+)"
 --- a set of five hundred letters, repeated
 --> script.budget
 return (("x"):rep(500000)):find("[" .. ("a"):rep(480) .. "]*[^x]*x*y")
+--- a set of five hundred letters, looked for again and again
+--> script.budget
+local s, p = ("x"):rep(500000), "[" .. ("a"):rep(490) .. "]y" while true do s:find(p) end
+--- a set of a hundred letters, looked for
+--> = 100001
+return (("x"):rep(100000) .. "a"):find("[" .. ("ab"):rep(50) .. "]")
 --- back references to what is long, two hundred of them
 --> script.budget
 return (("a"):rep(500000)):find("(a*)" .. ("%1"):rep(200) .. "b")
