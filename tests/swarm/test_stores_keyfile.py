@@ -317,3 +317,17 @@ def test_the_file_is_looked_at_twice_a_second_however_often_keys_are_asked_for(
     for now_s, times in ((1000.4, 0), (1000.6, 1), (1000.7, 1), (1001.0, 1), (1001.2, 2)):
         keys.keyring()
         assert len(looked) == times, now_s
+
+
+def test_what_was_changed_here_is_known_here_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyfile.time, "monotonic", lambda: 100.0)
+    keys = KeyFile(path, lambda: 1_000.0)
+    before = keys.keyring()
+    after = keys.change(lambda ring: ring.rotated(1_000.0))
+    assert keys.keyring() == after != before
+    assert KeyFile(path, lambda: 1_000.0).keyring() == after
+    same = path.stat().st_mtime_ns
+    assert keys.change(lambda ring: ring) == after
+    assert path.stat().st_mtime_ns == same, "what stays as it is is not written"
