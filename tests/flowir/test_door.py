@@ -6,6 +6,7 @@ import copy
 import enum
 import json
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from flowir.door import admit, admit_measured, parse_json
 from flowir.errors import FlowError, Malformed
-from flowir.limits import INT_MAX, INT_MIN, Limits
+from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN, Limits
 from flowir.values import measure
 from tests.flowir.strategies import json_values
 from tests.flowir.written import deep
@@ -235,3 +236,75 @@ def test_what_stands_in_strings_is_no_value() -> None:
 def test_a_place_begins_where_the_caller_says() -> None:
     with pytest.raises(Malformed, match=r"^answer\.a\[0\]: "):
         parse_json('{"a": [99999999999999999999]}', at="answer")
+
+
+# -- bounds, from both sides -------------------------------------------------------------
+
+
+def nested(depth: int, inner: str, outer: str = "list") -> Any:
+    value: Any = [] if inner == "list" else {}
+    for _ in range(depth - 1):
+        value = [value] if outer == "list" else {"k": value}
+    return value
+
+
+@pytest.mark.parametrize("inner", ["list", "object"])
+@pytest.mark.parametrize("outer", ["list", "object"])
+def test_a_text_is_as_deep_as_a_value_may_be(inner: str, outer: str) -> None:
+    limits = replace(DEFAULT_LIMITS, value_depth=3)
+    deepest, too_deep = (nested(depth, inner, outer) for depth in (3, 4))
+    assert parse_json(json.dumps(deepest), limits=limits) == deepest
+    assert admit(deepest, limits=limits) == deepest
+    said: list[str] = []
+    for enter in (lambda: admit(too_deep, limits=limits),
+                  lambda: parse_json(json.dumps(too_deep), limits=limits)):  # fmt: skip
+        with pytest.raises(Malformed) as caught:
+            enter()
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_a_text_has_as_many_bytes_as_it_may_have() -> None:
+    for most in (5, 6):
+        assert parse_json('"abc"', max_bytes=most) == "abc"
+    with pytest.raises(FlowError, match="expected a value of at most 4 bytes"):
+        parse_json('"abc"', max_bytes=4)
+    limits = replace(DEFAULT_LIMITS, value_size=9)
+    with pytest.raises(FlowError, match="expected a value of at most 9 bytes"):
+        parse_json(" " * 10, limits=limits)
+    assert parse_json("       1 ", limits=limits) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1" * 21, "expected an integer of 64 bit, got one of 21 digits"),
+        ("-" + "1" * 20, "expected an integer of 64 bit, got one of 21 digits"),
+        ("1" + "0" * 50 + "e999", "expected a finite number, got 1" + "0" * 39),
+        ("[1e999]", "expected a finite number, got 1e999"),
+        ("[NaN]", "expected a finite number, got NaN"),
+        ('{"a": 1, "b": 2, "b": 3, "a": 4}', "expected each key once, got 'b' twice"),
+        ('{"a": 1, "b": 2, "a": 3}', "expected each key once, got 'a' twice"),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_told_to_the_letter(text: str, says: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_json(text)
+    (problem,) = caught.value.problems
+    assert (problem.at, problem.message) == ("$", says)
+
+
+def test_an_integer_of_twenty_letters_is_read_before_it_is_judged() -> None:
+    assert parse_json("-9223372036854775808") == -(2**63)
+    with pytest.raises(Malformed, match="9223372036854775808"):
+        parse_json("9223372036854775808")
+
+
+@pytest.mark.parametrize(("steps", "shown"), [(12, "$" + ".k" * 12), (13, "$" + ".k" * 12 + "…")])
+def test_a_long_way_to_a_place_is_cut(steps: int, shown: str) -> None:
+    value: Any = {1, 2}
+    for _ in range(steps):
+        value = {"k": value}
+    with pytest.raises(Malformed) as caught:
+        admit(value)
+    assert caught.value.problems[0].at == shown

@@ -143,3 +143,7 @@ def test_what_is_not_there_is_missing(text: str, says: str) -> None:
 def test_a_present_null_is_read() -> None:
     assert read(CTX, parse_path("$.n")) is None
     assert read(CTX, ROOT) is CTX
+
+
+def test_what_is_no_name_is_printed_as_it_is_written() -> None:
+    assert format_path(Path(("ä b", "é", 0))) == '$["ä b"]["é"][0]'
