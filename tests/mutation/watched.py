@@ -44,7 +44,7 @@ TESTS = {
     "flowir/exprs.py": f"flowir/test_exprs flowir/test_ops {_EVALUATOR}",
     "flowir/joins.py": "flowir/test_joins flowir/test_machine flowir/test_cancel",
     "flowir/machine.py": f"flowir/test_snapshot {_EVALUATOR}",
-    "flowir/meaning.py": _CHECKS,
+    "flowir/meaning.py": f"flowir/test_text {_CHECKS}",
     "flowir/ops.py": f"flowir/test_ops flowir/test_exprs {_EVALUATOR}",
     "flowir/path.py": "flowir/test_path flowir/test_store",
     "flowir/rules.py": f"{_CHECKS} flowir/test_text",

@@ -88,8 +88,20 @@ def test_files_of_several_patterns_are_there_once_in_order(folder: Path) -> None
         ("/etc/*", "file.path: "),
         ("~/x", "file.path: "),
         ("tools\\check.py", "file.path: "),
-        ("shared:a.py", "file.path: "),
-        (".env", "file.path: "),
+        (
+            "shared:a.py",
+            (
+                "file.path: $.files[0]: expected a path below the blueprint's folder, "
+                "got 'shared:a.py'"
+            ),
+        ),
+        (
+            ".env",
+            (
+                "file.path: $.files[0]: expected a path below the blueprint's folder, got '.env', "
+                "in which '.env' is hidden"
+            ),
+        ),
         (".*", "file.path: "),
         (".git/**", "file.path: "),
         ("**/.cache/*", "file.path: "),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import anyio
@@ -14,7 +15,7 @@ from swarm.core import rows
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.events import Event
 from swarm.core.log import RunLog
-from swarm.core.questions import Question
+from swarm.core.questions import Question, QuestionBook
 from swarm.core.replay import Replay
 from swarm.errors import Refused
 from swarm.ids import RunId
@@ -487,3 +488,36 @@ async def test_the_delay_before_another_attempt_survives_a_restart() -> None:
         assert bench.driver.outcome is None
         await bench.clock.advance(0.1)
     assert bench.ctx == {"x": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("status", "ends", "open_ones"),
+    [
+        ("interrupted", (), ["q1", "q2", "q3"]),
+        ("interrupted", [("step.finished", "$/1", 1)], ["q2", "q3"]),
+        ("paused", [("step.failed", "$/1", 2), ("step.cancelled", "$/2", 1)], ["q1"]),
+        ("paused", [("step.started", "$/1", 1), ("step.finished", "$/1", 3)], ["q1", "q2", "q3"]),
+        ("cancelled", (), []),
+        ("failed", (), []),
+    ],
+)
+def test_of_a_run_that_rests_what_nobody_waits_for_is_asked_no_more(
+    status: Any, ends: Sequence[tuple[str, str, int]], open_ones: list[str]
+) -> None:
+    clock = FakeClock()
+    asked = [
+        {
+            "kind": "question.asked", "id": name, "run": RUN, "key": key, "attempt": attempt,
+            "step": "work", **vars_of(Ask("well?")), "to": None, "asked_at": 0.0,
+            "deadline_at": None,
+        }
+        for name, key, attempt in (("q1", "$/1", 1), ("q2", "$/1", 2), ("q3", "$/2", 1))
+    ]  # fmt: skip
+    ended = [{"kind": kind, "key": key, "attempt": attempt} for kind, key, attempt in ends]
+    log = RunLog.of_past(RUN, MemoryJournal(), clock, status)
+    book = QuestionBook.of_past(log, clock, [*asked, *ended])
+    assert [question.id for question in book.open()] == open_ones
+
+
+def vars_of(ask: Ask) -> Json:
+    return {field.name: getattr(ask, field.name) for field in fields(ask)}

@@ -99,6 +99,7 @@ async def test_a_host_without_a_log_does_nothing_unrecorded() -> None:
     outcome = await bench.run(["audit"])
     assert outcome.error is not None
     assert outcome.error["cause_code"] == "audit.failed"
+    assert "expected a host with an audit log, got none" in outcome.error["message"]
 
 
 async def test_a_cancelled_step_is_recorded_and_not_held_up() -> None:

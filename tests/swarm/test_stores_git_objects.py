@@ -61,3 +61,18 @@ def test_bytes_that_nothing_unpacks_are_damaged(git: pygit2.Repository) -> None:
     place.write_bytes(b"no zlib")
     with pytest.raises(Damaged, match="incorrect header check"):
         Objects(git).body(blob)
+
+
+@pytest.mark.parametrize("lies", [b"", b"garbage", b"x\x9c"])
+def test_what_is_written_where_damage_lies_takes_its_place(
+    git: pygit2.Repository, lies: bytes
+) -> None:
+    objects = Objects(git)
+    files = {"a/b.txt": (b"one", False)}
+    tree = objects.add(files)
+    blob = str(git.create_blob(b"one"))
+    place = Path(git.path, "objects", blob[:2], blob[2:])
+    place.chmod(0o644)
+    place.write_bytes(lies)
+    assert Objects(git).add(files) == tree
+    assert Objects(git).body(blob) == b"one"
