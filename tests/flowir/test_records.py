@@ -203,9 +203,10 @@ def test_methods_are_compiled_when_the_first_object_is_made() -> None:
         "A = dataclass(frozen=True, slots=True)(A)\n"
         "before = len(counted)\n"
         "A(1), A(2), repr(A(3)), hash(A(4)), A(5) == A(6)\n"
-        "print(before, len(counted))\n"
+        "print(before, len(counted) - before)\n"
     )
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120
     )
-    assert done.stdout.split() == ["0", "1"]
+    # From 3.13 on the library compiles a text for each class, with no method in it here.
+    assert done.stdout.split() == ["0" if sys.version_info < (3, 13) else "1", "1"]

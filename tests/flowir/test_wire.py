@@ -539,7 +539,9 @@ def test_deep_text_never_exhausts_the_stack_of_its_caller() -> None:
     limit = sys.getrecursionlimit()
     outcomes = [descend(frames) for frames in range(0, limit - 250, 50)]
     assert outcomes[0] == "Flow"
-    assert {*outcomes} == {"Flow", "Malformed"}
+    # From 3.12 on what is written in C has a stack of its own: nothing of this is refused.
+    some = {"Flow", "Malformed"} if sys.version_info < (3, 12) else {"Flow"}
+    assert {*outcomes} == some
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ import pytest
 
 # It gives up the rights of root, which may look everywhere, once all is imported.
 CODE = """
-import errno, os, sys
+import errno, os, sys, warnings  # which the search of the library imports
 from swarm.workers.process.execute import execute
 how, argv = sys.argv[1], sys.argv[2:]
 env = {"PATH": os.environ["LOOK_IN"]}

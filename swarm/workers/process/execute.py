@@ -24,7 +24,8 @@ def execute(argv: list[str], env: Mapping[str, str]) -> NoReturn:
     if "/" in name:
         os.execve(name, argv, env)  # noqa: S606 - there is no shell
     denied: OSError | None = None
-    for folder in os.get_exec_path(env):
+    # `os.get_exec_path` imports something on the way, which must not happen after a fork.
+    for folder in env.get("PATH", os.defpath).split(os.pathsep):
         file = os.path.join(folder, name)
         try:
             os.execve(file, argv, env)  # noqa: S606 - there is no shell

@@ -79,7 +79,6 @@ def main() -> None:
     prctl(_SET_CHILD_SUBREAPER, 1)
     door = socket.socket(fileno=os.dup(0))
     _to_null(0)
-    os.get_exec_path()  # It imports something, which must not happen after a fork.
     gc.freeze()
     _Nursery(door, prctl).run()
 
