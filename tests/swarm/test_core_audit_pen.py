@@ -58,6 +58,17 @@ def test_a_time_that_two_encoders_may_spell_otherwise_is_left_to_the_log(at_s: f
     assert body_of(made) == canonical(entry_of(made))
 
 
+@pytest.mark.parametrize(
+    "given", ["", "sha256", '"' * 64, "\\" * 64, "ä" * 64, GIVEN + "0", GIVEN[:-1] + '"']
+)
+def test_a_digest_that_is_none_is_left_to_the_log(given: str) -> None:
+    writer, at = Pen("agent:w", "do"), (1.5, "r_1", "$", 1)
+    for made in (writer.begun(*at, given), writer.done(*at, given, GAVE)):
+        assert isinstance(made, AuditEntry)
+        assert entry_of(body_of(made)) == made
+    assert isinstance(writer.done(*at, GIVEN, GAVE), bytes)
+
+
 @pytest.mark.parametrize("step", ["ä" * MOST_BYTES, "x" * MOST_BYTES])
 def test_what_is_too_long_is_left_to_the_log_which_refuses_it(step: str) -> None:
     writer = Pen("agent:w", "do")

@@ -30,7 +30,7 @@ class Pen:
     """Writes that an actor begins to do something to a step, and that it is done.
 
     Shape: the bytes that `body_of` makes of the same entry; or the entry itself, where that
-    is to look at it. Digests are those of `digest_of`, and written as they are.
+    is to look at it. What an answer came to (*gave*) is a digest of `digest_of`.
     Raises: UnicodeEncodeError, for a run or a step that is no text.
     """
 
@@ -58,7 +58,7 @@ class Pen:
     ) -> WrittenEntry | AuditEntry:
         """Write that an attempt begins, on an input of this digest."""
         where = self._go(run, step)
-        if where and 1.0 < at_s < LATEST_S:
+        if where and 1.0 < at_s < LATEST_S and _is_digest(given):
             one, two, three = self._begun
             return f"{one}{to_json(at_s).decode()}{two}{attempt}{three}{given}{where}".encode()
         return AuditEntry(at_s, *self._said, "begun", run, step, attempt, given)
@@ -69,7 +69,7 @@ class Pen:
         """Write that an attempt has ended, with an answer of this digest."""
         here = step is self._step and run is self._run
         where = self._where if here else self._go(run, step)
-        if where and 1.0 < at_s < LATEST_S:
+        if where and 1.0 < at_s < LATEST_S and _is_digest(given):
             one, two, three, four = self._done
             at = to_json(at_s).decode()
             return f"{one}{at}{two}{attempt}{three}{given}{four}{gave}{where}".encode()
@@ -82,6 +82,11 @@ class Pen:
         self._run, self._step = run, step
         self._where = where = where if len(where) <= self._room else None
         return where
+
+
+def _is_digest(given: str) -> bool:
+    """Tell whether it may be written as it is: layers of others may say what they like."""
+    return len(given) == 64 and given.isascii() and given.isalnum()
 
 
 def _around(**said: Any) -> list[str]:
