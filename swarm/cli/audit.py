@@ -206,13 +206,13 @@ def _verify_proof(file: Path, keys: tuple[str, ...], store: str | None, as_json:
     trusted = set(keys) if keys else _trusted(Path(checked_store(store)), ())
     wrong = check_proof(proof, trusted)
     if as_json:
-        entries = [{"no": no, **json.loads(body)} for no, body, _ in proof.entries]
+        entries = [{"no": entry.no, **json.loads(entry.body)} for entry in proof.entries]
         print_result(json.dumps({"fault": wrong, "entries": [] if wrong else entries}))
     elif wrong is not None:
         print_lines(wrong)
     else:
-        for no, body, _ in proof.entries:
-            print_lines(_listed(no, json.loads(body)), hang=9)
+        for entry in proof.entries:
+            print_lines(_listed(entry.no, json.loads(entry.body)), hang=9)
         size, at = proof.checkpoint.size, _moment(proof.checkpoint.at_s)
         print_lines(f"in the log of {size} entries that {proof.checkpoint.host} signed {at}")
     return Exit.OK if wrong is None else Exit.FAILED

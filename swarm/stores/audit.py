@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from swarm.core.audit.entries import Growth, Kept, Row, entry_of
-from swarm.core.audit.tree import HASH_BYTES
+from swarm.core.audit.tree import subtree
 from swarm.ports.audit import AuditEntry, WrittenEntry
 
-__all__ = ("MemoryAudit", "subtree")
+__all__ = ("MemoryAudit",)
 
 
 class MemoryAudit:
@@ -58,10 +58,5 @@ class MemoryAudit:
 
     def node(self, level: int, number: int) -> bytes:
         """Return the hash of a complete subtree."""
-        _, _, tree, _ = self._rows[((number + 1) << level) - 1]
-        return subtree(tree, level)
-
-
-def subtree(tree: bytes, level: int) -> bytes:
-    """Take the hash of one level out of what an entry completes."""
-    return tree[level * HASH_BYTES : (level + 1) * HASH_BYTES]
+        _, leaf, above, _ = self._rows[((number + 1) << level) - 1]
+        return subtree(leaf, above, level)

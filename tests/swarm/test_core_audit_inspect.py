@@ -27,10 +27,10 @@ from swarm.core.audit.checkpoint import (
 from swarm.core.audit.entries import Growth, Kept
 from swarm.core.audit.inspect import Fault, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
+from swarm.core.audit.tree import subtree
 from swarm.core.capability.keys import Keyring
 from swarm.errors import Refused, SwarmError
 from swarm.ports.audit import AuditEntry
-from swarm.stores.audit import subtree
 
 LONG = int(os.environ.get("SWARM_AUDIT", "20000"))
 SIZE, EVERY = 60, 10
@@ -60,10 +60,13 @@ class Written:
                 self.checkpoints.append(made)
 
     def node(self, level: int, number: int) -> bytes:
-        return subtree(self.rows[((number + 1) << level) - 1].tree, level)
+        row = self.rows[((number + 1) << level) - 1]
+        return subtree(row.hash, row.tree, level)
 
 
 LOG = Written()
+# As hosts take them: with the marks of all since the one before.
+MARKED = Written(marks=EVERY).checkpoints
 
 
 def edited(rows: list[Kept], at: int) -> list[Kept]:
@@ -73,11 +76,13 @@ def edited(rows: list[Kept], at: int) -> list[Kept]:
 
 
 def edited_with_its_hash(rows: list[Kept], at: int) -> list[Kept]:
-    """Say something else, and make the link right; the next one breaks, or a checkpoint."""
-    before = rows[at - 1].hash if at else entries.GENESIS
-    body = entries.body_of(entry(at + 1, "never"))
-    rows[at] = rows[at]._replace(body=body, hash=entries.link(before, body))
-    return rows
+    """Say something else, and make all that is kept with it right; the next link breaks."""
+    return [*rows[:at], Written(at + 1, {at + 1: "never"}).rows[at], *rows[at + 1 :]]
+
+
+def edited_up_to_another(rows: list[Kept], at: int) -> list[Kept]:
+    """Write three entries anew, so that the break is behind them."""
+    return [*rows[:at], *Written(at + 3, {at + 1: "never"}).rows[at:], *rows[at + 3 :]]
 
 
 def removed(rows: list[Kept], at: int) -> list[Kept]:
@@ -110,7 +115,7 @@ def forked(rows: list[Kept], at: int) -> list[Kept]:
 
 
 def retreed(rows: list[Kept], at: int) -> list[Kept]:
-    rows[at] = rows[at]._replace(tree=bytes(len(rows[at].tree)))
+    rows[at] = rows[at]._replace(tree=bytes(len(rows[at].tree) or 32))
     return rows
 
 
@@ -119,6 +124,7 @@ Tamper = Callable[[list[Kept], int], list[Kept]]
 TAMPERS: list[tuple[Tamper, int]] = [
     (edited, 0),
     (edited_with_its_hash, 0),
+    (edited_up_to_another, 0),
     (removed, 0),
     (removed_and_renumbered, 0),
     (reordered, 0),
@@ -133,15 +139,34 @@ def test_the_first_entry_that_was_touched_is_named(tamper: Tamper, behind: int) 
     """H45."""
     survived = tried = 0
     for at in range(SIZE - 1):
-        fault = inspect(tamper(list(LOG.rows), at), [LOG.checkpoints], KEYS).fault
+        fault = inspect(tamper(list(LOG.rows), at), [MARKED], KEYS).fault
         tried += 1
         survived += fault is not None and fault.no == at + 1 + behind
         assert fault is not None, at
-        if fault.sort != "tree":
-            assert fault.no == at + 1 + behind, (at, fault)
+        assert fault.no == at + 1 + behind, (at, fault)
     sys.stdout.write(f"{tamper.__name__}: {survived} / {tried}, twin 1\n")
     assert survived == tried
-    assert inspect(LOG.rows, [LOG.checkpoints], KEYS).fault is None
+    assert inspect(LOG.rows, [MARKED], KEYS).fault is None
+
+
+def test_where_nothing_was_signed_the_first_link_that_does_not_hold_is_named() -> None:
+    """H45: what was written anew with its link cannot be told from what was not."""
+    for at in range(SIZE - 1):
+        rows = edited_with_its_hash(list(LOG.rows), at)
+        for sources in ([], [LOG.checkpoints], [MARKED[at // EVERY + 2 :]]):
+            if sources == [LOG.checkpoints] and at % EVERY == EVERY - 1:
+                continue  # A checkpoint comes before the link.
+            assert inspect(rows, sources, KEYS).fault == Fault(at + 2, "changed")
+        assert inspect(edited(list(LOG.rows), at)).fault == Fault(at + 1, "changed")
+
+
+def test_of_signed_marks_that_begin_too_late_a_range_is_told() -> None:
+    for at in range(1, EVERY - 2):
+        last = at + 3
+        few = Written(marks=EVERY - at - 2).checkpoints[:1]
+        rows = edited_up_to_another(list(LOG.rows), at)
+        assert few[0].marked[0] == last
+        assert inspect(rows, [few], KEYS).fault == Fault(1, "forked", last)
 
 
 def test_of_a_history_written_anew_the_first_lie_is_named() -> None:
@@ -263,7 +288,7 @@ def test_a_proof_stands_by_itself() -> None:
     text = json.dumps(wire_of([7, 23])).encode()
     proof = read_proof(text)
     assert check_proof(proof, KEYS) is None
-    assert [no for no, _, _ in proof.entries] == [7, 23]
+    assert [entry.no for entry in proof.entries] == [7, 23]
     assert check_proof(proof, set()) is not None, "of no key that is trusted"
 
 
@@ -276,6 +301,7 @@ def test_a_proof_stands_by_itself() -> None:
         ('"size": 60', '"size": 59'),
         ('"size": 20', '"size": 19'),
         ('"path": ["', '"path": ["' + "0" * 64 + '", "'),
+        (LOG.rows[5].hash.hex(), LOG.rows[6].hash.hex()),
     ],
 )
 def test_a_proof_that_was_changed_proves_nothing(old: str, new: str) -> None:
@@ -304,6 +330,9 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda w: w["entries"][0].update(no=True),
     lambda w: w["entries"][0].update(no=0),
     lambda w: w["entries"][0].update(body=7),
+    lambda w: w["entries"][0].update(before=7),
+    lambda w: w["entries"][0].update(before="00"),
+    lambda w: w["entries"][0].pop("before"),
 ]
 
 

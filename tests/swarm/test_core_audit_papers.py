@@ -149,7 +149,14 @@ def test_a_proof_stands_by_itself_and_reads_as_it_was_written() -> None:
     assert alone.to_wire()["earlier"] is None
     assert read_proof(json.dumps(alone.to_wire()).encode()) == alone
     assert check_proof(alone, KEYS) is None
-    assert [no for no, _, _ in PROOF.entries] == [5, 31]
+    assert [entry.no for entry in PROOF.entries] == [5, 31]
+    assert [entry.before for entry in PROOF.entries] == [LOG.rows[3].hash, LOG.rows[29].hash]
+
+
+def test_the_first_entry_hangs_on_what_all_logs_begin_with() -> None:
+    proof = make_proof(LOG.rows[:2], LATE, LOG.node)
+    assert [entry.before for entry in proof.entries] == [GENESIS, LOG.rows[0].hash]
+    assert check_proof(proof, KEYS) is None
 
 
 @pytest.mark.parametrize("size", [0, LATE.size + 1])
@@ -160,17 +167,24 @@ def test_what_is_not_earlier_is_left_out_of_a_proof(size: int) -> None:
 
 
 def test_what_is_wrong_with_a_proof_is_said() -> None:
-    (no, body, path), second = PROOF.entries
+    first, second = PROOF.entries
     other = signed(Keyring.fresh(1), EARLY.size, b"r" * 32, b"h" * 32, 1)
     signature = "expected one that this key signed, got another"
     history = "earlier checkpoint: expected the beginning of this log, got another history"
     outside = "expected one of the log that was signed, got another"
     for wrong, said in (
         (replace(PROOF, checkpoint=replace(LATE, at_s=9)), f"checkpoint: {signature}"),
-        (replace(PROOF, entries=((no, body + " ", path), second)), f"entry 5: {outside}"),
-        (replace(PROOF, entries=((no + 1, body, path), second)), f"entry 6: {outside}"),
-        (replace(PROOF, entries=((no, body, path[1:]), second)), f"entry 5: {outside}"),
-        (replace(PROOF, entries=(second, (no, body, second[2]))), f"entry 5: {outside}"),
+        (
+            replace(PROOF, entries=(first._replace(body=first.body + " "), second)),
+            f"entry 5: {outside}",
+        ),
+        (replace(PROOF, entries=(first._replace(no=6), second)), f"entry 6: {outside}"),
+        (
+            replace(PROOF, entries=(first._replace(path=first.path[1:]), second)),
+            f"entry 5: {outside}",
+        ),
+        (replace(PROOF, entries=(second, first._replace(path=second.path))), f"entry 5: {outside}"),
+        (replace(PROOF, entries=(first._replace(before=bytes(32)), second)), f"entry 5: {outside}"),
         (replace(PROOF, earlier=other), f"earlier checkpoint: {signature}"),
         (replace(PROOF, since=PROOF.since[1:]), history),
         (replace(PROOF, earlier=LOG.checkpoints[1]), history),
@@ -183,7 +197,7 @@ def test_what_is_wrong_with_a_proof_is_said() -> None:
 
 
 MEMBERS = "expected the members of a proof, got others"
-ENTRY = "expected an entry with number, text and path, got something else"
+ENTRY = "expected an entry with number, hash before, text and path, got something else"
 PATH = "expected a path of hashes, got something else"
 VERSION = "expected version 1 with entries, got something else"
 BAD: list[tuple[Callable[[Any], None], str]] = [
@@ -200,6 +214,9 @@ BAD: list[tuple[Callable[[Any], None], str]] = [
     (lambda wire: wire["entries"][0].update(no=0), "expected the number of an entry, got "),
     (lambda wire: wire["entries"][0].update(no="1"), "expected the number of an entry, got "),
     (lambda wire: wire["entries"][0].update(no=True), "expected the number of an entry, got "),
+    (lambda wire: wire["entries"][0].update(before="00" * 31), PATH),
+    (lambda wire: wire["entries"][0].update(before=5), PATH),
+    (lambda wire: wire["entries"][0].pop("before"), ENTRY),
     (lambda wire: wire["entries"][0].update(path={}), PATH),
     (lambda wire: wire["entries"][0].update(path=[5]), PATH),
     (lambda wire: wire["entries"][0].update(path=["zz"]), PATH),
@@ -230,7 +247,7 @@ def test_a_proof_has_its_ends() -> None:
     wire["entries"][0].update(no=1, path=["00" * 32] * 64)
     read = read_proof(json.dumps(wire).encode())
     assert isinstance(read, Proof)
-    assert len(read.entries[0][2]) == 64
+    assert len(read.entries[0].path) == 64
     for text in (b"", b"[]", b"5"):
         assert told(lambda text=text: read_proof(text))[0] == "audit.proof"
 

@@ -14,8 +14,8 @@ from swarm.core.audit.tree import (
     is_included,
     leaf_hash,
     peaks_of,
+    subtree,
 )
-from swarm.stores.audit import subtree
 
 # Leaves and roots of the reference implementation of certificate transparency.
 LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657",
@@ -42,12 +42,14 @@ class Grown:
 
     def __init__(self, size: int) -> None:
         self.tree = Tree()
-        self.stored = [self.tree.add(body(index)) for index in range(size)]
+        self.leaves = [leaf_hash(body(index)) for index in range(size)]
+        self.stored = [self.tree.add(leaf) for leaf in self.leaves]
         self.asked = 0
 
     def node(self, level: int, number: int) -> bytes:
         self.asked += 1
-        found = subtree(self.stored[((number + 1) << level) - 1], level)
+        last = ((number + 1) << level) - 1
+        found = subtree(self.leaves[last], self.stored[last], level)
         assert len(found) == 32
         return found
 
@@ -68,7 +70,7 @@ def root_by_hand(bodies: list[bytes]) -> bytes:
 def test_roots_are_those_of_the_reference() -> None:
     tree = Tree()
     for leaf, root in zip(LEAVES, ROOTS, strict=True):
-        tree.add(bytes.fromhex(leaf))
+        tree.add(leaf_hash(bytes.fromhex(leaf)))
         assert tree.root.hex() == root
 
 

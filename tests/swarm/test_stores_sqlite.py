@@ -500,6 +500,36 @@ def test_a_kill_between_any_two_statements_of_a_migration_leaves_the_old_store(
     opened(tmp_path).close()
 
 
+async def test_an_audit_log_of_another_form_stays_beside_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = AuditEntry(1.0, "owner", "run.start", "allowed", "r_1")
+    before = schema.MIGRATIONS
+    for size, kept in ((0, None), (2, [1, 2])):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        monkeypatch.setattr(schema, "MIGRATIONS", before[:4])
+        old = opened(folder)
+        for _ in range(size):
+            old.audit.record(entry)
+        await old.journal.commit()
+        old.close()
+        monkeypatch.setattr(schema, "MIGRATIONS", before)
+        again = opened(folder)
+        assert again.audit.size == 0
+        await again.audit.append(entry)
+        again.close()
+        file = apsw.Connection(str(folder / "journal.db"))
+        tables = {name for (name,) in file.execute("select name from sqlite_schema")}
+        assert ("audit_before" in tables) == bool(kept)
+        if kept:
+            assert [no for (no,) in file.execute("select no from audit_before")] == kept
+        for wrong in ("update audit set no = 5", "delete from audit"):
+            with pytest.raises(apsw.ConstraintError, match="the audit log is not"):
+                file.execute(wrong)
+        file.close()
+
+
 async def test_a_slow_disk_is_written_by_threads_with_nothing_out_of_order(
     tmp_path: Path,
 ) -> None:

@@ -1,4 +1,9 @@
-"""Entries in bytes, chained and put into the tree as they are appended."""
+"""Entries in bytes, chained and put into the tree as they are appended.
+
+The link of the chain is the leaf of the tree: what an entry's leaf stands for is the hash
+of the entry before and its own bytes. So one hash of an entry does for both, and whoever
+holds a leaf holds all that was before it.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +42,9 @@ _MEMBERS: Final = AuditEntry._fields
 class Kept(NamedTuple):
     """One entry as it is kept.
 
-    Shape: `no` counts from 1; `hash` chains it to the one before; `tree` holds the hashes
-    of the subtrees that it completes, from its own leaf up: 32 bytes each.
+    Shape: `no` counts from 1; `hash` chains it to the one before, and is its leaf of the
+    tree; `tree` holds the hashes of the subtrees that it completes above that, from below:
+    32 bytes each.
     """
 
     no: int
@@ -69,13 +75,14 @@ class Growth:
         body = entry if type(entry) is bytes else body_of(entry)
         self.head = head = link(self.head, body)
         tree = self.tree
-        made = tree.add(body)
+        made = tree.add(head)
         return tree.size, head, made, body
 
 
 def link(before: bytes, body: bytes) -> bytes:
-    """Return the hash of an entry that follows the hash *before*."""
-    return sha256(b"au.v1" + before + body).digest()
+    """Return the hash of an entry that follows the hash *before*: the leaf of both."""
+    # `leaf_hash`, written out: it is done for every entry.
+    return sha256(b"\0" + before + body).digest()
 
 
 def body_of(entry: AuditEntry | WrittenEntry) -> bytes:

@@ -3,7 +3,8 @@
 Each entry is held against its number, the chain, and the tree; wherever a checkpoint was
 taken, chain and root are held against what was signed. What a chain alone cannot show, an
 end that was cut off or a beginning that was written anew, checkpoints show; and the marks
-of the first one that does not hold show where that begins.
+of the next one show where that begins. So it is where a link does not hold: who writes
+entries anew can make theirs hold, and only the one behind them does not.
 """
 
 from __future__ import annotations
@@ -102,13 +103,14 @@ class _Reading:
         for no, hash_, tree, body in rows if fault is None else ():
             number += 1
             if no != number:
-                fault = Fault(number, "missing")
+                fault = self._broken(number, "missing")
                 break
             _, head, made, _ = growth.add(body)
-            latest.append(hash_)
             if head != hash_:
-                fault = Fault(number, "changed")
-            elif made != tree:
+                fault = self._broken(number, "changed")
+                break
+            latest.append(hash_)
+            if made != tree:
                 fault = Fault(number, "tree")
             elif number == self._due:
                 fault = self._pass(number)
@@ -132,8 +134,8 @@ class _Reading:
                 # Sources that hold the same checkpoint are of one history: what one of them
                 # has seen before, and is here still, was seen by all.
                 first, last = forks.get(found, (1, number))
-                low, high = self._fork(checkpoint)
-                low = max(low, self._good.get(source, 0) + 1)
+                vouched = self._good.get(source, 0)
+                low, high = self._fork(source, checkpoint, number) or (vouched + 1, number)
                 forks[found] = max(first, low), min(last, high)
         self._due = self._ahead[-1][1].size if self._ahead else -1
         if not forks:
@@ -141,12 +143,25 @@ class _Reading:
         first, last = min(forks.values())
         return Fault(first, "forked", last)
 
-    def _fork(self, checkpoint: Checkpoint) -> tuple[int, int]:
-        """Return between which entries the log that was signed departs from this one."""
-        size = checkpoint.size
+    def _broken(self, number: int, sort: str) -> Fault:
+        """Say where it begins that an entry does not follow from those before it."""
+        forks = [self._fork(source, checkpoint, number - 1) for source, checkpoint in self._ahead]
+        first, last = min((fork for fork in forks if fork), default=(number, None))
+        return Fault(number, sort) if last is None else Fault(first, "forked", last)
+
+    def _fork(self, source: int, checkpoint: Checkpoint, number: int) -> tuple[int, int] | None:
+        """Return between which entries the log that was signed departs from this one.
+
+        Shape: *number* entries were read; None, where no mark differs from those.
+        """
         start, marks = checkpoint.marked
-        here = [hash_[:MARK_BYTES] for hash_ in self._latest][-len(marks) :] if marks else []
-        pairs = enumerate(zip(marks, here, strict=True), start)
-        differs = next((number for number, (mark, hash_) in pairs if mark != hash_), size)
+        here = dict(enumerate(self._latest, number + 1 - len(self._latest)))
+        differs = next(
+            (no for no, mark in enumerate(marks, start) if here.get(no, mark)[:MARK_BYTES] != mark),
+            None,
+        )
+        if differs is None:
+            return None
         # Before the first mark nothing is told: if that differs already, so may the others.
-        return (differs if differs > start or start == 1 else 1), differs
+        low = differs if differs > start or start == 1 else 1
+        return max(low, self._good.get(source, 0) + 1), differs

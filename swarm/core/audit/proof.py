@@ -1,20 +1,20 @@
 """That entries are in the log of a checkpoint, in a file that stands by itself.
 
-It holds the entries as they were written, the path of each to the root, the checkpoint that
-signs the root, and, where there is an earlier checkpoint, that its log is the beginning of
-this one. Checking it takes nothing else but the public key.
+It holds the entries as they were written, the hash before each and its path to the root, the
+checkpoint that signs the root, and, where there is an earlier checkpoint, that its log is the
+beginning of this one. Checking it takes nothing else but the public key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
 from flowir.records import dataclass
 from swarm.core.audit.checkpoint import Checkpoint, read_checkpoint
-from swarm.core.audit.entries import Kept
+from swarm.core.audit.entries import GENESIS, Kept, link
 from swarm.core.audit.tree import (
     HASH_BYTES,
     Node,
@@ -22,38 +22,48 @@ from swarm.core.audit.tree import (
     inclusion,
     is_consistent,
     is_included,
-    leaf_hash,
 )
 from swarm.errors import Refused
 
-__all__ = ("Proof", "check_proof", "make_proof", "read_proof")
+__all__ = ("Proof", "Proved", "check_proof", "make_proof", "read_proof")
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
 # No path is longer: 2**64 entries are more than anybody writes.
 _MOST_STEPS = 64
 
 
+class Proved(NamedTuple):
+    """An entry: its number, the hash of the one before, its text, and its path to the root."""
+
+    no: int
+    before: bytes
+    body: str
+    path: tuple[bytes, ...]
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        path = [step.hex() for step in self.path]
+        return {"no": self.no, "before": self.before.hex(), "body": self.body, "path": path}
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Entries (number, text, path), the checkpoint, and the one before it with its path."""
+    """Entries, the checkpoint, and the one before it with its path."""
 
-    entries: tuple[tuple[int, str, tuple[bytes, ...]], ...]
+    entries: tuple[Proved, ...]
     checkpoint: Checkpoint
     earlier: Checkpoint | None = None
     since: tuple[bytes, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        entries = [
-            {"no": no, "body": body, "path": [step.hex() for step in path]}
-            for no, body, path in self.entries
-        ]
         earlier = None
         if self.earlier is not None:
             earlier = {
                 "checkpoint": self.earlier.to_wire(),
                 "path": [step.hex() for step in self.since],
             }
+        entries = [entry.to_wire() for entry in self.entries]
         whole = {"v": 1, "entries": entries, "checkpoint": self.checkpoint.to_wire()}
         return {**whole, "earlier": earlier}
 
@@ -64,7 +74,13 @@ def make_proof(
     """Make the proof for some entries of the log that *node* knows."""
     size = checkpoint.size
     entries = tuple(
-        (row.no, row.body.decode(), tuple(inclusion(row.no - 1, size, node))) for row in rows
+        Proved(
+            row.no,
+            node(0, row.no - 2) if row.no > 1 else GENESIS,
+            row.body.decode(),
+            tuple(inclusion(row.no - 1, size, node)),
+        )
+        for row in rows
     )
     if earlier is None or not 0 < earlier.size <= size:
         return Proof(entries, checkpoint)
@@ -77,8 +93,9 @@ def check_proof(proof: Proof, keys: Collection[str]) -> str | None:
     if not checkpoint.holds(keys):
         return "checkpoint: expected one that this key signed, got another"
     root = bytes.fromhex(checkpoint.root)
-    for no, body, path in proof.entries:
-        if not is_included(leaf_hash(body.encode()), no - 1, checkpoint.size, path, root):
+    for no, before, body, path in proof.entries:
+        leaf = link(before, body.encode())
+        if not is_included(leaf, no - 1, checkpoint.size, path, root):
             return f"entry {no}: expected one of the log that was signed, got another"
     earlier = proof.earlier
     if earlier is None:
@@ -115,13 +132,15 @@ def read_proof(text: bytes) -> Proof:
     return Proof(entries, checkpoint, before, _path(earlier["path"]))
 
 
-def _entry(found: Any) -> tuple[int, str, tuple[bytes, ...]]:
+def _entry(found: Any) -> Proved:
     entry = _object(found)
-    if set(entry) != {"no", "body", "path"} or type(entry["body"]) is not str:
-        raise _refused("expected an entry with number, text and path, got something else")
+    if set(entry) != {"no", "before", "body", "path"} or type(entry["body"]) is not str:
+        said = "expected an entry with number, hash before, text and path, got something else"
+        raise _refused(said)
     if type(entry["no"]) is not int or entry["no"] < 1:
         raise _refused("expected the number of an entry, got something else")
-    return entry["no"], entry["body"], _path(entry["path"])
+    (before,) = _path([entry["before"]])
+    return Proved(entry["no"], before, entry["body"], _path(entry["path"]))
 
 
 def _path(found: Any) -> tuple[bytes, ...]:

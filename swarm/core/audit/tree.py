@@ -7,7 +7,7 @@
     h(0,1) h(2,3)
 
 A subtree that is complete never changes, so its hash is stored with the leaf that completed
-it: one more hash for each entry on average, whatever the size. Every root and every path is
+it: one hash for each leaf on average, whatever the size. Every root and every path is
 made of those, log n of them. Leaves count from zero here.
 """
 
@@ -28,6 +28,7 @@ __all__ = (
     "leaf_hash",
     "peaks_of",
     "root_of",
+    "subtree",
 )
 
 HASH_BYTES: Final = 32
@@ -36,9 +37,9 @@ HASH_BYTES: Final = 32
 Node: TypeAlias = Callable[[int, int], bytes]
 
 
-def leaf_hash(body: bytes) -> bytes:
-    """Return the hash of an entry as a leaf."""
-    return sha256(b"\0" + body).digest()
+def leaf_hash(data: bytes) -> bytes:
+    """Return the hash of what a leaf stands for."""
+    return sha256(b"\0" + data).digest()
 
 
 def _node(left: bytes, right: bytes) -> bytes:
@@ -69,9 +70,9 @@ class Tree:
         """The root as it is now."""
         return root_of(self.peaks)
 
-    def add(self, body: bytes) -> bytes:
-        """Add a leaf; return the hashes of the subtrees that it completes, from itself up."""
-        made = top = sha256(b"\0" + body).digest()
+    def add(self, leaf: bytes) -> bytes:
+        """Add a leaf by its hash; return those of the subtrees that it completes above itself."""
+        made, top = b"", leaf
         left, peaks = self.size, self.peaks
         self.size = left + 1
         while left & 1:
@@ -81,6 +82,14 @@ class Tree:
             left >>= 1
         peaks.append(top)
         return made
+
+
+def subtree(leaf: bytes, above: bytes, level: int) -> bytes:
+    """Return the hash of the subtree of 2**level leaves that a leaf completes.
+
+    Shape: *above* is what `Tree.add` returned for it; nothing, where there is none.
+    """
+    return above[(level - 1) * HASH_BYTES : level * HASH_BYTES] if level else leaf
 
 
 # -- making paths -------------------------------------------------------------------------

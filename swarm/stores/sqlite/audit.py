@@ -14,10 +14,9 @@ import apsw
 from anyio import to_thread
 
 from swarm.core.audit.entries import Growth, Kept, entry_of
-from swarm.core.audit.tree import Tree, peaks_of
+from swarm.core.audit.tree import Tree, peaks_of, subtree
 from swarm.errors import SwarmError
 from swarm.ports.audit import AuditEntry, WrittenEntry
-from swarm.stores.audit import subtree
 from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.binding import Connection
 from swarm.stores.sqlite.connection import Source, connect_reader
@@ -143,8 +142,8 @@ class AuditReader:
 def _node_of(connection: Connection) -> Callable[[int, int], bytes]:
     def node(level: int, number: int) -> bytes:
         row = connection.execute(
-            "select tree from audit where no = ?", ((number + 1) << level,)
+            "select hash, tree from audit where no = ?", ((number + 1) << level,)
         ).fetchone()
-        return b"" if row is None else subtree(row[0], level)
+        return b"" if row is None else subtree(row[0], row[1], level)
 
     return node

@@ -130,7 +130,24 @@ def _parents(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit, _parents)
+def _linked(connection: Connection) -> None:
+    """Begin the audit log anew: its links are the leaves of its tree now.
+
+    What was written in the other form was signed as it is: it stays, beside the new one.
+    """
+    if connection.execute("select 1 from audit limit 1").fetchone() is None:
+        return
+    connection.execute(
+        """
+        drop trigger audit_stays;
+        drop trigger audit_keeps;
+        alter table audit rename to audit_before;
+        """
+    )
+    _audit(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit, _parents, _linked)
 
 
 def admit(connection: Connection, path: str) -> None:
