@@ -51,7 +51,6 @@ class GuardedHttp(H11Protocol):
         super().data_received(data)
         if self._patience is not None and self.headers:
             self._patience.cancel()
-            self._patience = None
 
     def _is_folded(self, data: bytes) -> bool:
         """Say whether a header goes on in another line, which h11 would make one of."""
@@ -82,7 +81,6 @@ class GuardedHttp(H11Protocol):
         """Stop waiting."""
         if self._patience is not None:
             self._patience.cancel()
-            self._patience = None
         super().connection_lost(exc)
 
     def _wait(self) -> None:
@@ -128,8 +126,6 @@ class GuardedLine(WebSocketsSansIOProtocol):
             self._left = min(self._left + gained, float(_CONTROL_BURST)) - 1
             self._at_s = now_s
             return (1008, "too many control frames") if self._left < 0 else None
-        if frame.opcode.name == "CLOSE":
-            return None
         self._pieces = 0 if frame.fin else self._pieces + 1
         if self._pieces > _MOST_FRAGMENTS:
             return 1009, "too many fragments"
@@ -164,7 +160,6 @@ class GuardedLine(WebSocketsSansIOProtocol):
         """Stop waiting."""
         if self._patience is not None:
             self._patience.cancel()
-            self._patience = None
         super().connection_lost(exc)
 
 

@@ -129,9 +129,12 @@ TESTS = {
     "swarm/operators/channel.py": f"swarm/test_operators_channel {_OPERATORS}",
     "swarm/operators/crowd.py": "swarm/test_operators_crowd swarm/test_operators_plain",
     "swarm/operators/desk.py": f"swarm/test_operators_desk swarm/test_operators_plain {_OPERATORS}",
-    "swarm/operators/frames.py": f"docs/test_operator_protocol_page {_OPERATORS}",
+    "swarm/operators/frames.py": f"""
+        swarm/test_operators_frames docs/test_operator_protocol_page
+        {_OPERATORS}
+    """,
     "swarm/operators/hands.py": f"swarm/test_operators_hands {_OPERATORS}",
-    "swarm/operators/wire.py": f"docs/test_operator_protocol_page {_OPERATORS}",
+    "swarm/operators/wire.py": f"swarm/test_operators_wire {_OPERATORS}",
     "swarm/stores/chain.py": "contract/test_journal swarm/test_stores_sqlite",
     "swarm/stores/checkpoints.py": "swarm/test_host_audit swarm/test_host_standing",
     "swarm/stores/entries.py": _STORE,

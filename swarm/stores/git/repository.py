@@ -140,7 +140,7 @@ class Repository:
         Raises: Refused (version.busy), when that took too long; SwarmError
         (version.unwritable).
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._lock_path, flags, 0o644)
