@@ -21,6 +21,7 @@ _LAYERED = "swarm/test_compiler_layering swarm/test_compiler_stack docs/test_lay
 _LAYER = "swarm/test_middleware_words docs/test_layers_page swarm/test_compiler_stack"
 _AUDIT = """
 swarm/test_core_audit_papers swarm/test_core_audit_inspect swarm/test_core_audit_tree
+swarm/test_core_audit_pen
 contract/test_audit swarm/test_host_audit swarm/test_cli_audit
 """
 _ENHANCE = "swarm/test_enhance_hostile swarm/test_host_enhance"
@@ -155,14 +156,17 @@ TESTS = {
     "swarm/stores/git/repository.py": f"swarm/test_stores_git_repository {_VERSIONS}",
     "swarm/stores/git/*.py": _VERSIONS,
     "swarm/workers/process/hearing.py": f"swarm/test_workers_process_hearing {_PROCESS}",
-    "swarm/workers/process/isolation.py": f"{_PROCESS} swarm/test_cli_doctor",
+    "swarm/workers/process/isolation.py": f"""
+        swarm/test_workers_process_isolation
+        {_PROCESS} swarm/test_cli_doctor
+    """,
     "swarm/workers/process/keeper.py": f"swarm/test_workers_process_keeper {_PROCESS}",
-    "swarm/workers/process/limits.py": _PROCESS,
+    "swarm/workers/process/limits.py": f"swarm/test_workers_process_limits {_PROCESS}",
     "swarm/workers/process/order.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/reading.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/secrets.py": f"swarm/test_workers_process_hearing {_PROCESS}",
     "swarm/workers/process/templates.py": f"swarm/test_workers_process_reading {_PROCESS}",
-    "swarm/workers/process/workdir.py": _PROCESS,
+    "swarm/workers/process/workdir.py": f"swarm/test_workers_process_workdir {_PROCESS}",
 }  # fmt: skip
 
 

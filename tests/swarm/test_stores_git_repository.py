@@ -324,6 +324,16 @@ def test_one_whose_head_is_lost_gets_one_that_names_its_first_branch(
     assert made.names("refs/heads/") == ["a", "b"]
 
 
+@pytest.mark.parametrize("head", [b"", b"ref: refs/he", b"x" * 99])
+def test_one_without_branches_whose_head_is_lost_names_the_usual_one(
+    made: Repository, head: bytes
+) -> None:
+    path = made.path / "HEAD"
+    path.write_bytes(head)
+    _ = made.opened()
+    assert path.read_bytes() == b"ref: refs/heads/main\n"
+
+
 def test_what_cannot_be_made_is_told(made: Repository, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "other.git")
     repository.path.write_text("")

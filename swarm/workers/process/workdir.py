@@ -130,7 +130,7 @@ def read_below(top: Path, name: str, most: int) -> bytes:
 def _opened_below(top: Path, name: str) -> Generator[int]:
     *folders, last = Path(name).parts
     try:
-        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         raise FileRefused("is not there: neither is its directory") from None
     try:
@@ -145,7 +145,7 @@ def _opened_below(top: Path, name: str) -> Generator[int]:
 def _stepped(fd: int, name: str, flags: int) -> int:
     """Open a name in a directory, and let go of that."""
     try:
-        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=fd)
+        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=fd)
     except FileNotFoundError:
         raise FileRefused("is not there") from None
     except OSError as error:
