@@ -129,6 +129,10 @@ class State:
         """Know what another state does."""
         self._places = dict(other._places)
 
+    def forget(self) -> None:
+        """Know of every place only that something may have been written there."""
+        self._places = dict.fromkeys(self._places)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, State) and self._places == other._places
 

@@ -116,8 +116,7 @@ class _Walk:
                 self._write(state, node.at, self.value(node.value, f"{at}.value", state, {}))
             case Seq():
                 for i, child in enumerate(node.children):
-                    last = is_else and i == len(node.children) - 1
-                    self.visit(child, f"{at}.children[{i}]", state, is_else=last)
+                    self.visit(child, f"{at}.children[{i}]", state, is_else=is_else)
             case Branch():
                 self._branch(node, at, state, is_else=is_else)
             case Loop():
@@ -134,7 +133,8 @@ class _Walk:
         other = state.copy()
         self.visit(node.then, f"{at}.then", state)
         if node.else_ is not None:
-            self.visit(node.else_, f"{at}.else", other, is_else=True)
+            link = _branch_of(node.else_) is not None
+            self.visit(node.else_, f"{at}.else", other, is_else=link)
         if self._certain.fails(node.then):
             state.become(other)
         elif node.else_ is None or not self._certain.fails(node.else_):
@@ -150,6 +150,9 @@ class _Walk:
             if merged == state:
                 break
             state.become(merged)
+        else:
+            # A word that goes from place to place may not have come to all of them yet.
+            state.forget()
         self._quiet -= 1
         self.value(node.cond, f"{at}.cond", state, {})
         if not self._quiet:
@@ -268,7 +271,7 @@ class _Walk:
             case "lit":
                 return _literal(expr["value"])
             case "path":
-                return _read(parse_path(expr["at"]), state, env)
+                return self._read(parse_path(expr["at"]), state, env)
             case "default":
                 first = self.value(expr["arg"], f"{at}.arg", state, env)
                 return join(first, self.value(expr["fallback"], f"{at}.fallback", state, env))
@@ -301,6 +304,17 @@ class _Walk:
                 for rest, inner in subexpressions(expr):
                     self.value(inner, at + rest, state, env)
                 return None
+
+    def _read(self, path: Path, state: State, env: _Env) -> Known:
+        if path.root is None:
+            known = state.read(path.segments)
+            # Where no verdict ever comes to, a run may have been given anything.
+            given = isinstance(known, Absent) and _stem(path.segments) not in self._tracked
+            return None if given else known
+        known = env.get(path.root)
+        for segment in path.segments:
+            known = member(known, segment)
+        return known
 
     def _called(self, expr: Expr, at: str, state: State, env: _Env) -> Known:
         for rest, inner in subexpressions(expr):
@@ -391,15 +405,6 @@ def _alike(items: list[Known]) -> Known:
 
 def _any_item(known: Known) -> Known:
     return known.item if isinstance(known, Each) else None
-
-
-def _read(path: Path, state: State, env: _Env) -> Known:
-    if path.root is None:
-        return state.read(path.segments)
-    known = env.get(path.root)
-    for segment in path.segments:
-        known = member(known, segment)
-    return known
 
 
 def _constants(expr: Expr, at: str, *, many: bool) -> Iterator[tuple[str, tuple[str, Any]]]:

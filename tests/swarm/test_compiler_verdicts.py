@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,18 @@ def seq(*nodes: Any) -> Any:
     return {"kind": "seq", "children": list(nodes)}
 
 
+def implicit(*nodes: Any) -> Any:
+    """Return what is computed for a condition, and who goes by it."""
+    return {**seq(assign("$.y", "1"), *nodes), "implicit": True}
+
+
 def branch(cond: str, then: Any = None, other: Any = None) -> Any:
     node = {"kind": "branch", "cond": cond, "then": then or seq()}
     return node if other is None else {**node, "else": other}
 
 
-def loop(cond: str, body: Any) -> Any:
-    return {"kind": "loop", "counter": "$.n", "cond": cond, "body": body, "max": 3}
+def loop(cond: str, body: Any, **more: Any) -> Any:
+    return {"kind": "loop", "counter": "$.n", "cond": cond, "body": body, "max": 3, **more}
 
 
 def fanout(body: Any, **more: Any) -> Any:
@@ -75,6 +81,7 @@ def unknown(*nodes: Any) -> list[str]:
 
 
 REVIEW = step("$.review")
+NOTHING = assign("$.n", "1")
 OTHER = branch("ctx.x", assign("$.y", "1"))
 
 # Flows in which `WORD` is compared with a verdict of the reviewer.
@@ -160,6 +167,62 @@ COMPARED: dict[str, tuple[Any, ...]] = {
     "after a body": (attempt(REVIEW, assign("$.x", "1")), branch("ctx.review == 'WORD'")),
     "in a catch": (REVIEW, attempt(seq(), branch("ctx.review == 'WORD'"))),
     "in a finally": (attempt(REVIEW, seq(), **{"finally": branch("ctx.review == 'WORD'")}),),
+    "in a limit": (REVIEW, fanout(seq(), limit="iif(ctx.review == 'WORD', 1, 2)")),
+    "in a quorum": (
+        REVIEW,
+        fanout(seq(), join="quorum", quorum="iif(ctx.review == 'WORD', 1, 2)"),
+    ),
+    "in a key": (REVIEW, assign("$.x", "get(ctx.y, iif(ctx.review == 'WORD', 'a', 'b'))")),
+    "of either way of a choice": (
+        REVIEW,
+        step("$.z"),
+        branch("iif(ctx.x, ctx.review, ctx.z) == 'WORD'"),
+    ),
+    "in a choice": (REVIEW, assign("$.x", "iif(ctx.review == 'WORD', 1, 2)")),
+    "in the way of a choice": (REVIEW, assign("$.x", "iif(ctx.y, ctx.review == 'WORD', 2)")),
+    "in the other way of a choice": (REVIEW, assign("$.x", "iif(ctx.y, 2, ctx.review == 'WORD')")),
+    "in a default": (REVIEW, assign("$.x", "default(ctx.y, ctx.review == 'WORD')")),
+    "in what a function is given": (
+        REVIEW,
+        assign("$.x", "object.without({ ok = ctx.review == 'WORD' }, 'y')"),
+    ),
+    "in the rest of the context": (
+        REVIEW,
+        assign("$.rest", "object.without(ctx, 'x')"),
+        branch("ctx.rest.review == 'WORD'"),
+    ),
+    "in a catch, after the body": (attempt(REVIEW, branch("ctx.review == 'WORD'"), restore=False),),
+    "in a catch, as it was before the body": (
+        REVIEW,
+        attempt(step("$.review", "judge"), branch("ctx.review == 'WORD'"), restore=True),
+    ),
+    "beside a literal's member": (
+        branch("ctx.x", assign("$.v", "lit{ r = 'NONE' }"), step("$.v.r")),
+        branch("ctx.v.r == 'WORD'"),
+    ),
+    "beside a literal's items": (
+        REVIEW,
+        branch("ctx.x", assign("$.l", "lit{ 'NONE' }"), assign("$.l", "{ ctx.review }")),
+        branch("any(ctx.l, function(r) return r == 'WORD' end)"),
+    ),
+    "of some item": (
+        REVIEW,
+        assign("$.l", "{ ctx.review }"),
+        branch("get(ctx.l, ctx.i).verdict == 'WORD'"),
+    ),
+    "the word alone, out of the first lane": (
+        fanout(REVIEW, collect="ctx.review.verdict", join="race"),
+        branch("ctx.all == 'WORD'"),
+    ),
+    "the word alone, out of a whole lane": (
+        fanout(REVIEW, join="any"),
+        branch("ctx.all.review.verdict == 'WORD'"),
+    ),
+    "over words": (
+        REVIEW,
+        assign("$.l", "{ ctx.review.verdict }"),
+        fanout(branch("ctx.item == 'WORD'"), items="ctx.l"),
+    ),
     "beside a literal": (
         assign("$.v", "'NONE'"),
         branch("ctx.x", step("$.v")),
@@ -202,10 +265,64 @@ NOT_SURE: dict[str, tuple[Any, ...]] = {
     "a default of its own": (REVIEW, branch("default(ctx.review, 'X') == 'X'")),
     "a literal": (branch("ctx.x", REVIEW), assign("$.v", "'X'"), branch("ctx.v == 'X'")),
     "two values": (REVIEW, branch("ctx.review == ctx.wanted")),
+    "among lists": (REVIEW, branch("contains({ lit{ 'X' }, { 'X' } }, ctx.review)")),
+    "a list of words": (REVIEW, branch("ctx.review == lit{ 'X' }")),
+    "where it is sought": (REVIEW, branch("contains(ctx.review, 'X')")),
     "larger": (REVIEW, branch("ctx.review > 'X'")),
     "a part": (REVIEW, branch("string.contains(ctx.review, 'X')")),
     "another agent": (step("$.v", "stranger"), branch("ctx.v == 'X'")),
     "by a name that is computed": (REVIEW, branch("get(ctx, ctx.name) == 'X'")),
+    "the rest of the context without it": (
+        REVIEW,
+        assign("$.rest", "object.without(ctx, 'review')"),
+        branch("ctx.rest.review == 'X'"),
+    ),
+    "the rest of something else": (
+        REVIEW,
+        assign("$.rest", "object.without(ctx.y, 'x')"),
+        branch("ctx.rest.review == 'X'"),
+    ),
+    "the context without what is computed": (
+        REVIEW,
+        assign("$.rest", "object.without(ctx, ctx.x)"),
+        branch("ctx.rest.review == 'X'"),
+    ),
+    "what merely has the context's members": (
+        REVIEW,
+        assign("$.rest", "object.merge(ctx, 'x')"),
+        branch("ctx.rest.review == 'X'"),
+    ),
+    "a choice with something else": (REVIEW, branch("iif(ctx.x, ctx.review, ctx.y) == 'X'")),
+    "a counter's place": (
+        REVIEW,
+        loop("ctx.review == 'X'", seq(), counter="$.review"),
+    ),
+    "a counter's place, afterwards": (
+        REVIEW,
+        loop("true", seq(), counter="$.review"),
+        branch("ctx.review == 'X'"),
+    ),
+    "where a loop notes that it was exhausted": (
+        REVIEW,
+        loop("true", seq(), exhausted_at="$.review"),
+        branch("ctx.review == 'X'"),
+    ),
+    "an index's place": (REVIEW, fanout(branch("ctx.review == 'X'"), index="$.review")),
+    "an item's place": (REVIEW, fanout(branch("ctx.review == 'X'"), bind="$.review")),
+    "where lanes are collected": (
+        REVIEW,
+        fanout(seq(), out="$.review"),
+        branch("ctx.review == 'X'"),
+    ),
+    "an error's place": (REVIEW, attempt(seq(), branch("ctx.review == 'X'"), error_at="$.review")),
+    "an error message's place": (
+        REVIEW,
+        attempt(seq(), branch("ctx.review == 'X'"), err_at="$.review"),
+    ),
+    "what a body may have written over": (
+        REVIEW,
+        attempt(step("$.review", "judge"), branch("ctx.review == 'YES'"), restore=False),
+    ),
     "out of lanes that may differ": (
         fanout(branch("ctx.item", REVIEW), collect="ctx.x"),
         branch("any(ctx.all, function(r) return r == 'X' end)"),
@@ -253,6 +370,23 @@ def test_what_is_no_word_of_the_set_is_found(word: str) -> None:
     assert len(unknown(REVIEW, branch(f"ctx.review == {word}"))) == 1
 
 
+def carried(places: str) -> tuple[Any, ...]:
+    """Return a loop that hands what the reviewer says from place to place, one a round."""
+    hops = [assign(f"$.{to}", f"ctx.{of}") for of, to in reversed([*pairwise(places)])]
+    before = [step(f"$.{place}", "judge") for place in places]
+    return (*before, loop("true", seq(*hops, step(f"$.{places[0]}"))))
+
+
+def test_a_word_may_come_to_a_place_only_after_many_rounds() -> None:
+    """Three rounds settle it, a fourth sees that they did; beyond, nothing is known."""
+    last = "ctx.{} == '{}'".format
+    assert unknown(*carried("abc"), branch(last("c", "PASS"), None, seq())) == []
+    assert unknown(*carried("abc"), branch(last("c", "X"), None, seq())) == ["X"]
+    for many in ("abcd", "abcdef"):
+        for word in ("PASS", "YES", "X"):
+            assert unknown(*carried(many), branch(last(many[-1], word), None, seq())) == []
+
+
 def test_a_body_that_fails_leaves_the_others_words() -> None:
     fail = assign("$.never", "fail('a.b', 'no')")
     assert unknown(
@@ -285,6 +419,31 @@ JUDGED = step("$.v", "judge")
         ((branch("ctx.v == 'YES'", None, seq()),), None),
         ((branch("ctx.v == 'YES'", None, branch("ctx.v == 'NO'", None, seq())),), None),
         ((branch("ctx.v ~= 'YES'"),), None),
+        # Of a chain, the first branch speaks for all.
+        ((branch("ctx.v ~= 'YES'", None, branch("ctx.v == 'YES'")),), None),
+        ((branch("ctx.v ~= 'YES'", None, seq(branch("ctx.v == 'YES'"))),), None),
+        ((branch("ctx.v ~= 'YES'", None, implicit(branch("ctx.v == 'YES'"))),), None),
+        ((branch("ctx.v == 'YES'", None, implicit(branch("ctx.v ~= 'YES'"))),), None),
+        (
+            (branch("ctx.v == 'YES'", None, implicit(branch("ctx.y"))),),
+            "'MAYBE' or 'NO' of 'judge'",
+        ),
+        # Otherwise something else is done: what that goes by is another chain.
+        ((branch("ctx.v == 'YES'", None, seq(assign("$.y", "1"), branch("ctx.y"))),), None),
+        ((branch("ctx.v == 'YES'", None, implicit(seq(), branch("ctx.y"))),), None),
+        ((branch("ctx.v == 'YES'", None, implicit(branch("ctx.y"), seq())),), None),
+        # What is done otherwise may hold branches of its own.
+        (
+            (branch("ctx.x", None, seq(JUDGED, branch("ctx.v == 'YES'"))),),
+            "'MAYBE' or 'NO' of 'judge'",
+        ),
+        ((branch("not (ctx.v == 'YES')"),), None),
+        ((branch("not (ctx.v ~= 'YES')"),), "'MAYBE' or 'NO' of 'judge'"),
+        ((branch("not ctx.x"),), None),
+        ((branch("not (ctx.x == 'YES')"), assign("$.y", "ctx.v == 'NO'")), None),
+        ((branch("ctx.x or ctx.v == 'YES' or ctx.v == 'NO'"),), "'MAYBE' of 'judge'"),
+        ((branch("ctx.v == 'YES' or ctx.v ~= 'NO'"),), None),
+        ((branch("ctx.v ~= 'YES' or ctx.v == 'NO'"),), None),
         ((branch("ctx.v == 'YES'"), branch("ctx.v == 'NO'"), branch("ctx.v == 'MAYBE'")), None),
         ((branch("ctx.v == 'YES'"), loop("contains({ 'NO', 'MAYBE' }, ctx.v)", JUDGED)), None),
         ((branch("ctx.x"), assign("$.ok", "ctx.v == 'YES'")), None),
@@ -425,6 +584,57 @@ def test_loops_within_loops_are_given_up_in_time() -> None:
     started = time.process_time()
     assert unknown(body) in ([], ["PAS"])
     print(f"40 loops: {time.process_time() - started:.1f} s")  # noqa: T201
+
+
+def costly(extra: int) -> list[Any]:
+    """Return a flow, wrong at its end, that costs *extra* more than may be spent.
+
+    A node costs ten, and one for each place that is known of before it.
+    """
+    places = 2_500
+    most = 10 + places  # what a node costs at the end
+    left = 5_000_000 + extra - 10 - sum(10 + known for known in range(places)) - 2 * most
+    many, rest = divmod(left - 20, most)
+    known = (min(rest, places), max(rest - places, 0))  # before two more nodes
+    nodes = [step(f"$.r{i}") for i in range(places)]
+    for place in known:
+        nodes.insert(place, NOTHING)
+    # The branch costs as much once more for what it does then.
+    return [*nodes, *[NOTHING] * many, branch("ctx.r7 == 'PAS'")]
+
+
+def test_a_flow_is_followed_as_far_as_is_fair() -> None:
+    assert unknown(*costly(0)) == ["PAS"]
+    assert unknown(*costly(1)) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "work"),
+    [
+        ((), 0),
+        ((REVIEW,), 11),
+        ((NOTHING, NOTHING), 22),
+        ((seq(NOTHING),), 22),
+        ((branch("ctx.x", NOTHING),), 22),
+        ((branch("ctx.x", NOTHING, NOTHING),), 33),
+        ((fanout(NOTHING, out="$.review"),), 22),
+        ((attempt(NOTHING, NOTHING),), 33),
+        ((attempt(NOTHING, NOTHING, **{"finally": NOTHING}),), 44),
+        # A loop is gone through until that changes nothing, and once to judge it.
+        ((loop("ctx.x", NOTHING),), 33),
+        ((loop("ctx.x", step("$.review", "judge")),), 44),
+    ],
+)
+def test_a_node_costs_ten_and_one_for_each_place_that_is_known(
+    nodes: tuple[Any, ...], work: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    ends = (step("$.last"), branch("ctx.last == 'PAS'"))
+    cost = 20 + work + 11 + 2 * 12
+    monkeypatch.setattr("swarm.compiler.verdicts._WORK", cost)
+    assert unknown(REVIEW, *nodes, *ends) == ["PAS"]
+    monkeypatch.setattr("swarm.compiler.verdicts._WORK", cost - 1)
+    assert unknown(REVIEW, *nodes, *ends) == []
 
 
 def test_a_long_flow_is_followed_to_its_end() -> None:
