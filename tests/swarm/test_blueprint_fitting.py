@@ -53,6 +53,12 @@ from swarm.blueprint.fitting import Fitter, misfit, mismatch
             "$.a[1]: expected a number of at least 0, got -1",
         ),
         ({"minProperties": 1}, {}, "$: expected what the schema says: {} should be non-empty"),
+        (
+            {"unevaluatedItems": False},
+            [1],
+            "$: expected what the schema says: Unevaluated items are not allowed "
+            "(1 was unexpected)",
+        ),
         (False, 1, "$: expected what the schema says: False schema does not allow 1"),
     ],
 )
@@ -74,6 +80,7 @@ def test_a_misfit_is_told_with_its_place_what_was_expected_and_what_came(
         ({"maxLength": 1}, "a"),
         ({"uniqueItems": False}, [1, 1]),
         ({"uniqueItems": True}, "aa"),
+        ({"uniqueItems": True}, [[1], [2], [], [1, 2]]),
         ({"uniqueItems": True}, [1, 2, "1", True, [1], {"a": 1}, {"a": 2}, 1.5]),
         ({"additionalProperties": False, "properties": {"a": {}}}, {"a": 1}),
         ({"$ref": "#/$defs/n", "$defs": {"n": {"type": "null"}}}, None),
@@ -180,3 +187,9 @@ def _spent(schema: Any, value: Any) -> int:
 )
 def test_what_is_looked_at_is_what_a_value_costs(schema: Any, value: Any, work: int) -> None:
     assert _spent(schema, value) == work
+
+
+def test_a_value_may_cost_two_million() -> None:
+    most = 2_000_000 - 4
+    assert misfit({"uniqueItems": False}, [None] * most) is None
+    assert str(misfit({"uniqueItems": False}, [None] * (most + 1))) == TOO_LONG
