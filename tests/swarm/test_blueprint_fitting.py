@@ -56,8 +56,10 @@ from swarm.blueprint.fitting import Fitter, misfit, mismatch
         (
             {"unevaluatedItems": False},
             [1],
-            "$: expected what the schema says: Unevaluated items are not allowed "
-            "(1 was unexpected)",
+            (
+                "$: expected what the schema says: Unevaluated items are not allowed "
+                "(1 was unexpected)"
+            ),
         ),
         (False, 1, "$: expected what the schema says: False schema does not allow 1"),
     ],

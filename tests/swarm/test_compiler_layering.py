@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
+from flowir.errors import Problem
 from swarm import BlueprintInvalid, Host, Outcome, Refused
+from swarm.blueprint.agent import AgentSpec
 from swarm.cli.main import invoke
-from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
+from swarm.compiler.blame import LineFinding
+from swarm.compiler.layering import Layering, LayerPlan, plan_layers
+from swarm.lua.runner import InlineScripts
+from swarm.ports.layer import LayerCall, LayerFactory, LayerHost, LayerParams, Next, Site
+from swarm.ports.worker import FieldProblem, Toolbox
+from swarm.testing import FakeClock
 from tests.swarm.layered import Bench, document, seq, step
 
 pytestmark = pytest.mark.anyio
@@ -284,6 +291,139 @@ async def test_a_layer_of_another_distribution_is_found_by_its_entry_point(
     with pytest.raises(BlueprintInvalid, match="layer 'gone' cannot be loaded"):
         await bench.run(["gone"], flow=step("a"))
     assert (await bench.run(["gone?"], flow=step("a"), input="v")).ctx["out"] == "v"
+
+
+# -- the plan alone ------------------------------------------------------------------------
+
+
+def _told_twice(params: Mark, site: Site) -> list[FieldProblem]:
+    """Tell of the text's second line, and of the layer itself."""
+    return [
+        FieldProblem("odd.text", "text", "expected words", "write some", 2),
+        FieldProblem("odd.layer", "", "expected another layer", None, 2),
+        FieldProblem("odd.agents", "agents", "expected nobody", None, 1),
+    ]
+
+
+def _all_of_them(params: Mark, site: Site) -> set[str]:
+    return set(site.agents)
+
+
+PATIENT = LayerFactory("patient", 30, Mark, MarkLayer, for_work=True)
+CALLING = LayerFactory("calling", 40, Mark, MarkLayer, calls=_all_of_them)
+ODD = LayerFactory("odd", 50, Mark, MarkLayer, problems=_told_twice)
+
+
+def planned(
+    layers: Any = (),
+    *,
+    base: Any = (),
+    mine: Any = (),
+    kind: str = "lua",
+    factories: tuple[LayerFactory[Any], ...] = (),
+) -> tuple[LayerPlan, list[tuple[str, str, bool, bool]]]:
+    """Plan for one agent, `a`; tell its layers: key, origin, whether trusted and the host's own."""
+    host = LayerHost(FakeClock())
+    layering = Layering(host, [PATIENT, CALLING, ODD, INNER], base, plugins=False)
+    for factory in factories:
+        layering.register(factory)
+    settings = {"layers": list(mine)} if mine else {}
+    declared = {
+        "$.agents[0]": AgentSpec("a", kind, settings),
+        "$.agents[1]": AgentSpec("b", "lua", {}),
+    }
+    document = {"id": "layered", "layers": list(layers)}
+    plan = plan_layers(document, declared, layering, Toolbox(InlineScripts(), {}))
+    placed = plan.placed["a"]
+    assert all(one.site.agent.name == "a" and one.site.host is host for one in placed)
+    assert all(one.site.blueprint == "layered" for one in placed)
+    assert [(use.key, use.origin) for use in (one.use() for one in placed)] == [
+        (one.factory.key, one.ask.origin) for one in placed
+    ]
+    told = [(one.factory.key, one.ask.origin, one.site.trusted, one.is_own) for one in placed]
+    return plan, told
+
+
+def test_what_the_host_asks_for_is_trusted_and_what_it_came_with_is_its_own() -> None:
+    _, told = planned(["inner"], base=["outer"], mine=["calling"], factories=(OUTER,))
+    assert told == [
+        ("outer", "host", True, False),
+        ("calling", "agent", False, True),
+        ("inner", "blueprint", False, True),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["flow", "human", "sleep"])
+def test_a_layer_for_work_stands_around_who_only_waits_where_it_is_meant(kind: str) -> None:
+    named = {"use": "patient", "agents": ["a"]}
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({"layers": ["patient"]}, False),
+        ({"base": ["patient"]}, False),
+        ({"layers": [named]}, True),
+        ({"base": [named]}, True),
+        ({"mine": ["patient"]}, True),
+        ({"layers": ["calling"]}, True),
+    ]
+    for asked, stands in cases:
+        assert bool(planned(**asked, kind=kind)[1]) is stands
+        assert planned(**asked, kind="lua")[1] != []
+
+
+def test_a_layer_may_call_all_agents_but_the_one_it_stands_around() -> None:
+    assert planned(mine=["calling"])[0].called == {"b"}
+    assert planned(["calling"])[0].called == {"a", "b"}
+    assert planned(["patient"])[0].called == set()
+
+
+def test_what_a_layer_finds_is_told_at_its_field_and_on_its_line() -> None:
+    plan, _ = planned(mine=[{"use": "odd", "text": "one\ntwo"}])
+    text, whole, agents = plan.problems
+    at = "$.agents[0].layers[0]"
+    assert text == LineFinding(
+        "odd.text", f"{at}.text", "expected words", "write some", "one\ntwo", 2
+    )
+    # Where there is no such text, it is the place alone.
+    assert whole == Problem("odd.layer", at, "expected another layer")
+    assert agents == Problem("odd.agents", f"{at}.agents", "expected nobody")
+
+
+def test_what_stands_around_nobody_is_judged_as_well() -> None:
+    wrong = {"use": "inner", "txt": "m"}
+    sentence = "expected a field of the layer, got 'txt' — did you mean 'text'?"
+    with pytest.raises(Refused) as caught:
+        planned(base=[{**wrong, "blueprints": ["other"]}])
+    assert (caught.value.code, caught.value.values["at"]) == (
+        "layer.field_unknown",
+        "host.layers[0].txt",
+    )
+    assert str(caught.value) == f"host.layers[0].txt: {sentence}"
+    plan, _ = planned([{**wrong, "agents": ["c"]}])
+    assert [str(problem) for problem in plan.problems] == [
+        "$.layers[0].agents: expected an agent of this blueprint, got 'c' — known are 'a', 'b'",
+        f"$.layers[0].txt: {sentence}",
+    ]
+
+
+def test_without_any_layering_every_layer_is_unknown() -> None:
+    declared = {"$.agents[0]": AgentSpec("a", "lua", {})}
+    toolbox = Toolbox(InlineScripts(), {})
+    plan = plan_layers({"id": "x", "layers": ["inner", "inner?"]}, declared, None, toolbox)
+    assert plan.placed == {"a": ()}
+    assert [str(problem) for problem in plan.problems] == [
+        "$.layers[0]: expected the key of a layer, got 'inner'"
+    ]
+    assert plan_layers("odd", {}, None, toolbox).problems == []
+
+
+def test_of_three_the_nearest_to_the_agent_stays() -> None:
+    plan, told = planned(["inner"], base=["inner"], mine=["inner"])
+    assert told == [("inner", "agent", False, True)]
+    assert plan.problems == []
+    plan, told = planned(mine=["inner", "calling", "inner"])
+    assert [key for key, *_ in told] == ["calling", "inner"]
+    assert [str(problem) for problem in plan.problems] == [
+        "$.agents[0].layers[2]: expected layer 'inner' once, got it again"
+    ]
 
 
 LUA = """

@@ -8,13 +8,17 @@ from typing import Any
 import anyio
 import pytest
 
+from flowir.errors import WorkerFailure
+from flowir.limits import DEFAULT_LIMITS as LIMITS
 from swarm import Host, Outcome
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
+from swarm.blueprint.contract import Contract
+from swarm.compiler.stack import Stack
 from swarm.core.lane import Lane
 from swarm.middleware.shipped import SHIPPED
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
-from swarm.ports.worker import Call
+from swarm.ports.worker import Call, KeptOutcome
 from swarm.testing import FakeClock, FakeOperators, RecordedLink, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, seq, step, until
 
@@ -181,6 +185,149 @@ async def test_as_many_layers_as_there_may_be_still_work() -> None:
     bench = Bench(base=[lua] * 16, functions={"work": Flaky(0)})
     outcome = await bench.run([lua] * 16, agents={"work": {"layers": [lua] * 16}})
     assert outcome.ctx["out"] == 1
+
+
+# -- the stack alone -----------------------------------------------------------------------
+
+CALL = LayerCall.of(Call("r", "$", "a", "in"), RecordedLink())
+PROMISE = Contract(AgentSpec("a", "lua", {"verdict": ["PASS"]}))
+
+
+class Noting:
+    """Notes beginnings under its name, and what its worker answered or failed with."""
+
+    def __init__(self, name: str, seen: list[Any], gives: Any = None) -> None:
+        self.name, self.seen, self.gives = name, seen, gives
+
+    def begins(self, run_id: str, key: str, attempt: int, digest: str) -> None:
+        self.seen.append((self.name, run_id, key, attempt, digest))
+
+    async def __call__(self, call: LayerCall, next: Next) -> Any:
+        try:
+            outcome = await next(call)
+        except WorkerFailure as failure:
+            self.seen.append(failure.code)
+            raise
+        self.seen.append(outcome)
+        return outcome if self.gives is None else self.gives
+
+
+class Plain:
+    """Records nothing of a beginning."""
+
+    async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+        return await next(call)
+
+
+async def answers(call: Call, link: Any) -> Outcome:
+    return Outcome(call.input)
+
+
+def stacked(*layers: Any, worker: Any = answers, **more: Any) -> Stack:
+    return Stack([(f"l{i}", layer) for i, layer in enumerate(layers)], worker, LIMITS, **more)
+
+
+def test_the_layers_outside_of_all_others_are_told_of_a_beginning() -> None:
+    seen: list[Any] = []
+    one, two, three = (Noting(name, seen) for name in ("one", "two", "three"))
+    began = ("r", "$", 2, "digest")
+    for layers, told in (
+        ((one,), ["one"]),
+        ((one, two), ["one", "two"]),
+        ((one, two, Plain(), three), ["one", "two"]),
+        ((one, Plain()), ["one"]),
+    ):
+        seen.clear()
+        begins = stacked(*layers).begins
+        assert begins is not None
+        begins(*began)
+        assert seen == [(name, *began) for name in told]
+    assert stacked().begins is None
+    assert stacked(Plain(), one).begins is None
+
+
+async def test_a_lane_gets_through_to_the_worker_where_every_layer_lets_it() -> None:
+    lanes: list[Any] = []
+
+    async def work(call: Call, link: Any) -> Outcome:
+        lanes.append(call.lane)
+        return Outcome(None)
+
+    class InPlace(Plain):
+        in_place = True
+
+    lane = Lane(FakeClock())
+    call = CALL._replace(lane=lane)
+    for layers in (
+        (),
+        (InPlace(), InPlace()),
+        (Plain(),),
+        (InPlace(), Plain()),
+        (Plain(), InPlace()),
+    ):
+        await stacked(*layers, worker=work)(call, RecordedLink())
+    assert lanes == [lane, lane, None, None, None]
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_layer_sees_that_the_agent_broke_its_promise(own: bool) -> None:
+    seen: list[Any] = []
+    stack = stacked(Noting("one", seen), contract=PROMISE, own=own)
+    with pytest.raises(WorkerFailure) as caught:
+        await stack(CALL, RecordedLink())
+    assert (seen, caught.value.code) == (["agent.verdict"], "agent.verdict")
+    seen.clear()
+    assert (await stack(CALL._replace(input="PASS"), RecordedLink())).value == "PASS"
+    assert [outcome.value for outcome in seen] == ["PASS"]
+
+
+@pytest.mark.parametrize("contract", [None, PROMISE])
+async def test_what_a_worker_answered_stays_admitted_behind_layers_of_our_own_alone(
+    contract: Contract | None,
+) -> None:
+    for own, kind in ((True, KeptOutcome), (False, Outcome)):
+        stack = stacked(Noting("one", []), contract=contract, own=own)
+        found = await stack(CALL._replace(input="PASS"), RecordedLink())
+        assert (type(found), found) == (kind, Outcome("PASS"))
+    assert type(await stacked(Plain())(CALL, RecordedLink())) is Outcome
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_what_a_worker_raises_is_a_failure_to_every_layer(own: bool) -> None:
+    async def broken(call: Call, link: Any) -> Outcome:
+        raise ValueError("odd")
+
+    seen: list[Any] = []
+    with pytest.raises(WorkerFailure, match=r"^ValueError: odd$") as caught:
+        await stacked(Noting("one", seen), worker=broken, own=own)(CALL, RecordedLink())
+    assert seen == ["worker.error"]
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_strangers_layer_fails_with_its_name_and_for_good_if_it_returns_no_outcome() -> (
+    None
+):
+    with pytest.raises(WorkerFailure) as caught:
+        await stacked(Plain(), Noting("one", [], "odd"))(CALL, RecordedLink())
+    said = "layer 'l1' around 'a' returned 'odd', not an Outcome"
+    assert (caught.value.code, str(caught.value), caught.value.permanent) == (
+        "layer.failed", said, True,
+    )  # fmt: skip
+
+    class Broken:
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            raise ValueError("odd")
+
+    with pytest.raises(WorkerFailure) as caught:
+        await stacked(Broken(), Plain())(CALL, RecordedLink())
+    said = "layer 'l0' around 'a': ValueError: odd"
+    assert (caught.value.code, str(caught.value), caught.value.permanent) == (
+        "layer.failed", said, False,
+    )  # fmt: skip
+    # What it raises as a failure is one as it is.
+    passing = stacked(Plain(), contract=PROMISE)
+    with pytest.raises(WorkerFailure, match=r"^the answer of 'a'"):
+        await passing(CALL, RecordedLink())
 
 
 # -- order, through a run ------------------------------------------------------------------

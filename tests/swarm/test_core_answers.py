@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +17,7 @@ from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.contract import Contract
 from swarm.core.answers import Answer, admitted, ask, kept, timed_out, worker_error
-from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, Usage
+from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 from swarm.testing import RecordedLink
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +38,10 @@ def contract(**settings: Any) -> Contract:
 ANY, WORDS = contract(output_schema=True), contract(verdict=["PASS", "BLOCKED"])
 
 
-def said(value: Any) -> Callable[[Call, Any], Any]:
+def said(value: Any) -> Worker:
     """Return a worker that raises *value*, or returns it."""
 
-    async def worker(call: Call, link: Any) -> Any:
+    async def worker(call: Call, link: StepLink) -> Any:
         if isinstance(value, Exception):
             raise value
         return value
