@@ -78,7 +78,7 @@ TESTS = {
     "swarm/compiler/subflows.py": f"swarm/test_workers_flow {_COMPILER}",
     "swarm/compiler/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",
     "swarm/core/accounts.py": "swarm/test_core_accounts swarm/test_core_meter",
-    "swarm/core/answers.py": "swarm/test_core_answers swarm/test_blueprint_contract swarm/test_host",
+    "swarm/core/answers.py": "swarm/test_core_answers swarm/test_blueprint_contract",
     "swarm/core/audit/*.py": _AUDIT,
     "swarm/core/capability/*.py": _CAPABILITY,
     "swarm/core/deadlines.py": "swarm/test_core_deadlines swarm/test_core_driver",

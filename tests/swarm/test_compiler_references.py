@@ -16,9 +16,12 @@ from swarm import Host, Refused
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.main import invoke
+from swarm.compiler.blame import PlacedFinding
 from swarm.compiler.load import load_blueprint
+from swarm.compiler.references import Gathered, gathered
 from swarm.compiler.registry import Registry
-from swarm.errors import BlueprintInvalid
+from swarm.compiler.shelf import Shelf
+from swarm.errors import BlueprintInvalid, Place
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.lua import LuaFactory
@@ -366,3 +369,254 @@ def test_odd_documents_are_refused_in_sentences(folder: Path) -> None:
 def test_odd_permissions_are_refused(folder: Path, allow: Any) -> None:
     document = {"swarm": 1, "id": "a", "flow": {"kind": "seq", "children": []}, "allow": allow}
     assert all("blueprint.allow" in problem for problem in problems(document))
+
+
+# -- what is gathered, by itself -----------------------------------------------------------
+
+
+def gather(document: Any, **places: Place) -> Gathered:
+    """Gather below the working directory; *places* are lines of the blueprint's agents."""
+    registry = Registry([LuaFactory()], plugins=False)
+    shelf = Shelf(Path.cwd(), {"shared": Path.cwd() / "common"})
+    known = {f"$.agents[{name[1:]}]": place for name, place in places.items()}
+    return gathered(document, shelf, registry, known)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_all_that_is_gathered_is_known_by_its_place(folder: Path) -> None:
+    write(folder, {"common/critic.md": CRITIC, "common/critic.lua": "return 'PASS'"})
+    document: dict[str, Any] = {
+        "agents": [
+            {"name": "writer", "source": {"$file": "writer.lua"}},
+            {"$agent_md": "shared:critic.md"},
+        ],
+        "description": {"$file": "./about.txt"},
+        "flow": {"kind": "assign", "value": {"fields": {"a": {"$file": "about.txt"}}}},
+        "files": ["tools/*"],
+    }
+    before = json.dumps(document)
+    here = Place("a.lua", 3)
+    found = gather(document, a1=here)
+    assert json.dumps(document) == before
+    assert found.document is not document
+    made = found.document
+    assert made["agents"][0] == {"name": "writer", "source": FILES["writer.lua"]}
+    assert made["agents"][1]["source"] == "return 'PASS'"
+    assert made["description"] == FILES["about.txt"]
+    assert made["flow"]["value"]["fields"]["a"] == {"op": "lit", "value": FILES["about.txt"]}
+    assert made["files"] == {"tools/one.sh": _digest("echo 1")}
+    assert found.found == []
+    assert found.told == set()
+    assert found.listed == {"$.agents[1]": here}
+    assert found.texts == {
+        "$.agents[0].source": "writer.lua",
+        "$.agents[1].source": "common/critic.lua",
+        "$.description": "about.txt",
+        "$.flow.value.fields.a": "about.txt",
+    }
+    assert found.sources == {"common/critic.md": CRITIC}
+    assert found.places["$.agents[1]"] == Place("common/critic.md", 1)
+    assert found.places["$.agents[1].verdict[0]"] == Place("common/critic.md", 3)
+    assert found.places["$.agents[1].instructions"] == Place("common/critic.md", 7)
+    assert found.files == {
+        "writer.lua": _digest(FILES["writer.lua"]),
+        "shared:critic.md": _digest(CRITIC),
+        "shared:critic.lua": _digest("return 'PASS'"),
+        "./about.txt": _digest(FILES["about.txt"]),
+        "about.txt": _digest(FILES["about.txt"]),
+        "tools/one.sh": _digest("echo 1"),
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        5,
+        None,
+        ["files"],
+        {"id": "a"},
+        {"description": "plain", "agents": [], "flow": {"kind": "seq"}},
+        {"inputs": {"$file": "about.txt"}},
+        {"flow": {"op": "lit", "value": {"$file": "about.txt"}}},
+    ],
+)
+def test_what_names_nothing_is_handed_on_itself(folder: Path, document: Any) -> None:
+    found = gather(document)
+    assert found == Gathered(document)
+    assert found.document is document
+
+
+def test_a_literal_hides_its_value_in_a_flow_and_nowhere_else(folder: Path) -> None:
+    lit = {"op": "lit", "value": {"$file": "about.txt"}, "note": {"$file": "about.txt"}}
+    found = gather({"agents": [{"extra": lit}], "flow": {"value": lit}}).document
+    text = FILES["about.txt"]
+    assert found["agents"] == [{"extra": {"op": "lit", "value": text, "note": text}}]
+    assert found["flow"]["value"] == {**lit, "note": {"op": "lit", "value": text}}
+
+
+def test_mistakes_are_told_in_the_order_of_the_document(folder: Path) -> None:
+    critic = {"$agent_md": "agents/critic.md"}
+    found = gather(
+        {
+            "flow": {"children": [{"$file": "none.txt"}, critic]},
+            "description": {"$file": "about.txt", "x": 1},
+            "agents": [
+                {"$agent_md": "gone.md"},
+                {"name": "b", "source": critic},
+                {"$agent_md": 5},
+                {"$file": "a", "$agent_md": "b"},
+            ],
+        }
+    )
+    listed = "expected an agent's file in the list of agents, got 'agents/critic.md' here"
+    assert [(p.code, p.at) for p in found.found] == [
+        ("file.missing", "$.agents[0]"),
+        ("file.reference", "$.agents[1].source"),
+        ("file.path", "$.agents[2]"),
+        ("file.reference", "$.agents[3]"),
+        ("file.reference", "$.description"),
+        ("file.missing", "$.flow.children[0]"),
+        ("file.reference", "$.flow.children[1]"),
+    ]
+    assert found.found[1].message == found.found[6].message == listed
+    assert found.found[3].message == "expected '$file' alone, got '$agent_md' beside it"
+    assert found.found[4].message == "expected '$file' alone, got 'x' beside it"
+    # What could not be read is told once: what stands there has no problems of its own.
+    made = found.document
+    assert made["agents"] == [
+        {"name": "gone", "kind": "unknown"},
+        {"name": "b", "source": ""},
+        {"name": "unknown", "kind": "unknown"},
+        "",
+    ]
+    assert made["description"] == ""
+    assert made["flow"]["children"] == [{"op": "lit", "value": ""}] * 2
+    assert found.told == {
+        "$.agents",
+        "$.agents[0]",
+        "$.agents[0].kind",
+        "$.agents[0].name",
+        "$.agents[1].source",
+        "$.agents[2]",
+        "$.agents[2].kind",
+        "$.agents[2].name",
+        "$.agents[3]",
+        "$.description",
+        "$.flow.children[0]",
+        "$.flow.children[1]",
+    }
+    assert found.listed == {"$.agents[0]": None, "$.agents[2]": None}
+
+
+def test_mistakes_in_an_agents_file_are_on_its_lines(folder: Path) -> None:
+    write(
+        folder,
+        {
+            "odd.md": "---\nkind: lua\nmodle: x\n---\n",
+            "no.md": "no front matter\n",
+            "open.md": "---\nkind: [\n---\n",
+            "latin.txt": "",
+        },
+    )
+    (folder / "latin.txt").write_bytes(b"one\ntw\xf6\n")
+    agents = [{"$agent_md": name} for name in ("odd.md", "no.md", "open.md")]
+    found = gather({"agents": agents, "description": {"$file": "latin.txt"}})
+    odd, no, opened, latin = found.found
+    assert (odd.code, odd.at) == ("agent.front_matter", "$.agents[0].modle")
+    assert odd.hint is not None
+    assert odd.hint.startswith("did you mean 'model'?")
+    assert found.places["$.agents[0].modle"] == Place("odd.md", 3)
+    assert isinstance(no, PlacedFinding)
+    assert isinstance(opened, PlacedFinding)
+    assert (no.code, no.at, no.where) == ("agent.front_matter", "$.agents[1]", Place("no.md", 1))
+    assert no.message == "expected front matter between two lines '---', got none"
+    assert no.hint == "begin it with a line ---, and the agent's fields below"
+    assert (opened.at, opened.where.file) == ("$.agents[2]", "open.md")
+    assert isinstance(latin, PlacedFinding)
+    assert (latin.code, latin.where) == ("file.encoding", Place("latin.txt", 2))
+    assert found.document["agents"][1] == {"name": "no", "kind": "unknown"}
+    assert set(found.sources) == {"odd.md", "no.md", "open.md"}
+
+
+def test_an_agents_file_names_what_is_below_its_own_include(folder: Path) -> None:
+    """Unless it says which include it means; a blueprint's own files are without a name."""
+    text = "---\nkind: lua\nsource: { $file: NAME }\n---\n"
+    write(
+        folder,
+        {
+            "common/in.md": text.replace("NAME", "t.lua"),
+            "common/other.md": text.replace("NAME", "'shared:sub/t.lua'"),
+            "out.md": text.replace("NAME", "'shared:t.lua'"),
+            "common/t.lua": "common",
+            "common/sub/t.lua": "sub",
+            "t.lua": "own",
+        },
+    )
+    names = ("shared:in.md", "shared:other.md", "out.md")
+    found = gather({"agents": [{"$agent_md": name} for name in names]})
+    assert found.found == []
+    assert [agent["source"] for agent in found.document["agents"]] == ["common", "sub", "common"]
+    assert [agent["name"] for agent in found.document["agents"]] == ["in", "other", "out"]
+
+
+def test_a_step_may_go_by_the_path_of_its_agents_file(folder: Path) -> None:
+    write(
+        folder,
+        {
+            "a.md": "---\nname: ada\nkind: lua\n---\n",
+            "b.md": "---\nkind: lua\n---\n",
+            "c.md": "---\nname: [1]\nkind: lua\n---\n",
+            "sub/a.md": "---\nkind: lua\n---\n",
+        },
+    )
+    names = ("a.md", "b.md", "c.md", "sub/a.md", "gone.md")
+    agents: list[Any] = [*({"$agent_md": name} for name in names), {"name": "b.md"}, 5, {}]
+
+    def step(ref: Any) -> dict[str, Any]:
+        return {"kind": "step", "ref": ref}
+
+    odd = [
+        {"kind": "fail", "ref": "a.md"},
+        step(5),
+        step("x.md"),
+        {"op": "lit", "value": step("a.md")},
+    ]
+    flow = {"kind": "seq", "children": [*map(step, names), *odd]}
+    made = gather({"agents": agents, "flow": flow}).document["flow"]["children"]
+    assert [node.get("ref") for node in made[:5]] == ["ada", "b.md", "c", "a", "gone"]
+    assert made[5:] == odd
+    assert gather({"agents": [{"$agent_md": "a.md"}]}).document.get("flow") is None
+
+
+def test_the_name_of_a_file_is_cut_where_an_agents_name_would_be(folder: Path) -> None:
+    for many in (63, 64):
+        name = f"{'n' * many}.md"
+        write(folder, {name: "---\nkind: lua\n---\n"})
+        assert gather({"agents": [{"$agent_md": name}]}).document["agents"][0]["name"] == "n" * 63
+
+
+def test_a_thousand_names_and_two_mebibytes_may_be_put_into_a_document(folder: Path) -> None:
+    write(folder, {"t.txt": "x"})
+    names = [{"$file": "t.txt"}] * 1_000
+    assert gather({"agents": [{"tags": names}]}).found == []
+    (more,) = gather({"agents": [{"tags": [*names, {"$file": "t.txt"}]}]}).found
+    assert (more.code, more.at) == ("file.too_large", "$.agents[0].tags[1000]")
+    assert more.message == "expected at most 1000 names of files in a blueprint, got more"
+    write(folder, {"large.txt": "x" * 256 * 1024, "larger.txt": "x" * (256 * 1024 + 1)})
+    whole = [{"$file": "large.txt"}] * 8
+    assert gather({"agents": [{"tags": whole}]}).found == []
+    (more,) = gather({"agents": [{"tags": [*whole, {"$file": "t.txt"}]}]}).found
+    assert (more.code, more.at) == ("file.too_large", "$.agents[0].tags[8]")
+    assert more.message == "expected at most 2097152 bytes of files in a blueprint, got more"
+    (more,) = gather({"description": {"$file": "larger.txt"}}).found
+    assert more.message == "expected at most 262144 bytes, got more in 'larger.txt'"
+
+
+def test_files_that_are_no_list_are_left_for_others_to_tell_of(folder: Path) -> None:
+    found = gather({"files": 5, "agents": [{"source": {"$file": "writer.lua"}}]})
+    assert found.document["files"] == 5
+    assert found.found == []
+    assert found.files == {"writer.lua": _digest(FILES["writer.lua"])}
