@@ -84,7 +84,7 @@ TESTS = {
     "swarm/core/deadlines.py": "swarm/test_core_deadlines swarm/test_core_driver",
     "swarm/core/gates.py": "swarm/test_core_gates swarm/test_host",
     "swarm/core/meter.py": "swarm/test_core_accounts swarm/test_core_meter",
-    "swarm/core/questions.py": "swarm/test_core_waits swarm/test_workers_human swarm/test_host",
+    "swarm/core/questions.py": "swarm/test_core_questions swarm/test_core_waits swarm/test_host",
     "swarm/core/replay.py": """
         swarm/test_core_resume swarm/test_core_waits swarm/test_core_replay
         swarm/test_core_mutations

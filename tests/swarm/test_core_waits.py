@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from pydantic import TypeAdapter
 
+from flowir.effects import Dispatch
 from flowir.errors import WorkerFailure
 from swarm.core import rows
+from swarm.core.attempt import Attempt
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.events import Event
 from swarm.core.log import RunLog
 from swarm.core.questions import Question, QuestionBook
 from swarm.core.replay import Replay
+from swarm.core.terms import Terms
+from swarm.core.waits import Waits
 from swarm.errors import Refused
 from swarm.ids import RunId
 from swarm.ports.questions import Ask
@@ -521,3 +525,175 @@ def test_of_a_run_that_rests_what_nobody_waits_for_is_asked_no_more(
 
 def vars_of(ask: Ask) -> Json:
     return {field.name: getattr(ask, field.name) for field in fields(ask)}
+
+
+# -- the waits of a run, by themselves -----------------------------------------------------
+
+
+class Slots:
+    """Gives out slots as it is told, and notes who rests and wakes, and what was written then."""
+
+    def __init__(self, log: RunLog) -> None:
+        self.in_flight: int | None = 1
+        self.acts: list[tuple[str, Attempt, int]] = []
+        self._log = log
+
+    async def rest(self, attempt: Attempt) -> None:
+        self.acts.append(("rest", attempt, attempt.resting))
+        await self._log.commit()
+
+    def wake(self, attempt: Attempt) -> None:
+        self.acts.append(("wake", attempt, attempt.resting))
+
+
+class Floor:
+    """The waits of a run that has begun, and what they stand on."""
+
+    def __init__(self) -> None:
+        self.clock, self.journal = FakeClock(), MemoryJournal()
+        self.log = RunLog(RUN, self.journal, self.clock)
+        self.log.append([rows.run_started(scripted_blueprint(seq(), {}), {})])
+        self.slots = Slots(self.log)
+        self.waits = Waits(self.log, self.clock, self.slots)
+
+    def attempt(self, key: str = "$", attempt: int = 1) -> Attempt:
+        return Attempt(Dispatch(key, "work", None, attempt), cast("Terms", None), 0.0, 0.0)
+
+    async def kinds(self) -> list[str]:
+        await self.log.commit()
+        return [row["kind"] for row in await self.journal.read(RUN, limit=1_000)][1:]
+
+
+@pytest.mark.parametrize("in_flight", [None, 0, 1, 2, 3])
+async def test_a_run_waits_where_all_that_is_in_flight_does(in_flight: int | None) -> None:
+    floor = Floor()
+    floor.slots.in_flight = in_flight
+    for key in ("$/1", "$/2"):
+        floor.waits.elsewhere(floor.attempt(key), True)
+    assert floor.log.ahead == ("waiting" if in_flight == 2 else "running")
+
+
+async def test_a_run_wakes_when_one_of_those_in_flight_waits_no_more() -> None:
+    floor = Floor()
+    floor.slots.in_flight = 2
+    one, two = floor.attempt("$/1"), floor.attempt("$/2")
+    floor.waits.note()
+    assert not floor.waits.used
+    floor.waits.elsewhere(one, True)
+    assert floor.waits.used
+    floor.waits.elsewhere(one, True)
+    floor.waits.questions.ask(two.dispatch, SURE)
+    assert floor.log.ahead == "waiting"
+    floor.waits.note()
+    floor.waits.elsewhere(one, False)
+    floor.waits.elsewhere(one, False)
+    assert floor.log.ahead == "running"
+    floor.slots.in_flight = 1
+    floor.waits.note()
+    await floor.waits.questions.answer("r_1:1", True)
+    expected = ["question.asked", "run.waiting", "run.woken", "run.waiting"]
+    assert await floor.kinds() == [*expected, "question.answered", "run.woken"]
+
+
+async def test_an_attempt_that_nobody_wants_any_more_makes_no_run_wait() -> None:
+    floor = Floor()
+    unwanted = floor.attempt()
+    unwanted.wanted = False
+    floor.waits.elsewhere(unwanted, True)
+    floor.waits.elsewhere(unwanted, False)
+    assert floor.log.ahead == "running"
+
+
+async def test_nothing_is_said_of_a_run_of_which_nothing_goes_on() -> None:
+    floor = Floor()
+    floor.waits.elsewhere(floor.attempt(), True)
+    floor.waits.close()
+    floor.waits.elsewhere(floor.attempt(), False)
+    assert await floor.kinds() == ["run.waiting"]
+    ended = Floor()
+    ended.log.append([rows.run("run.cancelled")])
+    ended.waits.elsewhere(ended.attempt(), True)
+    assert await ended.kinds() == ["run.cancelled"]
+
+
+async def test_who_waits_rests_once_for_each_of_its_waits() -> None:
+    floor = Floor()
+    attempt = floor.attempt()
+    async with floor.waits.held(attempt):
+        assert floor.log.ahead == "waiting"
+        async with floor.waits.held(attempt):
+            assert attempt.resting == 2
+        assert attempt.resting == 1
+    assert floor.slots.acts == [
+        ("rest", attempt, 1), ("rest", attempt, 2), ("wake", attempt, 1), ("wake", attempt, 0),
+    ]  # fmt: skip
+    assert await floor.kinds() == ["run.waiting", "run.woken"]
+
+
+async def test_who_fails_while_it_waits_is_awake_again() -> None:
+    floor = Floor()
+    attempt = floor.attempt()
+    with pytest.raises(ValueError, match="odd"):
+        async with floor.waits.held(attempt):
+            raise ValueError("odd")
+    assert (attempt.resting, floor.slots.acts[-1][0]) == (0, "wake")
+    assert floor.log.ahead == "running"
+
+
+@pytest.mark.parametrize("kind", ["step.finished", "step.failed", "step.cancelled"])
+async def test_what_an_attempt_waited_for_goes_with_it(kind: str) -> None:
+    floor = Floor()
+    for attempt in (1, 2):
+        floor.waits.questions.ask(floor.attempt(attempt=attempt).dispatch, SURE)
+        floor.waits.elsewhere(floor.attempt(attempt=attempt), True)
+        timer = {"kind": "timer.set", "key": "$", "attempt": attempt, "due_at": 0.0}
+        floor.waits.recall(timer)
+    floor.waits.recall({"kind": "step.started", "key": "$", "attempt": 1})
+    floor.waits.recall({"kind": "step.interrupted", "key": "$", "attempt": 1})
+    assert len(floor.waits.questions.open()) == 2
+    floor.waits.recall({"kind": kind, "key": "$", "attempt": 1})
+    assert [question.attempt for question in floor.waits.questions.open()] == [2]
+    # The timer of the first is set anew; that of the second was due long ago.
+    await _slept(floor, 1, 5.0)
+    await _slept(floor, 2, 0.0)
+    # One attempt is in flight, and one waits.
+    floor.waits.note()
+    assert floor.log.ahead == "waiting"
+    floor.waits.over(floor.attempt(attempt=2))
+    floor.waits.note()
+    assert floor.waits.questions.open() == ()
+    assert floor.log.ahead == "running"
+
+
+async def _slept(floor: Floor, attempt: int, seconds: float) -> None:
+    """Let an attempt sleep five seconds, and see how much of them is waited for."""
+    before = floor.clock.monotonic()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(floor.waits.sleep, floor.attempt(attempt=attempt), 5.0)
+        await floor.clock.settle()
+        await floor.clock.advance(seconds)
+    assert floor.clock.monotonic() == before + seconds
+
+
+async def test_a_run_that_never_waits_makes_nothing_for_those_who_do() -> None:
+    floor = Floor()
+    floor.waits.over(floor.attempt())
+    floor.waits.note()
+    assert floor.waits.used is False
+    await floor.clock.settle()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(floor.waits.sleep, floor.attempt(), 1.0)
+        await floor.clock.settle()
+        assert floor.waits.used is True
+        await floor.clock.advance(1)
+    asking = Floor()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asking.waits.ask, asking.attempt(), SURE)
+        await asking.clock.settle()
+        assert asking.waits.used is True
+        assert asking.log.ahead == "waiting"
+        await asking.waits.questions.answer("r_1:1", True)
+    assert asking.slots.acts[0][0] == "rest"
+    recalled = Floor()
+    recalled.waits.recall({"kind": "run.waiting"})
+    assert recalled.waits.used is True
