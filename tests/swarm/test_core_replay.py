@@ -16,10 +16,13 @@ import pytest
 
 import flowir
 from flowir import Cancel, Dispatch, Failure, Machine, Success
-from swarm.blueprint.canonical import canonical_bytes
+from flowir.errors import shorten
+from swarm.blueprint.canonical import canonical_bytes, digest_of
 from swarm.core.driver import Driver
 from swarm.core.log import RunLog
+from swarm.core.replay import Replay as Past
 from swarm.core.run import RunOutcome
+from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
@@ -195,3 +198,352 @@ async def test_those_cancellations_come_in_the_midst_of_things() -> None:
         kinds = [row["kind"] for row in await journey.rows()]
         midst += "run.cancelling" in kinds and "step.cancelled" in kinds
     assert midst >= 20
+
+
+# -- what a history may say -----------------------------------------------------------------
+
+
+def step(ref: str, input: Any = None, **more: Any) -> dict[str, Any]:
+    return {"kind": "step", "ref": ref, "in": {"op": "lit", "value": input}, **more}
+
+
+def seq(*nodes: Any) -> dict[str, Any]:
+    return {"kind": "seq", "children": list(nodes)}
+
+
+def lanes(join: str) -> dict[str, Any]:
+    items = {"op": "lit", "value": [1, 2]}
+    return {"kind": "fanout", "items": items, "bind": "$.i", "body": step("w"), "join": join,
+            "out": "$.o"}  # fmt: skip
+
+
+RETRY = {"max_attempts": 2, "delay_s": 10, "jitter": 0}
+PLAIN = seq(step("a", 1, out="$.x"), step("b", 2, retry=RETRY, id="bee"))
+A, B = "$.children[0]", "$.children[1]"
+LANE_0, LANE_1 = "$.children[0].body@0", "$.children[0].body@1"
+TOKENS: Any = {"tokens": 0, "cost": 0.0, "duration_s": 0.0}
+
+
+class History:
+    """A journal as it is written, row by row, and what a replay makes of it."""
+
+    def __init__(self, flow: Any = PLAIN, **started: Any) -> None:
+        row = {"kind": "run.started", "run": "r", "seq": 1, "time_s": 100.0, "input": {}, **started}
+        self.seq = 1
+        self.past = Past(flowir.load(flow), row)
+
+    def row(self, kind: str, *, time_s: float | None = None, **more: Any) -> History:
+        self.seq += 1
+        time_s = 100.0 + self.seq if time_s is None else time_s
+        self.past.feed([{"kind": kind, "run": "r", "seq": self.seq, "time_s": time_s, **more}])
+        return self
+
+    def of(self, kind: str, key: str, step: str, attempt: int = 1, **more: Any) -> History:
+        return self.row(f"step.{kind}", key=key, step=step, attempt=attempt, **more)
+
+    def started(self, key: str = A, step: str = "a", input: Any = 1, attempt: int = 1) -> History:
+        node = {"b": "bee", "w": "$.children[0].body"}.get(step, key)
+        return self.of("started", key, step, attempt, node=node, input=digest_of(input))
+
+    def finished(self, key: str = A, step: str = "a", value: Any = 5, attempt: int = 1) -> History:
+        return self.of("finished", key, step, attempt, value=value, **TOKENS)
+
+    def failed(self, key: str = B, step: str = "b", attempt: int = 1) -> History:
+        how = {"code": "c", "message": "m", "permanent": False, "data": None}
+        return self.of("failed", key, step, attempt, **how, **TOKENS)
+
+    def at_b(self) -> History:
+        return self.started().finished()
+
+    @property
+    def asked(self) -> list[tuple[str, int, bool, bool]]:
+        found = self.past.asked()
+        return [(a.dispatch.key, a.dispatch.attempt, a.began, a.open) for a in found]
+
+    @property
+    def opened(self) -> list[tuple[str, str, int]]:
+        return [(row["kind"], row["key"], row["attempt"]) for row in self.past.open_rows()]
+
+    @property
+    def closing(self) -> list[tuple[str, str | None, int | None]]:
+        rows = self.past.closing_rows()
+        return [(row["kind"], row.get("key"), row.get("attempt")) for row in rows]
+
+
+def begun() -> History:
+    return History().started()
+
+
+def failed_once() -> History:
+    return History().at_b().started(B, "b", 2).failed()
+
+
+def raced() -> History:
+    """A race whose first lane has won while the second was at work."""
+    history = History(seq(lanes("race"), step("z")))
+    history.started(LANE_0, "w", None).started(LANE_1, "w", None)
+    return history.finished(LANE_0, "w", 1)
+
+
+def named(step: str, key: str, attempt: int = 1) -> str:
+    return f"step {step!r} at {key} attempt {attempt}"
+
+
+FIRST = named("a", A)
+
+# What a journal cannot say: the event and its place, what was expected, and what came.
+CONFLICTS: dict[str, tuple[Any, str, str, str]] = {
+    "a step that was never asked for": (
+        lambda: History().started(B, "b", 2),
+        f"2 at {B}", FIRST, f"the start of {named('b', B)}",
+    ),
+    "another attempt of it": (
+        lambda: History().started(attempt=2),
+        f"2 at {A}", FIRST, f"the start of {named('a', A, 2)}",
+    ),
+    "the same attempt twice": (
+        lambda: begun().started(),
+        f"3 at {A}", FIRST, f"the start of {FIRST}",
+    ),
+    "another agent": (lambda: History().started(step="x"), f"2 at {A}", "agent 'a'", "'x'"),
+    "another node": (
+        lambda: History().of("started", A, "a", node="other", input=digest_of(1)),
+        f"2 at {A}", f"node '{A}'", "'other'",
+    ),
+    "another input": (
+        lambda: History().started(input=2),
+        f"2 at {A}", f"input of digest {shorten(digest_of(1))}", shorten(digest_of(2)),
+    ),
+    "an end of what did not begin": (
+        lambda: History().finished(),
+        f"2 at {A}", FIRST, f"the end of {FIRST}",
+    ),
+    "an end of another attempt": (
+        lambda: begun().finished(attempt=2),
+        f"3 at {A}", FIRST, f"the end of {named('a', A, 2)}",
+    ),
+    "an end of what was interrupted": (
+        lambda: begun().of("interrupted", A, "a").finished(),
+        f"4 at {A}", FIRST, f"the end of {FIRST}",
+    ),
+    "an interruption of what did not begin": (
+        lambda: History().of("interrupted", A, "a"),
+        f"2 at {A}", FIRST, f"the end of {FIRST}",
+    ),
+    "a cancellation that nobody wanted": (
+        lambda: begun().of("cancelled", A, "a"),
+        f"3 at {A}", FIRST, f"the cancellation of {FIRST}",
+    ),
+    "the same cancellation twice": (
+        lambda: raced().of("cancelled", LANE_1, "w").of("cancelled", LANE_1, "w"),
+        f"6 at {LANE_1}", named("z", B), f"the cancellation of {named('w', LANE_1)}",
+    ),
+    "an answer before a cancellation that is owed": (
+        lambda: raced().started(B, "z", None).finished(B, "z"),
+        f"6 at {B}", f"step.cancelled of {named('w', LANE_1)}", "step.finished",
+    ),
+    "a cancellation of the run before one that is owed": (
+        lambda: raced().row("run.cancelling", code="run.cancelled", reason="why"),
+        "5", f"step.cancelled of {named('w', LANE_1)}", "run.cancelling",
+    ),
+    "an answer before another attempt that is owed": (
+        lambda: failed_once().started(B, "b", 2, 2).failed(attempt=2),
+        f"7 at {B}", f"step.retrying of {named('b', B, 2)}", "step.failed",
+    ),
+    "another attempt that nobody asked for": (
+        lambda: begun().of("retrying", A, "a", 2, delay_s=0),
+        f"3 at {A}", FIRST, f"another attempt, {named('a', A, 2)}",
+    ),
+    "another delay": (
+        lambda: failed_once().of("retrying", B, "b", 2, delay_s=11),
+        f"6 at {B}", "a delay of 10.0 s", "11 s",
+    ),
+    "words of a step that nobody asked for": (
+        lambda: History().of("progress", B, "b", text="x"),
+        f"2 at {B}", FIRST, named("b", B),
+    ),
+    "an end of the run that goes on": (
+        lambda: begun().row("run.finished", ctx={}),
+        "3", "a run that goes on", "its end",
+    ),
+    "an end of a success that failed": (
+        lambda: begun().failed(A, "a").row("run.finished", ctx={}),
+        "4", "the failure step.failed", "the end of a success",
+    ),
+    "another end": (
+        lambda: History(seq(step("a", 1, out="$.x"))).at_b().row("run.finished", ctx={"x": 6}),
+        "4", "another final context", "the one that was recorded",
+    ),
+    "more than the end": (
+        lambda: History(seq(step("a", 1))).at_b().started(),
+        f"4 at {A}", "the end of the run", f"the start of {FIRST}",
+    ),
+    "something while two are asked for": (
+        lambda: History(seq(lanes("all"))).started(step="x"),
+        f"2 at {A}", f"{named('w', LANE_0)} or 1 more", f"the start of {named('x', A)}",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CONFLICTS)
+def test_the_first_difference_is_told(what: str) -> None:
+    tell, place, expected, got = CONFLICTS[what]
+    with pytest.raises(SwarmError) as caught:
+        tell()
+    error = caught.value
+    assert str(error) == f"run r, event {place}: expected {expected}, got {got}"
+    assert error.code == "resume.conflict"
+    seq, _, key = place.partition(" at ")
+    assert error.values == {"run_id": "r", "seq": int(seq), "key": key or None}
+
+
+def test_what_was_recorded_leads_to_where_the_run_stood() -> None:
+    history = History()
+    assert history.asked == [(A, 1, False, False)]
+    assert history.started().asked == [(A, 1, True, True)]
+    history.of("progress", A, "a", text="x")
+    assert (history.opened, history.past.seq) == ([("step.interrupted", A, 1)], 3)
+    assert history.of("interrupted", A, "a").asked == [(A, 1, True, False)]
+    assert history.opened == []
+    assert history.started().finished().asked == [(B, 1, False, False)]
+    history.started(B, "b", 2).failed()
+    assert history.closing == [("step.retrying", B, 2)]
+    history.of("retrying", B, "b", 2, delay_s=10.0)
+    assert (history.closing, history.asked) == ([], [(B, 2, False, False)])
+    history.started(B, "b", 2, 2).finished(B, "b", 7, 2).row("run.finished", ctx={"x": 5})
+    assert (history.asked, history.past.status, history.past.seq) == ([], "succeeded", 12)
+    assert history.past.machine.result == {"x": 5}
+
+
+def test_what_had_begun_is_told_before_what_had_not() -> None:
+    history = History(seq(lanes("all"))).started(LANE_1, "w", None)
+    assert history.asked == [(LANE_1, 1, True, True), (LANE_0, 1, False, False)]
+    assert history.opened == [("step.interrupted", LANE_1, 1)]
+
+
+def test_a_cancellation_is_owed_for_what_was_at_work_and_not_for_the_rest() -> None:
+    history = raced()
+    assert history.closing == [("step.cancelled", LANE_1, 1)]
+    assert history.asked == [(B, 1, False, False)]
+    assert history.of("cancelled", LANE_1, "w").closing == []
+    idle = History(seq(lanes("race"), step("z")))
+    idle.started(LANE_0, "w", None).finished(LANE_0, "w", 1)
+    assert idle.closing == []
+    interrupted = History(seq(lanes("race"), step("z"))).started(LANE_0, "w", None)
+    interrupted.started(LANE_1, "w", None).of("interrupted", LANE_1, "w")
+    assert interrupted.finished(LANE_0, "w", 1).closing == []
+
+
+def test_a_run_goes_on_with_the_ends_that_it_lacks_and_then_with_what_it_owes() -> None:
+    history = raced().started(B, "z", None).row("run.interrupted", cause="died")
+    assert history.closing == [
+        ("step.interrupted", B, 1),
+        ("run.resumed", None, None),
+        ("step.cancelled", LANE_1, 1),
+    ]
+    assert history.past.closing_rows()[-1]["duration_s"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("now", "left_s"), [(106.0, 10.0), (107.5, 8.5), (116.0, 0.0), (900.0, 0.0), (50.0, 10.0)]
+)
+def test_what_is_left_of_a_delay_is_read_from_the_time_of_day(now: float, left_s: float) -> None:
+    history = failed_once()
+    (owed,) = history.past.asked()
+    # The delay is not written down yet: it begins when it is.
+    assert owed.delay_s(now) == 10.0
+    history.of("retrying", B, "b", 2, delay_s=10)
+    (asked,) = history.past.asked()
+    assert asked.delay_s(now) == left_s
+    history.started(B, "b", 2, 2)
+    assert asked.delay_s(now) == 0.0
+
+
+def test_hosts_that_died_are_counted_until_a_step_ends() -> None:
+    history = begun()
+    for deaths, cause in ((1, "died"), (1, "stopped"), (2, "died")):
+        history.row("run.interrupted", cause=cause)
+        assert history.past.deaths == deaths
+        assert history.past.status == "interrupted"
+        history.row("run.resumed")
+    assert history.of("interrupted", A, "a").past.deaths == 2
+    assert history.started().past.deaths == 2
+    assert history.finished().past.deaths == 0
+
+
+def test_a_run_that_is_to_pause_is_so_until_it_goes_on_or_is_cancelled() -> None:
+    history = begun().row("run.pausing")
+    assert history.past.pausing is True
+    assert history.row("run.paused").past.pausing is True
+    assert history.row("run.resumed").past.pausing is False
+    history.row("run.pausing").row("run.cancelling", code="run.cancelled", reason="why")
+    assert history.past.pausing is False
+    assert history.past.ending is None
+    assert history.closing == [("step.cancelled", A, 1)]
+
+
+def test_what_a_run_is_cancelled_for_is_known_where_nobody_asked_for_it() -> None:
+    history = begun().row("run.cancelling", code="budget.exhausted", reason="no time")
+    assert history.past.ending is not None
+    assert (history.past.ending.code, history.past.ending.message) == (
+        "budget.exhausted",
+        "no time",
+    )
+
+
+def test_time_is_what_passed_from_the_first_row_to_the_last() -> None:
+    history = History()
+    assert history.past.elapsed_s == 0.0
+    assert history.row("run.pausing", time_s=104.5).past.elapsed_s == 4.5
+    assert history.row("run.paused", time_s=90.0).past.elapsed_s == 0.0
+
+
+def test_questions_are_kept_and_timers_until_their_step_ends() -> None:
+    history = begun().row("question.asked", id="q1").row("question.answered", id="q1")
+    for key in (A, B):
+        history.row("timer.set", key=key, attempt=1, due_at=1.0)
+    history.row("timer.set", key=A, attempt=2, due_at=2.0)
+
+    def waits() -> list[tuple[str, Any]]:
+        return [(row["kind"], row.get("key", row.get("id"))) for row in history.past.waits()]
+
+    asked = [("question.asked", "q1"), ("question.answered", "q1")]
+    assert waits() == [*asked, ("timer.set", A), ("timer.set", B), ("timer.set", A)]
+    history.finished()
+    assert waits() == [*asked, ("timer.set", B), ("timer.set", A)]
+    cancelled = raced().past
+    assert list(cancelled.waits()) == []
+    race = History(seq(lanes("race"), step("z"))).started(LANE_0, "w", None)
+    race.row("timer.set", key=LANE_1, attempt=1, due_at=1.0)
+    race.row("timer.set", key=LANE_1, attempt=2, due_at=1.0)
+    race.finished(LANE_0, "w", 1)
+    assert [row["attempt"] for row in race.past.waits()] == [2]
+
+
+def test_children_of_attempts_that_are_over_are_orphans() -> None:
+    history = begun()
+    for child, key, attempt in (("c1", A, 1), ("c2", A, 2), ("c3", B, 1), ("c4", B, 1)):
+        history.row("child.started", child=child, key=key, attempt=attempt)
+    history.row(
+        "child.ended", child="c4", key=B, attempt=1, step="b", spent={"steps": 1, "attempts": 1}
+    )
+    assert history.past.orphans(cancelling=False) == ["c2", "c3"]
+    assert history.past.orphans(cancelling=True) == ["c1", "c2", "c3"]
+    history.finished()
+    assert history.past.orphans(cancelling=False) == ["c1", "c2"]
+    assert history.past.meter.spent.steps == 2
+
+
+def test_the_first_row_says_what_the_run_is() -> None:
+    plain = History().past
+    assert (plain.run_id, plain.input, plain.seq, plain.status) == ("r", {}, 1, "running")
+    assert (plain.is_child, plain.deaths, plain.pausing) == (False, 0, False)
+    assert History(parent={"run": "p"}, input={"a": 1}).past.is_child is True
+    limited = History(budget={"fuel": 50, "tokens": 7}).past
+    assert limited.machine.fuel <= 50
+    assert limited.meter.budget.tokens == 7
+    limited_by_flow = History().past
+    assert limited_by_flow.machine.fuel > 50
+    edited = History(rerun={"edits": {A: {"$.y": 3}}})
+    edited.started().finished().started(B, "b", 2).finished(B, "b", 1)
+    assert edited.past.machine.result == {"y": 3, "x": 5}
