@@ -143,7 +143,10 @@ TESTS = {
     "swarm/stores/keyfile.py": "swarm/test_stores_keyfile swarm/test_cli_token",
     "swarm/stores/ledger.py": "contract/test_ledger",
     "swarm/stores/sqlite/audit.py": f"contract/test_audit swarm/test_host_audit {_STORE}",
-    "swarm/stores/sqlite/collection.py": f"swarm/test_host_collection {_STORE}",
+    "swarm/stores/sqlite/collection.py": f"""
+        swarm/test_stores_sqlite_collection swarm/test_host_collection
+        {_STORE}
+    """,
     "swarm/stores/sqlite/group.py": f"swarm/test_stores_sqlite_group {_STORE}",
     "swarm/stores/sqlite/identity.py": f"swarm/test_stores_sqlite_identity {_STORE}",
     "swarm/stores/sqlite/ledger.py": f"contract/test_ledger {_STORE}",

@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -548,3 +548,77 @@ def test_what_cannot_be_written_says_why(tmp_path: Path, error: Exception, said:
     failed = unwritable(tmp_path, error)
     assert failed.code == "version.unwritable"
     assert str(failed) == f"{tmp_path}: expected to write, got: {said}"
+
+
+def test_a_ref_that_is_sound_is_never_away(
+    made: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads meanwhile finds the old one or the new one."""
+    first, second = commit(made, "1"), commit(made, "2")
+    made.set_ref(REF, first)
+    path, seen = made.path / REF, list[str]()
+    references: Any = type(made.git.references)
+    real = references.create
+
+    def create(self: Any, name: str, target: str, *, force: bool) -> None:
+        seen.append(path.read_text().strip())
+        real(self, name, target, force=force)
+
+    monkeypatch.setattr(references, "create", create)
+    made.set_ref(REF, second)
+    assert (seen, made.ref(REF)) == ([first], second)
+
+
+def test_a_ref_that_git_does_not_see_and_is_there_is_damaged(made: Repository) -> None:
+    class Blind:
+        references: Mapping[str, Any] = {}
+
+        def free(self) -> None:
+            """Hold nothing."""
+
+    made.set_ref(REF, commit(made))
+    made.close()
+    blind: Any = Blind()
+    made._opened = blind  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(RefDamaged):
+        made.ref(REF)
+    assert made.ref("refs/blueprints/b") is None
+
+
+def test_what_is_swept_away_is_older_than_an_hour_and_may_be_gone(
+    made: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = Times(monkeypatch)
+    objects = made.path / "objects"
+    for name, age_s in (("tmp_old", 3601), ("tmp_hour", 3600), ("tmp_gone", 9999)):
+        (objects / name).write_text("")
+        os.utime(objects / name, (0, times.now_s - age_s))
+    real = repositories.present
+
+    def present(places: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+        for place, status in real(places):
+            if place.name == "tmp_gone":
+                place.unlink()
+            yield place, status
+
+    monkeypatch.setattr(repositories, "present", present)
+    made.sweep()
+    assert [place.name for place in objects.glob("tmp_*")] == ["tmp_hour"]
+
+
+def test_a_lock_may_go_at_the_last_moment(
+    made: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = made.path / "refs/heads/a.lock"
+    lock.write_text("")
+
+    class Late(Times):
+        def monotonic(self) -> float:
+            if self.waits:
+                lock.unlink()
+            return self.now_s
+
+    times = Late(monkeypatch, wait_s=2)
+    os.utime(lock, (0, times.now_s + 10))
+    made.free("refs/heads/a")
+    assert times.waits == [0.01]
