@@ -114,7 +114,9 @@ class Facts:
                 {_text(path): _text(digest) for path, digest in members["files"].items()},
                 {at: _line(place) for at, place in members["lines"].items()},
             )
-        except (KeyError, TypeError, AttributeError, OverflowError, SwarmError) as error:
+        except (
+            KeyError, TypeError, ValueError, AttributeError, OverflowError, SwarmError
+        ) as error:  # fmt: skip
             raise ValueError(f"{META}: expected its members as written, got {error}") from None
 
     def tree(self, contents: Contents) -> dict[str, tuple[bytes, bool]]:
