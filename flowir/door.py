@@ -101,12 +101,32 @@ def _loads(text: str | bytes, limits: Limits, at: str) -> Any:
     except UnicodeDecodeError as e:
         _refuse(at, f"expected UTF-8 text, got byte 0x{e.object[e.start]:02x} at {e.start}")
     except json.JSONDecodeError as e:
-        _refuse(
-            at,
-            f"expected JSON, got {e.msg[0].lower()}{e.msg[1:]} (line {e.lineno}, column {e.colno})",
-        )
+        _refuse(at, f"expected JSON, got {_found(e)} (line {e.lineno}, column {e.colno})")
     except _RefusedError as e:
         _refuse(at, e.why, e.hint)
+
+
+# What the parser expected, as an author would say it.
+_DUE = {
+    "Expecting value": "a value",
+    "Expecting property name enclosed in double quotes": "a name in double quotes",
+    "Expecting ':' delimiter": "':'",
+    "Expecting ',' delimiter": "','",
+    "Extra data": "its end",
+}
+_SHOWN = 12
+
+
+def _found(error: json.JSONDecodeError) -> str:
+    """Say what stands where the text stops being JSON, and what is due there."""
+    due = _DUE.get(error.msg)
+    if due is None:
+        said = error.msg.removesuffix(" at").removesuffix(" starting")
+        return f"{said[0].lower()}{said[1:]}"
+    rest = error.doc[error.pos : error.pos + _SHOWN + 1].split("\n")[0]
+    more = "…" if len(rest) > _SHOWN else ""
+    what = f"{rest[:_SHOWN]!r}{more}" if error.pos < len(error.doc) else "the end of the text"
+    return f"{what} where {due} is due"
 
 
 # A string, also one that the text ends in: a match never fails, so nothing is tried twice.

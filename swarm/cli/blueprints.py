@@ -11,6 +11,7 @@ import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.exits import Exit, say
+from swarm.cli.problems import problem_line
 from swarm.cli.project import Project, find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store
 from swarm.compiler.source import SUFFIXES, is_file_name
@@ -55,7 +56,7 @@ class InvalidBlueprint(click.ClickException):
     def show(self, file: object = None) -> None:
         """Say every problem on stderr."""
         for problem in self.problems:
-            say(str(problem))
+            say(problem_line(problem))
 
 
 @asynccontextmanager

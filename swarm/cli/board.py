@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from swarm.cli.paper import fold
+from swarm.cli.paper import fold, visible
 from swarm.cli.progress import describe, label
 from swarm.core.events import STEP_ENDS, Event
 
@@ -52,13 +52,13 @@ class Board:
     def show(self, event: Event) -> None:
         """Show one event."""
         if event["kind"] == "step.started":
-            self._running[event["key"]] = (label(event), monotonic())
+            self._running[event["key"]] = (visible(label(event)), monotonic())
             return
         if event["kind"] in STEP_ENDS and "key" in event:
             self._running.pop(event["key"], None)
         line = describe(event)
         if line is not None:
-            folded = "\n".join(fold(line, self._console.width))
+            folded = "\n".join(fold(visible(line), self._console.width))
             self._console.print(Text(folded, style=_COLOURS.get(line[0], "dim")))
 
     def __rich__(self) -> RenderableType:

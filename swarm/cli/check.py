@@ -10,7 +10,7 @@ import click
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.blueprints import InvalidBlueprint, look_at
 from swarm.cli.exits import Exit, print_lines, print_result
-from swarm.cli.problems import problem_json
+from swarm.cli.problems import problem_json, problem_line
 from swarm.errors import Problem
 
 __all__ = ("command",)
@@ -34,7 +34,7 @@ def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
         if as_json:
             print_result(json.dumps(problem_json(problem), ensure_ascii=False))
         else:
-            print_lines(str(problem))
+            print_lines(problem_line(problem))
     if layers:
         for _, blueprint in looked:
             for line in () if blueprint is None else _layers(blueprint, as_json):

@@ -13,6 +13,7 @@ import click
 from flowir.records import dataclass
 from swarm.cli.blueprints import function_option
 from swarm.cli.exits import WrongUse, print_lines, say
+from swarm.cli.problems import problem_line
 from swarm.cli.serve import bind_option, served, serving_host
 from swarm.cli.stores import store_option
 from swarm.compiler.source import SUFFIXES
@@ -111,7 +112,7 @@ class Watched:
             made = await self.host.blueprints.register(str(file), author="dev", reason="saved")
         except BlueprintInvalid as error:
             for problem in error.problems:
-                print_lines(str(problem))
+                print_lines(problem_line(problem))
             return
         except SwarmError as error:
             print_lines(f"{file}: {error.code}: {error}")

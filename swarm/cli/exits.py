@@ -12,6 +12,7 @@ from enum import IntEnum
 import click
 
 from swarm.cli.paper import folded_for
+from swarm.cli.streams import give_up
 
 __all__ = ("Exit", "WrongUse", "print_lines", "print_result", "say")
 
@@ -38,8 +39,11 @@ class WrongUse(click.ClickException):
 
 
 def say(sentence: str) -> None:
-    """Say something on stderr that is not a result."""
-    click.echo("\n".join(folded_for(sys.stderr, [sentence])), err=True)
+    """Say something on stderr that is not a result; what nobody can hear stops nothing."""
+    try:
+        click.echo("\n".join(folded_for(sys.stderr, [sentence])), err=True)
+    except OSError:
+        give_up(sys.stderr)
 
 
 def print_lines(*lines: str, hang: int = 4) -> None:
@@ -49,5 +53,12 @@ def print_lines(*lines: str, hang: int = 4) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a line of the result on stdout, as UTF-8 whatever the locale says."""
-    click.echo(text.encode())
+    r"""Print a line of the result on stdout, as UTF-8 whatever the locale says.
+
+    Shape: a byte of a file's name that is no UTF-8 is shown as `\udcff`, in JSON as well.
+    Raises: OSError, naming stdout.
+    """
+    try:
+        click.echo(text.encode(errors="backslashreplace"))
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, "stdout") from None

@@ -5,6 +5,7 @@ Knows the ways to write it on a command line; what a value may be is `flowir.doo
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def read_value(source: str, place: str = "--input") -> Any:
 
 
 def _file(name: str, place: str) -> bytes:
+    if not name:
+        raise WrongUse(f"{place}: expected a file's name after '@', got none")
     try:
         with Path(name).open("rb") as file:
             return file.read(_MOST)
@@ -65,6 +68,7 @@ def _parsed(text: str | bytes, place: str) -> Any:
 def edits(settings: Sequence[str]) -> dict[str, Any]:
     """Read each `--set a.b=VALUE` as a path and the value to be written there.
 
+    Shape: a path may begin with its root, as it does in a blueprint: `ctx.a.b`, `$.a.b`.
     Raises: WrongUse, naming the option.
     """
     return dict(map(_setting, settings))
@@ -75,9 +79,13 @@ def _setting(setting: str) -> tuple[str, Any]:
     if not equals:
         raise WrongUse(f"--set: expected a.b=VALUE, got {shorten(setting)}")
     try:
-        return format_path(parse_path(f"$.{where}")), _value(text)
+        return format_path(parse_path(_rooted(where))), _value(text)
     except flowir.FlowError as e:
         raise WrongUse(f"--set {shorten(setting)}: {e.message}") from None
+
+
+def _rooted(where: str) -> str:
+    return where if where.startswith(("$", "ctx.", "ctx[")) else f"$.{where}"
 
 
 def _set(context: Any, setting: str) -> Any:
@@ -91,11 +99,31 @@ def _set(context: Any, setting: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    """Read a value as JSON where it is JSON, else as the string it is."""
+    """Read a value as JSON where it is JSON, else as the string it is.
+
+    Raises: FlowError, where it is JSON that no value can be: two keys of one name, an integer
+    that is too large. As the string it looks like it would go unnoticed.
+    """
     try:
         return parse_json(text)
-    except flowir.Malformed:
+    except flowir.FlowError:
+        if _is_json(text):
+            raise
         return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_no_number, parse_int=str)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)  # NaN and Infinity are words of JavaScript, not of JSON.
 
 
 def _nobody(ref: str, input: Any) -> Any:

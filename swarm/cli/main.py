@@ -17,6 +17,7 @@ from importlib import import_module
 import click
 
 from swarm.cli.exits import Exit, say
+from swarm.cli.streams import open_missing, settle
 from swarm.errors import Denied, Refused, SwarmError
 
 __all__ = ("COMMANDS", "invoke", "main")
@@ -100,9 +101,13 @@ def invoke(arguments: Sequence[str]) -> int:
             return Exit.DENIED
         return Exit.WRONG if isinstance(e, Refused) else Exit.FAILED
     except BrokenPipeError:
-        # Whoever reads our stdout has gone (`swarm build x | head`): nothing left to say, and
-        # the interpreter must not try to flush either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads our stdout has gone (`swarm build x | head`): nothing left to say.
+        settle(sys.stdout)
+        return Exit.FAILED
+    except OSError as e:
+        settle(sys.stdout)
+        why = (e.strerror or str(e)).lower()
+        say(why if e.filename is None else f"{os.fsdecode(e.filename)}: {why}")
         return Exit.FAILED
 
 
@@ -115,10 +120,10 @@ def main() -> None:
     and would take a quarter of the start. It is looked for from the command on.
     """
     gc.disable()
+    open_missing()
     code = invoke(sys.argv[1:])
     if any(not thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
-        with suppress(BrokenPipeError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        settle(sys.stdout)
+        settle(sys.stderr)
         os._exit(code)
     sys.exit(code)

@@ -6,6 +6,8 @@
 
 A record stays one line for `grep` and `cut`; on a terminal nothing is cut off and no word is
 broken that fits a line. JSON is never folded: whoever copies it wants all of it.
+What a script or a program says is shown, never obeyed: `visible` spells out what would move
+the cursor, colour the screen or turn the line around.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
-__all__ = ("fold", "folded_for", "width_of")
+__all__ = ("fold", "folded_for", "visible", "width_of")
 
 _HANG = 4
 # Narrower than this nothing is readable anyway, and words would stand letter by letter.
 _LEAST = 20
 _GUIDES = re.compile(r"(?:│   |    )*(?:├── |└── )?")
+# Controls but the tab, and the marks that turn the direction of what follows.
+_HIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BELOW: Mapping[str, str] = {"├── ": "│   ", "└── ": "    "}
 
 
@@ -38,8 +42,17 @@ def width_of(stream: TextIO) -> int | None:
 def folded_for(stream: TextIO, lines: Iterable[str], hang: int = _HANG) -> list[str]:
     """Return *lines* as *stream* should show them; *hang* indents what goes on."""
     width = width_of(stream)
-    whole = [part for line in lines for part in line.split("\n")]
+    whole = [visible(part.removesuffix("\r")) for line in lines for part in line.split("\n")]
     return whole if width is None else [one for line in whole for one in fold(line, width, hang)]
+
+
+def visible(text: str) -> str:
+    r"""Return *text* as one line without a control: each is written as an escape.
+
+    >>> print(visible("a\x1b[2J\n"))
+    a\x1b[2J\n
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def fold(line: str, width: int, hang: int = _HANG) -> list[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from swarm.cli.exits import WrongUse
 from swarm.cli.project import find_project
+from swarm.compiler.source import is_text
 from swarm.errors import Refused
 from swarm.host.host import Host
 from swarm.stores.sqlite.store import FILE
@@ -35,12 +37,16 @@ store_option = click.option(
 def chosen_store(option: str | None, blueprint: Path | None = None) -> str:
     """Return the store's folder: `--store`, `SWARM_STORE`, `swarm.toml`, else `.swarm` here.
 
-    Raises: WrongUse, for a `swarm.toml` that is not what it should be.
+    Raises: WrongUse, for a `swarm.toml` that is not what it should be, and for no name.
     """
+    if option == "":  # an unset variable of a shell, not the working directory
+        raise WrongUse("--store: expected a folder's name, got ''")
     given = option or os.environ.get("SWARM_STORE")
-    if given:
-        return given
-    return str(find_project(blueprint).store or _DEFAULT)
+    store = given or str(find_project(blueprint).store or _DEFAULT)
+    if not is_text(os.path.abspath(store)):  # as SQLite, git and the journal want it
+        said = f"--store: expected a folder whose path is UTF-8, got {os.path.abspath(store)!a}"
+        raise WrongUse(said)
+    return store
 
 
 def checked_store(option: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,7 +10,7 @@ from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.words import allowed, near
 from swarm.errors import BlueprintInvalid, Place, Problem
 
-__all__ = ("SUFFIXES", "is_file_name", "read_source")
+__all__ = ("SUFFIXES", "is_file_name", "is_text", "read_source")
 
 SUFFIXES = (".json", ".lua", ".yaml", ".yml")
 
@@ -27,6 +28,8 @@ def read_source(file: str) -> str:
     """
     if not file.endswith(SUFFIXES):
         _refuse("file.suffix", file, f"expected a file ending in {allowed(SUFFIXES)}, got {file!r}")
+    if not is_text(os.path.abspath(file)):  # as it is journaled, for whoever resumes
+        _refuse("file.encoding", file, f"expected a path in UTF-8, got {os.path.abspath(file)!a}")
     data = _read(file)
     if len(data) > DEFAULT_LIMITS.document_bytes:
         limit = DEFAULT_LIMITS.document_bytes
@@ -39,6 +42,15 @@ def read_source(file: str) -> str:
         line = data.count(b"\n", 0, e.start) + 1
         sentence = f"expected UTF-8 text, got the byte 0x{data[e.start]:02x}"
         _refuse("file.encoding", file, sentence, line=line)
+
+
+def is_text(path: str) -> bool:
+    """Tell whether a path is text: bytes that are no UTF-8 are lone surrogates in Python."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(file: str) -> bytes:

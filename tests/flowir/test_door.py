@@ -157,10 +157,16 @@ def test_any_text_is_read_as_the_standard_library_does_or_is_refused(text: str) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "$: expected JSON, got expecting value (line 1, column 1)"),
+        ("", "$: expected JSON, got the end of the text where a value is due (line 1, column 1)"),
+        ('{"a":', "got the end of the text where a value is due (line 1, column 6)"),
+        ("{'a': 1}", "got \"'a': 1}\" where a name in double quotes is due (line 1, column 2)"),
+        ('{"a" 1}', "got '1}' where ':' is due"),
+        ("[undefined, 1, 2]", "got 'undefined, 1'… where a value is due"),
+        ("[1\n2,\n3]", "got '2,' where ',' is due (line 2, column 1)"),
+        ('"abc', "got unterminated string (line 1, column 1)"),
         ("{\n 'a': 1}", "(line 2, column 2)"),
         ("[1,]", "expected JSON, got "),
-        ("1 2", "expected JSON, got extra data"),
+        ("1 2", "expected JSON, got '2' where its end is due (line 1, column 3)"),
         ("\ufeff1", "expected JSON, got unexpected UTF-8 BOM"),
         (b"\xef\xbb\xbf1", "expected JSON, got unexpected UTF-8 BOM"),
         (b'"\xff"', "expected UTF-8 text, got byte 0xff at 1"),

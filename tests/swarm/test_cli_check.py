@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_every_blueprint_named_is_checked(capsys: pytest.CaptureFixture[str]) ->
     assert invoke(["check", "good.json", "mistakes.lua", "nowhere.lua"]) == 2
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 6
-    assert shown[-1].startswith("nowhere.lua: ")
+    assert shown[-1].startswith("nowhere.lua:1: ")
 
 
 def test_json_gives_one_object_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,3 +81,37 @@ def test_json_gives_one_object_a_problem(capsys: pytest.CaptureFixture[str]) -> 
     assert (first["path"], first["line"], first["code"]) == ("mistakes.lua", 4, "agent.unused")
     assert set(first) == {"path", "line", "code", "message", "hint", "silence", "at"}
     assert first["silence"] == "allow: agent.unused"
+
+
+def test_every_line_has_a_line_number_also_where_the_whole_file_is_wrong(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty.lua").write_text("")
+    assert invoke(["check", "empty.lua", "nowhere.lua"]) == 2
+    assert [line.split(": ")[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["empty.lua:1", "script.result"],
+        ["nowhere.lua:1", "file.missing"],
+    ]
+
+
+def test_a_problem_is_one_line_whatever_a_script_or_a_name_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "new\nline.lua"
+    (folder / name).write_text('error("first\\nsecond \\27[2Jthird")')
+    assert invoke(["check", name]) == 2
+    assert capsys.readouterr().out == (
+        "new\\nline.lua:1: script.error: first\\nsecond \\x1b[2Jthird\n"
+    )
+
+
+def test_a_name_that_is_no_utf8_is_a_problem(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"a\xff.lua")
+    (folder / name).write_text(MISTAKES)
+    assert invoke(["check", name]) == 2
+    shown = capsys.readouterr().out
+    assert shown.startswith("a\\udcff.lua:1: file.encoding: expected a path in UTF-8, got '")
+    assert invoke(["check", name, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["path"] == name

@@ -38,6 +38,39 @@ def test_a_setting_is_json_where_it_is_json_else_a_string() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": 1, "a": 2}', "expected each key once, got 'a' twice"),
+        ("9223372036854775808", "expected an integer of 64 bit"),
+        ("1e999", "expected a finite number"),
+        ('"\\ud800"', "lone surrogate"),
+        ("[" * 200 + "]" * 200, "expected at most 128 levels"),
+    ],
+)
+def test_a_setting_that_is_json_but_no_value_is_refused_and_not_taken_for_a_string(
+    text: str, says: str
+) -> None:
+    with pytest.raises(WrongUse, match=says):
+        first_context(None, (f"a={text}",))
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "[1", "{a: 1}", "0x1F", "True", "'x'"])
+def test_a_setting_that_only_looks_like_json_is_the_string_it_is(text: str) -> None:
+    assert first_context(None, (f"a={text}",)) == {"a": text}
+
+
+def test_a_setting_may_name_its_place_as_a_blueprint_does() -> None:
+    settings = ("ctx.a.b=1", "$.a.c=2", 'ctx["d e"]=3', "$['f']=4", "ctxt=5", "ctx=6")
+    assert first_context(None, settings) == {
+        "a": {"b": 1, "c": 2},
+        "d e": 3,
+        "f": 4,
+        "ctxt": 5,
+        "ctx": 6,
+    }
+
+
 def test_settings_are_written_over_the_input_in_order() -> None:
     assert first_context('{"a": {"b": 1}, "l": [1]}', ("a.b=2", "a.b=3", "l[1]=2")) == {
         "a": {"b": 3},
@@ -54,6 +87,8 @@ def test_settings_are_written_over_the_input_in_order() -> None:
         ("[" * 100_000, ("--input",)),
         ("@nowhere.json", ("--input", "'nowhere.json'", "no such file")),
         ("@.", ("--input", "directory")),
+        ("@", ("--input", "a file's name after '@'")),
+        ("", ("--input", "the end of the text", "a value is due")),
     ],
 )
 def test_input_that_cannot_be_read_is_refused_with_its_place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from swarm.cli.main import invoke
-from swarm.cli.paper import fold
+from swarm.cli.paper import fold, folded_for
 
 ROOT = Path(__file__).parents[2]
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>])")
@@ -166,3 +167,21 @@ def test_a_pipe_gets_a_line_for_each_record(project: tuple[Path, str]) -> None:
     rows = _plain(folder, ["runs", "list"]).splitlines()
     assert len(rows) == len(_plain(folder, ["runs", "list", "--json"]).splitlines())
     assert LONG.encode()[:200] in _plain(folder, ["enhance", "show", issue])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain \t caf\u00e9 \U0001f41d", "plain \t caf\u00e9 \U0001f41d"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\rover", "\\rover"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\x9b2J", "\\x9b2J"),
+    ],
+)
+def test_what_would_move_the_cursor_or_turn_the_line_is_spelled_out(text: str, shown: str) -> None:
+    assert folded_for(io.StringIO(), [text]) == [shown]
+
+
+def test_lines_that_end_as_windows_ends_them_are_lines() -> None:
+    assert folded_for(io.StringIO(), ["a\r\nb\r"]) == ["a", "b"]

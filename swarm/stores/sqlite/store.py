@@ -103,14 +103,17 @@ def _said(folder: Path) -> Generator[None]:
         yield
     except (OSError, apsw.Error) as error:
         got: Exception = error
+        said = (isinstance(error, OSError) and error.strerror) or str(error)
+    except UnicodeEncodeError as error:
+        got, said = error, "one whose path is no UTF-8"
     except SwarmError as error:
         if isinstance(error, Refused):
             raise
-        got = error
+        got, said = error, str(error)
     else:
         return
     raise Refused(
         "store.unavailable",
-        f"{folder}: expected a folder that a store can be kept in, got {got}",
+        f"{folder}: expected a folder that a store can be kept in, got {said}",
         store=str(folder),
     ) from got
