@@ -9,10 +9,13 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from swarm import BlueprintInvalid
 from swarm.host.run import Run
-from swarm.testing import FakeClock, FakeOperators
+from swarm.middleware.delegate import DELEGATE
+from swarm.middleware.long_hold import LongHoldParams
+from swarm.testing import FakeClock, FakeOperators, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, durable, step, until
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +235,83 @@ async def test_a_failure_of_what_is_held_is_the_steps() -> None:
         outcome = await run.wait()
     assert outcome.error is not None
     assert outcome.error["cause_code"] == "operator.refused"
+
+
+@pytest.mark.parametrize(
+    ("params", "settings", "prompt"),
+    [
+        ({}, {}, "worker"),
+        ({}, {"description": "Writes."}, "Writes."),
+        ({"prompt": "Write."}, {"description": "Writes."}, "Write."),
+        ({"prompt": ""}, {"description": ""}, "worker"),
+    ],
+)
+async def test_an_operator_is_told_what_to_do(
+    params: dict[str, Any], settings: dict[str, Any], prompt: str
+) -> None:
+    operators = FakeOperators({"ada": lambda order: "done"})
+    agents = {"worker": settings}
+    layer = built_layer(DELEGATE, {"to": "ada", **params}, agents=agents, operators=operators)
+    assert (await call_through(layer, [], input=5)).value == "done"
+    ((seat, order),) = operators.orders
+    assert (seat, order.prompt, order.agent, order.body) == ("ada", prompt, "worker", 5)
+
+
+@pytest.mark.parametrize("operators", [True, False])
+async def test_that_nobody_did_it_in_time_is_told(operators: bool) -> None:
+    for then in ("fail", "agent"):
+        layers = [{**TO_ADA, "deadline_s": 60, "on_deadline": then}]
+        held = Held(layers, FakeOperators() if operators else None, Flaky(0))
+        async with held.run() as run:
+            await held.clock.advance(61)
+            outcome = await run.wait()
+        if then == "agent":
+            assert outcome.ctx["out"] == 1
+            told = "delegate: ada did not answer, the agent is asked"
+            assert held.bench.texts[-1] == told
+        else:
+            assert outcome.error is not None
+            assert outcome.error["cause_code"] == "delegate.silent"
+            said = "'work': expected 'ada' to do it in time, got nothing"
+            assert outcome.error["message"].endswith(said)
+
+
+async def test_what_is_lost_or_takes_too_long_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    class Down(FakeOperators):
+        async def beat(self, seat: str, key: str) -> bool:
+            raise OSError("down")
+
+    held = Held([TO_ADA, {**HOLD, "hold_s": 300}], FakeOperators(), Flaky(0))
+    async with held.run() as run:
+        await held.clock.advance(301)
+        outcome = await run.wait()
+    assert outcome.error is not None
+    said = "'work': expected it within 300 s, it is still held"
+    assert outcome.error["message"].endswith(said)
+    held = Held([TO_ADA, HOLD], Down(), Flaky(0))
+    async with held.run() as run:
+        await held.clock.advance(65)
+        assert run.status == "waiting", "first seen to be away after ten seconds"
+        await held.clock.advance(10)
+        outcome = await run.wait()
+    assert outcome.error is not None
+    assert outcome.error["cause_code"] == "long_hold.lost"
+    assert "order r_1/$/1: no beat: down" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("params", "good"),
+    [
+        ({"beat_s": 0.1}, True), ({"beat_s": 0.09}, False), ({"beat_s": float("inf")}, False),
+        ({"beat_s": float("nan")}, False), ({"lost_s": 0.001}, True), ({"lost_s": 0}, False),
+        ({"hold_s": None}, True), ({"hold_s": 0}, False), ({"hold_s": float("inf")}, False),
+        ({"to": ""}, False), ({"to": "x" * 100}, True), ({"to": "x" * 101}, False),
+    ],
+)  # fmt: skip
+def test_times_are_seconds_that_pass(params: dict[str, Any], good: bool) -> None:
+    if good:
+        found = LongHoldParams.model_validate({"to": "ada", **params})
+        assert {name: getattr(found, name) for name in params} == params
+    else:
+        with pytest.raises(ValidationError):
+            LongHoldParams.model_validate({"to": "ada", **params})

@@ -8,13 +8,14 @@ from typing import Any
 import anyio
 import pytest
 
+from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid, Host, Outcome, Usage
 from swarm.blueprint.agent import AgentSpec
 from swarm.lua.runner import InlineScripts
 from swarm.middleware.lua import LUA, LuaParams
 from swarm.ports.layer import LayerHost, Site
 from swarm.ports.worker import Toolbox
-from swarm.testing import FakeClock
+from swarm.testing import FakeClock, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, step
 
 pytestmark = pytest.mark.anyio
@@ -224,3 +225,29 @@ async def test_in_a_child_process_it_is_the_same_and_is_cancelled_in_time(tmp_pa
             await stays.wait()
             await run.cancel("enough")
             assert (await run.wait()).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "permanent"),
+    [
+        ("for _ = 1, 17 do swarm.next(1) end", "layer.calls", True),
+        ("error('oops')", "script.error", False),
+        ("swarm.fail('too.early', 'not yet')", "too.early", False),
+    ],
+)
+async def test_another_try_may_help_unless_it_cannot(
+    source: str, code: str, permanent: bool
+) -> None:
+    layer = built_layer(LUA, {"source": source})
+    with pytest.raises(WorkerFailure) as failed:
+        await call_through(layer, [1] * 20)
+    assert (failed.value.code, failed.value.permanent) == (code, permanent)
+
+
+async def test_a_script_that_is_none_is_so_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another host has read it; this one cannot."""
+    monkeypatch.setattr(InlineScripts, "syntax_error", lambda *_given: None)  # type: ignore[misc]
+    layer = built_layer(LUA, {"source": "return +"})
+    with pytest.raises(WorkerFailure) as failed:
+        await call_through(layer, [1])
+    assert (failed.value.code, failed.value.permanent) == ("script.syntax", True)

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from flowir.errors import WorkerFailure
 from swarm import Outcome, Usage
 from swarm.middleware.main_ai import MAIN_AI
 from swarm.ports.operators import Order
@@ -112,3 +113,59 @@ async def test_an_answer_that_was_taken_away_is_paid_for() -> None:
     with pytest.raises(CostlyFailure) as caught:
         await call_through(layer, [Outcome(1, usage=Usage(tokens=7))])
     assert (caught.value.code, caught.value.usage) == ("main_ai.vetoed", Usage(tokens=7))
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        ({"veto": True, "reason": "too dear"}, "too dear"),
+        ({"veto": True, "reason": ""}, "no reason was given"),
+        ({"veto": True}, "no reason was given"),
+        (None, "no answer within 60 s"),
+    ],
+)
+async def test_a_veto_is_for_good_and_says_why(
+    moment: str, reply: dict[str, Any] | None, why: str
+) -> None:
+    def answer(_order: Order) -> Any:
+        return reply
+
+    clock = FakeClock()
+    operators = FakeOperators({"lead": answer} if reply else {})
+    params = {"to": "lead", "before": moment == "before", "after": moment == "after"}
+    layer = built_layer(MAIN_AI, params, operators=operators, clock=clock)
+
+    async def move() -> None:
+        await clock.settle()
+        await clock.advance(61)
+
+    failed: list[WorkerFailure] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(move)
+        try:
+            await call_through(layer, [1])
+        except WorkerFailure as failure:
+            failed.append(failure)
+    (vetoed,) = failed
+    assert (vetoed.code, vetoed.permanent) == ("main_ai.vetoed", True)
+    assert vetoed.message == f"'lead' vetoed 'worker' {moment} its work: {why}"
+    ((_, order),) = operators.orders
+    assert order.prompt == (
+        "worker is to begin: a veto?" if moment == "before" else "worker has ended: a veto?"
+    )
+
+
+async def test_a_leader_says_a_veto_and_no_more_than_it_may() -> None:
+    operators = FakeOperators({"lead": lambda order: NO})
+    layer = built_layer(MAIN_AI, {"to": "lead"}, operators=operators)
+    assert (await call_through(layer, [1])).value == 1
+    schemas = {order.moment: order.schema for _, order in operators.orders}
+    veto, reason = {"type": "boolean"}, {"type": "string"}
+    for moment, more in (("before", {"input": True}), ("after", {})):
+        assert schemas[moment] == {
+            "type": "object",
+            "properties": {"veto": veto, "reason": reason, **more},
+            "required": ["veto"],
+            "additionalProperties": False,
+        }

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid
+from swarm.middleware.resolver import RESOLVER
+from swarm.testing import RecordedLink, built_layer, call_through
 from tests.swarm.layered import Bench, document, seq, step
 
 pytestmark = pytest.mark.anyio
@@ -131,3 +134,120 @@ async def test_who_may_be_chosen_is_not_unused() -> None:
         with pytest.raises(BlueprintInvalid) as caught:
             await host.load(document(agents, step("anyone"), layers))
     assert [(p.code, p.at) for p in caught.value.problems] == [("agent.unused", "$.agents[2]")]
+
+
+def asked(agents: dict[str, dict[str, Any]], choose: Any = None, **params: Any) -> Any:
+    """Return what calls a resolver of `worker`: who is asked, and what is told."""
+    functions = {} if choose is None else {"choose": choose}
+    named = {} if choose is None else {"function": "choose"}
+    layer = built_layer(RESOLVER, {**params, **named}, agents=agents, functions=functions)
+
+    async def call(input: Any = 1) -> tuple[Any, list[str]]:
+        def answers(name: str) -> Any:
+            def answer(value: Any) -> Any:
+                return name, value
+
+            return answer
+
+        link = RecordedLink({name: answers(name) for name in agents})
+        return (await call_through(layer, ["itself"], input=input, link=link)).value, link.texts
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("input", "who"),
+    [
+        ({"needs": "law"}, "bob"), ({"needs": ["law", "french"]}, "bob"),
+        ({"needs": ["french", 5, None]}, "ada"), ({"needs": 5}, "ada"), ({}, "ada"),
+        ([], "ada"), ({"needs": ["chess"]}, None), ({"needs": ["chess", "law"]}, "bob"),
+    ],
+)  # fmt: skip
+async def test_skills_that_the_input_names_are_texts(input: Any, who: str | None) -> None:
+    agents: Any = {"ada": {"skills": ["french"]}, "bob": {"skills": ["french", "law"]}}
+    found, _ = await asked(agents, skills_from="needs")(input)
+    assert found == ("itself" if who is None else (who, input))
+
+
+async def test_what_is_wanted_is_what_is_set_and_what_the_input_names() -> None:
+    agents: Any = {"ada": {"skills": ["french"]}, "bob": {"skills": ["law", "french", "latin"]}}
+    call = asked(agents, skills=["french"], skills_from="needs")
+    assert (await call({"needs": ["law"]}))[1] == [
+        "resolver: bob is asked: any tags; 2 of 2 skills"
+    ]
+    assert (await call({}))[1] == ["resolver: ada is asked: any tags; 1 of 1 skills"]
+
+
+@pytest.mark.parametrize(
+    ("params", "input", "said"),
+    [
+        ({"tags": ["a"], "skills": ["b"], "skills_from": "s"}, {"s": "c"}, "a, b, c"),
+        ({"skills_from": "s"}, {"s": ["x", "y"]}, "x, y"),
+    ],
+)
+async def test_that_nobody_fits_is_told_for_good(
+    params: dict[str, Any], input: Any, said: str
+) -> None:
+    call = asked({"ada": {"tags": ["a"]}}, **params, otherwise="fail")
+    with pytest.raises(WorkerFailure) as failed:
+        await call(input)
+    assert (failed.value.code, failed.value.permanent) == ("resolver.nobody", True)
+    assert failed.value.message == f"'worker': expected an agent with {said}, got none"
+
+
+def _raise(about: Any) -> Any:
+    raise KeyError("x")
+
+
+def _always(said: Any) -> Any:
+    def choose(_about: Any) -> Any:
+        return said
+
+    return choose
+
+
+FITS = "function 'choose': expected the name of an agent that fits, got"
+
+
+@pytest.mark.parametrize(
+    ("choose", "said", "permanent"),
+    [
+        (_raise, "function 'choose': KeyError: 'x'", False),
+        (_always("ad"), f"{FITS} 'ad' \u2014 did you mean 'ada'?", True),
+        (_always({"agent": 5}), f"{FITS} 5", True),
+        (_always({}), f"{FITS} null", True),
+    ],
+)
+async def test_a_choice_that_is_none_is_told(choose: Any, said: str, permanent: bool) -> None:
+    with pytest.raises(WorkerFailure) as failed:
+        await asked({"ada": {}}, choose)()
+    assert (failed.value.code, failed.value.permanent) == ("resolver.choice", permanent)
+    assert failed.value.message.startswith(said)
+
+
+async def test_a_function_sees_the_others_and_may_choose_nobody() -> None:
+    seen: list[Any] = []
+
+    def choose(about: Any) -> Any:
+        seen.append(about)
+
+    agents: Any = {
+        "ada": {"description": "d", "skills": ["s"], "tags": ["t"], "secret": "x"}, "bob": {},
+    }  # fmt: skip
+    call = asked(agents, choose)
+    assert await call(5) == ("itself", ["resolver: nobody fits, worker does it itself"])
+    assert seen == [
+        {
+            "input": 5,
+            "agents": [
+                {"name": "ada", "description": "d", "skills": ["s"], "tags": ["t"]},
+                {"name": "bob"},
+            ],
+        }
+    ]
+    assert await asked(agents, _always({"agent": "bob", "reason": 7}))(5) == (
+        ("bob", 5), ["resolver: bob is asked: 7"],
+    )  # fmt: skip
+    with pytest.raises(WorkerFailure) as failed:
+        await asked({"ada": {}}, _always(None), otherwise="fail")()
+    assert failed.value.message == "'worker': expected an agent with what is wanted, got none"

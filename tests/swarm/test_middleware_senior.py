@@ -9,9 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
+from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid, Outcome, Usage
+from swarm.middleware.senior import SENIOR
 from swarm.ports.operators import Order
-from swarm.testing import FakeClock, FakeOperators
+from swarm.ports.worker import CostlyFailure
+from swarm.testing import FakeClock, FakeOperators, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, durable, step, until
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +235,93 @@ async def test_an_operator_is_given_an_order_once_however_often_it_is_asked_for(
 async def test_what_is_wrong_is_told_first(params: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BlueprintInvalid, match=sentence):
         await decided(Flaky(0), **params)
+
+
+USED = Usage(tokens=10)
+
+
+@pytest.mark.parametrize(
+    ("params", "decision", "code", "said", "permanent"),
+    [
+        (
+            {"block": ["NO"]}, {"decision": "fail"}, "senior.failed",
+            "a senior decided that it failed, where it answered NO", True,
+        ),
+        ({"block": ["NO"]}, {"decision": "fail", "message": "hm"}, "senior.failed", "hm", True),
+        (
+            {"when": "ctx.value"}, {}, "senior.rule",
+            "the rule 'ctx.value': expected true or false, got 'NO'", True,
+        ),
+        (
+            {"when": "ctx.value > 5"}, {}, "senior.rule",
+            "the rule 'ctx.value > 5': ", True,
+        ),
+    ],
+)  # fmt: skip
+async def test_a_failure_of_its_own_says_why_and_whether_another_try_may_help(
+    params: dict[str, Any], decision: dict[str, Any], code: str, said: str, permanent: bool
+) -> None:
+    layer = built_layer(SENIOR, {"to": "ada", **params}, operators=seat(decision))
+    with pytest.raises(WorkerFailure) as failed:
+        await call_through(layer, [Outcome("NO", usage=USED)])
+    assert (failed.value.code, failed.value.permanent) == (code, permanent)
+    assert failed.value.message.startswith(said)
+    assert said.endswith(": ") or failed.value.message == said
+    if code == "senior.failed":
+        assert isinstance(failed.value, CostlyFailure)
+        assert failed.value.usage == USED
+
+
+async def test_what_cost_nothing_fails_at_no_cost() -> None:
+    for decision in ("fail", "keep"):
+        layer = built_layer(SENIOR, {"to": "ada"}, operators=seat({"decision": decision}))
+        with pytest.raises(WorkerFailure) as failed:
+            await call_through(layer, [WorkerFailure("net.away", "away")])
+        assert not isinstance(failed.value, CostlyFailure)
+        assert failed.value.code == ("senior.failed" if decision == "fail" else "net.away")
+
+
+async def test_what_is_kept_after_a_retry_is_paid_for_in_all() -> None:
+    retry, keep = {"decision": "retry"}, {"decision": "keep"}
+    params = {"to": "ada", "block": ["NO"]}
+    layer = built_layer(SENIOR, params, operators=seat(retry, keep))
+    outcome = await call_through(layer, [Outcome("NO", usage=USED)] * 2)
+    assert (outcome.value, outcome.usage) == ("NO", Usage(tokens=20))
+    layer = built_layer(SENIOR, params, operators=seat(retry, keep))
+    with pytest.raises(CostlyFailure) as failed:
+        await call_through(layer, [Outcome("NO", usage=USED), WorkerFailure("net.away", "away")])
+    assert (failed.value.code, failed.value.usage) == ("net.away", USED)
+    layer = built_layer(SENIOR, params, operators=seat(retry, keep))
+    gone = CostlyFailure.of(WorkerFailure("net.away", "away"), USED)
+    with pytest.raises(CostlyFailure) as failed:
+        await call_through(layer, [gone, gone])
+    assert failed.value.usage == Usage(tokens=20)
+
+
+async def test_silence_is_told_and_another_try_may_help() -> None:
+    clock = FakeClock()
+    params = {"to": "ada", "deadline_s": 60}
+    layer = built_layer(SENIOR, params, operators=FakeOperators(), clock=clock)
+    failed: list[WorkerFailure] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_move, clock)
+        try:
+            await call_through(layer, [ConnectionError("away")])
+        except WorkerFailure as failure:
+            failed.append(failure)
+    (silent,) = failed
+    assert (silent.code, silent.permanent) == ("senior.silent", False)
+    assert silent.message == (
+        "'worker' failed with worker.error: expected 'ada' to decide in time, got nothing"
+    )
+
+
+async def _move(clock: FakeClock) -> None:
+    await clock.settle()
+    await clock.advance(61)
+
+
+def test_without_a_word_it_is_asked_about_every_failure_three_times() -> None:
+    params = SENIOR.params.model_validate({"to": "ada"})
+    assert (params.on, params.block, params.below, params.max_rounds) == (("*",), (), None, 3)
+    assert (params.deadline_s, params.on_deadline, params.escalate_to) == (None, "fail", None)
