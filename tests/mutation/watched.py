@@ -147,6 +147,11 @@ TESTS = {
         swarm/test_stores_sqlite_collection swarm/test_host_collection
         {_STORE}
     """,
+    "swarm/stores/sqlite/checkup.py": f"""
+        swarm/test_stores_sqlite_checkup swarm/test_cli_doctor
+        {_STORE}
+    """,
+    "swarm/stores/sqlite/reader.py": f"swarm/test_stores_sqlite_reader {_STORE}",
     "swarm/stores/sqlite/group.py": f"swarm/test_stores_sqlite_group {_STORE}",
     "swarm/stores/sqlite/identity.py": f"swarm/test_stores_sqlite_identity {_STORE}",
     "swarm/stores/sqlite/ledger.py": f"contract/test_ledger {_STORE}",

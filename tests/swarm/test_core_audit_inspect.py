@@ -25,9 +25,9 @@ from swarm.core.audit.checkpoint import (
     signed,
 )
 from swarm.core.audit.entries import Growth, Kept
-from swarm.core.audit.inspect import Fault, inspect
+from swarm.core.audit.inspect import Fault, Inspected, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
-from swarm.core.audit.tree import subtree
+from swarm.core.audit.tree import Tree, subtree
 from swarm.core.capability.keys import Keyring
 from swarm.errors import Refused, SwarmError
 from swarm.ports.audit import AuditEntry
@@ -406,3 +406,85 @@ def test_what_is_no_entry_is_refused_however_it_is_written(change: dict[str, Any
     with pytest.raises(SwarmError) as refused:
         entries.body_of(made)
     assert refused.value.code == "audit.malformed"
+
+
+# -- what was read, beside what is wrong with it -------------------------------------------------
+
+
+def _upto(size: int) -> tuple[int, bytes, bytes]:
+    """Return how many entries were read, the root over them, and the head."""
+    growth = Growth()
+    for row in LOG.rows[:size]:
+        growth.add(row.body)
+    return size, growth.tree.root, growth.head
+
+
+def test_what_was_read_is_told_with_its_checkpoints() -> None:
+    assert inspect(LOG.rows) == Inspected(*_upto(60), 0, None)
+    assert inspect([]) == Inspected(*_upto(0), 0, None)
+    assert inspect(LOG.rows, [LOG.checkpoints], KEYS) == Inspected(*_upto(60), 6, None)
+    twice = [LOG.checkpoints, LOG.checkpoints[2:4]]
+    assert inspect(LOG.rows, twice, KEYS) == Inspected(*_upto(60), 8, None)
+
+
+def test_what_was_read_before_a_fault_is_told() -> None:
+    checkpoints = [LOG.checkpoints]
+    cut = Fault(36, "cut", 40)
+    assert inspect(LOG.rows[:35], checkpoints, KEYS) == Inspected(*_upto(35), 3, cut)
+    missing = removed(list(LOG.rows), 34)
+    assert inspect(missing, checkpoints, KEYS) == Inspected(*_upto(34), 3, Fault(35, "missing"))
+    tree = retreed(list(LOG.rows), 34)
+    assert inspect(tree, checkpoints, KEYS) == Inspected(*_upto(35), 3, Fault(35, "tree"))
+    changed = inspect(edited(list(LOG.rows), 34), checkpoints, KEYS)
+    assert (changed.checkpoints, changed.fault) == (3, Fault(35, "changed"))
+
+
+def test_where_a_checkpoint_is_not_signed_nothing_is_read() -> None:
+    nothing = Inspected(0, b"", b"", 0, Fault(20, "signature"))
+    spoilt = replace(LOG.checkpoints[1], at_s=2)
+    assert inspect(LOG.rows, [LOG.checkpoints, [spoilt]], KEYS) == nothing
+    assert inspect(LOG.rows, [[LOG.checkpoints[1]]], set()) == nothing
+
+
+def test_of_a_log_that_had_not_begun_there_may_be_a_checkpoint() -> None:
+    none = signed(RING, 0, Tree().root, entries.GENESIS, 1)
+    assert inspect(LOG.rows, [[none]], KEYS) == Inspected(*_upto(60), 1, None)
+    assert inspect([], [[none]], KEYS) == Inspected(*_upto(0), 1, None)
+    other = signed(RING, 0, Tree().root, bytes(32), 1)
+    found = inspect(LOG.rows, [[other], LOG.checkpoints], KEYS)
+    assert (found.size, found.checkpoints) == (0, 0)
+    assert found.fault is not None
+    assert found.fault.sort == "forked"
+
+
+PLAIN = AuditEntry(1.5, "agent:w", "do", "begun", "r_1", "$.a", 1, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "quickly"),
+    [
+        ({}, True), ({"output": "f" * 64}, True), ({"output": None, "attempt": None}, True),
+        ({"run": None, "step": None, "attempt": None, "input": None}, True),
+        ({"at_s": 1.0}, False), ({"at_s": 1.25}, True), ({"at_s": 2}, False),
+        ({"at_s": 1e15}, False), ({"at_s": 1e15 - 1}, True),
+        ({"detail": {"a": 1}}, False), ({"attempt": True}, False), ({"output": 5}, False),
+        ({"output": ["a"]}, False), ({"output": 5, "run": None}, True), ({"input": [1]}, False),
+        ({"input": 5, "output": "x"}, True), ({"actor": 5}, False), ({"verb": None}, False),
+        ({"step": "\ud800"}, False),
+    ],
+)  # fmt: skip
+def test_what_every_encoder_spells_alike_is_written_by_the_quick_one(
+    change: dict[str, Any], quickly: bool
+) -> None:
+    found = entries._written(PLAIN._replace(**change))  # pyright: ignore[reportPrivateUsage]
+    assert (found is not None) is quickly
+    if found is not None:
+        assert found == entries.body_of(PLAIN._replace(**change))
+        assert entries.body_of(found) is found, "what is written is not written again"
+
+
+def test_what_is_too_long_is_left_to_the_encoder_that_says_so() -> None:
+    written: Any = entries._written  # pyright: ignore[reportPrivateUsage]
+    more = entries.MOST_BYTES - len(written(PLAIN._replace(actor="")))
+    assert len(written(PLAIN._replace(actor="x" * more))) == entries.MOST_BYTES
+    assert written(PLAIN._replace(actor="x" * (more + 1))) is None

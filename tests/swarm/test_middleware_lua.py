@@ -251,3 +251,11 @@ async def test_a_script_that_is_none_is_so_for_good(monkeypatch: pytest.MonkeyPa
     with pytest.raises(WorkerFailure) as failed:
         await call_through(layer, [1])
     assert (failed.value.code, failed.value.permanent) == ("script.syntax", True)
+
+
+def test_a_problem_of_a_script_names_its_line() -> None:
+    specs = {"work": AgentSpec("work", "scripted", {})}
+    site = Site("t", specs["work"], specs, Toolbox(InlineScripts(), {}), LayerHost(FakeClock()))
+    params = LuaParams.model_validate({"before": "return 1", "after": "local a = 1\nreturn +"})
+    (problem,) = LUA.problems(params, site)
+    assert (problem.code, problem.field, problem.line) == ("script.syntax", "after", 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import anyio
 import pytest
 
 from flowir.errors import WorkerFailure
@@ -251,3 +253,21 @@ async def test_a_function_sees_the_others_and_may_choose_nobody() -> None:
     with pytest.raises(WorkerFailure) as failed:
         await asked({"ada": {}}, _always(None), otherwise="fail")()
     assert failed.value.message == "'worker': expected an agent with what is wanted, got none"
+
+
+async def test_who_gives_up_does_not_wait_for_a_function_that_blocks() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def choose(about: Any) -> None:
+        begun.set()
+        go_on.wait(60)
+        ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asked({"ada": {}}, choose))
+        with anyio.fail_after(20):
+            while not begun.is_set():  # noqa: ASYNC110 - another thread tells
+                await anyio.sleep(0.002)
+        tasks.cancel_scope.cancel()
+    assert not ended.is_set()
+    go_on.set()
