@@ -58,11 +58,10 @@ class Account:
         self.slice = slice
         self.spent = Spent()
         self.limits: Mapping[str, Any] = _NO_LIMITS
-        self.warn_at = 1.0
         if limits is not None:
             named = {name: getattr(limits, name, None) for name in _WORDS}
             self.limits = {name: limit for name, limit in named.items() if limit is not None}
-            self.warn_at = limits.warn_at
+        self.warn_at = 1.0 if limits is None else limits.warn_at
         self._held_tokens = 0
         self._held_cost = 0.0
         self._warned: frozenset[str] = _NONE

@@ -75,7 +75,7 @@ TESTS = {
     "swarm/compiler/layering.py": f"{_LAYERED} {_COMPILER}",
     "swarm/compiler/references.py": f"swarm/test_compiler_references {_COMPILER}",
     "swarm/compiler/stack.py": f"{_LAYERED} {_COMPILER}",
-    "swarm/compiler/subflows.py": f"swarm/test_workers_flow {_COMPILER}",
+    "swarm/compiler/subflows.py": f"swarm/test_compiler_subflows {_COMPILER}",
     "swarm/compiler/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",
     "swarm/core/accounts.py": "swarm/test_core_accounts swarm/test_core_meter",
     "swarm/core/answers.py": "swarm/test_core_answers swarm/test_blueprint_contract",

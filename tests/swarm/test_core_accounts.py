@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from flowir.wire import load
 from swarm.blueprint.budget import Budget, Slice, unknown_slices
-from swarm.core.accounts import Account
+from swarm.core.accounts import Account, Slices, Spent
 from swarm.core.meter import Meter
 from swarm.errors import Refused
 from swarm.ports.worker import Usage
@@ -84,6 +85,72 @@ def test_whose_limit_it_is_is_said(slice: str, whose: str) -> None:
     failure = Account(Slice(tokens=5), slice).exhausted("tokens", 6)
     assert failure.message == f"expected at most 5 tokens {whose}, got 6"
     assert failure.data == {"of": "tokens", "slice": slice, "limit": 5, "used": 6}
+
+
+SLICED = Budget.of(
+    {
+        "agents": {"a": {"tokens": 1}, "b": {}},
+        "nodes": {"outer": {}, "inner": {}, "other": {}, "gone": {}},
+    }
+)
+FLOW = {
+    "kind": "seq",
+    "id": "outer",
+    "children": [
+        {"kind": "seq", "id": "inner", "children": [{"kind": "seq", "children": []}]},
+        {"kind": "seq", "id": "other", "children": []},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("agent", "key", "slices"),
+    [
+        ("a", "$", ["agents.a", "nodes.outer"]),
+        ("c", "$", ["nodes.outer"]),
+        ("b", "$.children[0]", ["agents.b", "nodes.inner", "nodes.outer"]),
+        ("c", "$.children[0].children[0]", ["nodes.inner", "nodes.outer"]),
+        ("c", "$.children[0]#2.children[0]@7", ["nodes.inner", "nodes.outer"]),
+        ("c", "$.children[1]", ["nodes.other", "nodes.outer"]),
+        ("c", "$.children[10]", ["nodes.outer"]),
+        ("c", "$x", []),
+    ],
+)
+def test_an_attempt_is_on_the_accounts_of_its_agent_and_of_every_part_it_stands_in(
+    agent: str, key: str, slices: list[str]
+) -> None:
+    found = Slices(SLICED, load(FLOW))
+    assert [account.slice for account in found.of(agent, key)] == slices
+    assert found.of(agent, key) is found.of(agent, key)
+    assert [account.slice for account in found.all()] == [
+        "agents.a", "agents.b", "nodes.outer", "nodes.inner", "nodes.other",
+    ]  # fmt: skip
+    meter = Meter(SLICED, load(FLOW))
+    assert [account.slice for account in meter.accounts(agent, key)] == [*slices, None]
+    assert (meter.limited, meter.checks) == (True, True)
+
+
+def test_an_account_begins_with_nothing_and_counts_all_that_is_used() -> None:
+    account = Account()
+    assert account.spent == Spent(0, 0, 0, 0.0)
+    account.count(1, 2)
+    assert account.spent == Spent(1, 2, 0, 0.0)
+    account.count(1, 2, 3, 0.5)
+    assert account.spent == Spent(2, 4, 3, 0.5)
+    assert (account.warn_at, Account(Budget(warn_at=0.5)).warn_at) == (1.0, 0.5)
+    assert list(account.warnings(9.0, 9.0)) == []
+
+
+def test_of_two_slices_only_the_one_that_was_warned_of_is_silent() -> None:
+    meter = Meter(SLICED, load(FLOW))
+    meter.recall({"kind": "budget.warning", "of": "tokens", "slice": "agents.b"})
+    meter.recall({"kind": "step.finished", "step": "a", "key": "$", "tokens": 1, "cost": 0.0})
+    about = {"of": "tokens", "slice": "agents.a", "used": 1, "limit": 1}
+    assert meter.warnings(0, 0) == [{"kind": "budget.warning", **about}]
+    again = Meter(SLICED, load(FLOW))
+    again.recall({"kind": "budget.warning", "of": "tokens", "slice": "agents.a"})
+    again.recall({"kind": "step.finished", "step": "a", "key": "$", "tokens": 1, "cost": 0.0})
+    assert again.warnings(0, 0) == []
 
 
 def test_a_warning_comes_once_and_from_its_share_on() -> None:
