@@ -104,7 +104,7 @@ TESTS = {
     "swarm/enhance/verdicts.py": f"swarm/test_enhance_verdicts {_ENHANCE}",
     "swarm/host/authority.py": "swarm/test_host_acts swarm/test_host_guest swarm/test_cli_token",
     "swarm/host/guest*.py": """
-        swarm/test_host_guest swarm/test_host_acts swarm/test_capability_attacks
+        swarm/test_host_guest_acts swarm/test_host_guest swarm/test_host_acts
         swarm/test_api_runs swarm/test_api_steps
     """,
     "swarm/host/standing.py": "swarm/test_host_standing swarm/test_host_audit",
