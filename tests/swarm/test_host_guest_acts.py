@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from swarm.core.capability.grant import Grant
 from swarm.core.capability.guard import DESK, WORK
 from swarm.core.capability.mint import Order
 from swarm.core.capability.rules import Decision
@@ -17,85 +15,9 @@ from swarm.errors import Denied, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.guest import Guest, GuestRun
 from swarm.host.guest_blueprints import GuestBlueprints
+from tests.swarm.guests import ADA, Door, Said, Spoken
 
 pytestmark = pytest.mark.anyio
-
-ADA = Grant("ada", "operator", run="r_0", step="$/0", attempt=7)
-
-
-class Said:
-    """What was called, with what; each call answers with its own name."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.answers: dict[str, Any] = {}
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*args: Any, **more: Any) -> Any:
-            self.calls.append((name, args, more))
-            return self.answers.get(name, f"the {name}")
-
-        return call
-
-
-class Spoken(Said):
-    """The same, of what is not awaited."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*args: Any, **more: Any) -> Any:
-            self.calls.append((name, args, more))
-            return self.answers.get(name, f"the {name}")
-
-        return call
-
-
-class Door:
-    """A guest of a host, a guard and a recorder that note what they are told."""
-
-    def __init__(self, *, allowed: bool = True) -> None:
-        self.host: Any = Said()
-        self.authority: Any = Spoken()
-        self.guard = Spoken()
-        self.acts: list[tuple[Any, ...]] = []
-        self.refused: list[tuple[Any, ...]] = []
-        self.allowed = allowed
-        self.guard.answers = {
-            "admit": Decision(allowed, "ok" if allowed else "form", "", ADA if allowed else None),
-        }
-        for verb in ("check", "look"):
-            setattr(self.guard, verb, self._judged(verb))
-        self.authority.guard = self.guard
-        recorder = SimpleNamespace(guest=self._guest, denied=self._denied)
-        self.run = SimpleNamespace(id="r_1", status="running", summary="a row")
-        self.run.link, self.run.events = Spoken().link, Spoken().events
-        self.host.answers = {"run": self.run, "start": self.run, "runs": (self.run, self.run)}
-        self.host.answers |= {"resume": self.run, "rerun": self.run}
-        self.guest = Guest(
-            cast("Any", self.host), cast("Any", self.authority), cast("Any", recorder), "a token"
-        )
-
-    def _judged(self, name: str) -> Callable[..., Any]:
-        def judged(token: str, verb: str, *at: Any, purposes: Any = DESK, **named: Any) -> Any:
-            assert token == "a token"  # noqa: S105
-            where = at or (named["run"], named["step"], named["attempt"])
-            self.guard.calls.append((name, (verb, *where), {"purposes": purposes}))
-            decision = Decision(self.allowed, "ok" if self.allowed else "role", verb, ADA)
-            return SimpleNamespace(decision=decision) if name == "check" else decision
-
-        return judged
-
-    @asynccontextmanager
-    async def _guest(self, passed: Any, *at: Any, always: bool) -> AsyncGenerator[None]:
-        began = len(self.host.calls)
-        self.acts.append((passed.decision.verb, *at, always))
-        yield
-        # What is done is done within the act.
-        self.host.calls[began:] = [
-            (n, a, {**m, "within": True}) for n, a, m in self.host.calls[began:]
-        ]
-
-    async def _denied(self, decision: Decision, *at: Any) -> None:
-        self.refused.append((decision.verb, decision.reason, *at))
 
 
 def host(name: str, *args: Any, **more: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -144,8 +66,10 @@ ACTS: dict[str, tuple[Callable[[Guest], Awaitable[Any]], tuple[str, str | None],
     ),
     "checkpoint": (lambda guest: guest.checkpoint(), ("audit.prove", None), host("checkpoint")),
 }
-ANSWERED = {"gc": "the gc", "some gc": "the gc", "audit": "the audit", "some audit": "the audit",
-            "checkpoint": "the checkpoint", "runs": ("a row",) * 2, "some runs": ("a row",) * 2}  # fmt: skip
+ANSWERED: dict[str, Any] = {
+    "gc": "the gc", "some gc": "the gc", "audit": "the audit", "some audit": "the audit",
+    "checkpoint": "the checkpoint", "runs": ("a row",) * 2, "some runs": ("a row",) * 2,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ACTS)
@@ -184,7 +108,7 @@ async def test_a_guest_starts_a_version_by_its_name() -> None:
 
 async def test_a_host_is_there_for_who_acts_in_a_guests_name() -> None:
     door = Door()
-    assert door.guest.host is cast("Any", door.host)
+    assert door.guest.host is door.host
 
 
 async def test_looks_are_of_the_desk_or_of_the_work_and_count_no_use() -> None:
