@@ -102,7 +102,7 @@ TESTS = {
     "swarm/enhance/replays.py": f"swarm/test_enhance_replays {_ENHANCE}",
     "swarm/enhance/rules.py": f"swarm/test_enhance_rules {_LOOP} {_ENHANCE}",
     "swarm/enhance/verdicts.py": f"swarm/test_enhance_verdicts {_ENHANCE}",
-    "swarm/host/authority.py": "swarm/test_host_acts swarm/test_host_guest swarm/test_cli_token",
+    "swarm/host/authority.py": "swarm/test_host_authority swarm/test_host_guest",
     "swarm/host/guest_step.py": "swarm/test_host_guest_step swarm/test_api_steps",
     "swarm/host/guest*.py": """
         swarm/test_host_guest_acts swarm/test_host_guest swarm/test_host_acts
