@@ -20,6 +20,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 async def test_what_is_due_is_cancelled_and_not_before() -> None:
     clock = FakeClock()
     table = Deadlines(clock)
+    assert not table.watched
     ended: list[tuple[str, float]] = []
 
     async def work(name: str, seconds: float) -> None:
@@ -73,4 +74,34 @@ async def test_a_deadline_in_no_time_is_one() -> None:
         table.note(0.0, scope)
         await clock.settle()
         assert scope.cancel_called
+        tasks.cancel_scope.cancel()
+
+
+async def test_who_watches_sleeps_until_the_next_is_due_and_looks_no_sooner() -> None:
+    clock = FakeClock()
+    table = Deadlines(clock)
+    asked: list[float | None] = []
+    deadline = clock.deadline
+
+    def noted(seconds: float | None) -> CancelScope:
+        asked.append(seconds)
+        return deadline(seconds)
+
+    clock.deadline = noted  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(table.serve)
+        await clock.settle()
+        assert asked == [None]
+        table.note(10.0, CancelScope())
+        await clock.settle()
+        # A later one wakes nobody.
+        table.note(20.0, CancelScope())
+        await clock.settle()
+        assert asked == [None, 10.0]
+        await clock.advance(10)
+        assert asked == [None, 10.0, 10.0]
+        await clock.advance(10)
+        assert asked == [None, 10.0, 10.0, None]
+        # A length of which nothing is left is forgotten, and begins anew.
+        assert table._rows == {}  # pyright: ignore[reportPrivateUsage]
         tasks.cancel_scope.cancel()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
 from swarm import Host, Run
+from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
-from swarm.core.gates import Gates, Ticket
+from swarm.core.gates import Gates, Needs, Ticket, kind_needs, needs_of
 from swarm.ids import RunId
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Outcome, StepLink
@@ -319,3 +321,31 @@ async def test_who_goes_in_is_who_the_rules_let_in(seed: int) -> None:
             assert not any(one.inside for one in model.waiting)
         for scope in scopes.values():
             scope.cancel()
+
+
+# -- what an agent needs -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("idle", ["flow", "human", "sleep"])
+def test_who_works_needs_a_place_of_the_host_and_of_its_blueprint(idle: str) -> None:
+    agents = {"work": AgentSpec("work", "lua"), "wait": AgentSpec("wait", idle)}
+    own = {"mine": AgentSpec("mine", "lua", {"concurrency": 2})}
+    own["rest"] = AgentSpec("rest", idle, {"concurrency": 3})
+
+    def needs(agent: str, gates: Gates, **limits: int) -> Needs:
+        found: Any = SimpleNamespace(id="b", agents={**agents, **own}, document={"limits": limits})
+        return needs_of(found, agent, gates)
+
+    free, full = Gates(), Gates(9, {"lua": 4, idle: 5})
+    assert [needs(agent, free) for agent in ("work", "wait", "stranger")] == [(), (), ()]
+    assert needs("work", full, concurrency=7) == (("", 9), ("b", 7), ("kind:lua", 4))
+    assert needs("wait", full, concurrency=7) == ((f"kind:{idle}", 5),)
+    assert needs("stranger", full, concurrency=7) == (("", 9), ("b", 7))
+    assert needs("mine", full) == (("", 9), ("kind:lua", 4), ("b/mine", 2))
+    assert needs("rest", free, concurrency=7) == (("b/rest", 3),)
+    assert (kind_needs(agents["work"], full), kind_needs(agents["work"], free)) == (
+        (("kind:lua", 4),), (),
+    )  # fmt: skip
+    assert kind_needs(None, full) == ()
+    bare: Any = SimpleNamespace(id="b", agents=agents, document={})
+    assert needs_of(bare, "work", Gates(1)) == (("", 1),)

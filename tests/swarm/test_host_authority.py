@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ import pytest
 from swarm.blueprint.agent import AgentSpec
 from swarm.core.acts import Act, acting
 from swarm.core.capability import chain
+from swarm.core.capability.keys import Keyring
 from swarm.core.capability.mint import Order, read
 from swarm.core.capability.verbs import TABLE
 from swarm.errors import Refused
@@ -28,12 +29,23 @@ NOW = 1_800_000_000
 LONGEST_S = 86_400 + 5
 
 
+class CountedKeys(MemoryKeys):
+    """Keys that are written anew with each change."""
+
+    changes = 0
+
+    def change(self, act: Callable[[Keyring], Keyring]) -> Keyring:
+        self.changes += 1
+        return super().change(act)
+
+
 class Office:
     """An authority with its keys, its ledger and what it has noted, in the order of it."""
 
     def __init__(self, *, ledger_epoch: int = 0, keys_epoch: int = 0) -> None:
-        self.keys, self.ledger = MemoryKeys(lambda: NOW), MemoryLedger()
+        self.keys, self.ledger = CountedKeys(lambda: NOW), MemoryLedger()
         self.keys.change(lambda ring: replace(ring, epoch=keys_epoch))
+        self.keys.changes = 0
         self.ledger.epoch = ledger_epoch
         self.done: list[Any] = []
         clock = SimpleNamespace(wall=lambda: NOW + 0.75)
@@ -72,6 +84,7 @@ def test_where_store_and_keys_agree_nothing_is_void(in_store: int, in_keys: int)
     office = Office(ledger_epoch=in_store, keys_epoch=in_keys)
     assert (office.ledger.epoch, office.keys.keyring().epoch) == (in_store, in_keys)
     assert office.ledger.revoked("all", "") == 0
+    assert office.keys.changes == 0
 
 
 def test_a_store_that_is_behind_its_keys_voids_every_token_before() -> None:
