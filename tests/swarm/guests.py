@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -39,6 +39,21 @@ class Spoken(Said):
             return self.answers.get(name, f"the {name}")
 
         return call
+
+
+class Stream:
+    """Events that come one after the other."""
+
+    def __init__(self, events: Iterable[Any]) -> None:
+        self._events = iter(events)
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Any:
+        for event in self._events:
+            return event
+        raise StopAsyncIteration
 
 
 class Door:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from swarm.errors import Denied, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.guest import Guest, GuestRun
 from swarm.host.guest_blueprints import GuestBlueprints
-from tests.swarm.guests import ADA, Door, Said, Spoken
+from tests.swarm.guests import ADA, Door, Said, Spoken, Stream
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +170,10 @@ async def test_what_a_bearer_hands_on_is_of_his_own_name_and_role() -> None:
     order = Order("ada", "operator", ["run.read"], "r_1", "$", 1, 2, 3, 4)
     assert door.authority.calls == [("child", (ADA, order), {})]
     assert door.acts == [("token.delegate", "r_0", "$/0", 7, True)]
+    assert door.guard.calls == [
+        ("admit", ("a token", DESK | WORK), {}),
+        ("check", ("token.delegate", "r_0", "$/0", 7), {"purposes": WORK}),
+    ]
     await door.guest.delegate()
     assert door.authority.calls[-1] == ("child", (ADA, Order("ada", "operator")), {})
     door.authority.answers["child"] = (None, Decision(False, "wider", "token.delegate", ADA))
@@ -218,11 +222,7 @@ class Behind(Said):
     def events(self, since: int = 0, **more: Any) -> Any:
         self.calls.append(("events", (since,), more))
 
-        async def some() -> AsyncGenerator[Any]:
-            yield {"kind": "run.started"}
-            yield {"kind": "run.finished"}
-
-        return some()
+        return Stream([{"kind": "run.started"}, {"kind": "run.finished"}])
 
 
 OF_A_RUN: dict[str, tuple[Callable[[GuestRun], Awaitable[Any]], str, Any, Any]] = {

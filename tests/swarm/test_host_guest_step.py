@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from swarm.errors import Denied, Refused
 from swarm.host.guest_step import GuestStep
 from swarm.ports.operators import Moment, Order, Reply
 from swarm.ports.worker import CostlyFailure, Usage
-from tests.swarm.guests import Door, Said, Spoken
+from tests.swarm.guests import Door, Said, Spoken, Stream
 
 pytestmark = pytest.mark.anyio
 
@@ -64,9 +64,8 @@ class Room:
     def _link(self, key: str, attempt: int) -> Any:
         return self.link if (key, attempt) == ("$", 2) else None
 
-    async def _ends(self) -> AsyncGenerator[Any]:
-        for event in self.ends:
-            yield event
+    def _ends(self) -> Any:
+        return Stream(self.ends)
 
     @property
     def verbs(self) -> list[str]:
