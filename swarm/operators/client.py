@@ -231,12 +231,12 @@ class Operator:
         return register if function is None else register(function)
 
     def accepts(self, decide: Callable[[OrderBody], bool]) -> Callable[[OrderBody], bool]:
-        """Register who decides over offers; without, all are taken."""
+        """Register who decides over offers; without, all are taken. Where it raises, none is."""
         self._accepts = decide
         return decide
 
     def hears(self, listen: Callable[[Became], None]) -> Callable[[Became], None]:
-        """Register who hears what became of orders; it must not wait."""
+        """Register who hears what became of orders; it must not wait. What it raises is logged."""
         self._hears = listen
         return listen
 
@@ -490,7 +490,7 @@ class Operator:
                 scope = self._scopes.get(act.key)
                 if scope is not None:
                     scope.cancel()
-                    self._hears(Became(act.key, "cancelled", act.reason))
+                    self._heard(Became(act.key, "cancelled", act.reason))
             case Welcome():
                 self.lines += 1
                 self.welcome = act
@@ -505,15 +505,30 @@ class Operator:
             case Error():
                 _LOGGER.warning("the host says: %s %s: %s", act.number, act.code, act.message)
             case Settled():
-                self._hears(Became(act.key, act.outcome))
+                self._heard(Became(act.key, act.outcome))
             case Drain():
                 pass
+
+    def _heard(self, became: Became) -> None:
+        """Let who listens hear it: his mistakes are not those of the orders at hand."""
+        try:
+            self._hears(became)
+        except Exception:
+            _LOGGER.exception("who hears what became of order %s raised", became.key)
+
+    def _taken(self, order: OrderBody) -> bool:
+        """Ask who decides over offers; one that he breaks at is another operator's."""
+        try:
+            return self._accepts(order)
+        except Exception:
+            _LOGGER.exception("who decides over offers raised at order %s", order.key)
+            return False
 
     async def _begin(self, act: Begin) -> None:
         order = act.order
         if order.key in self._scopes:
             return
-        if act.offered and not self._accepts(order):
+        if act.offered and not self._taken(order):
             self.hands.holding.pop(order.key, None)
             await self.say(Decline(key=order.key))
             return

@@ -255,6 +255,31 @@ async def test_offers_are_taken_or_not() -> None:
                 assert await one.ask("hard") == "bob"
 
 
+async def test_who_raises_over_offers_or_news_goes_on_being_an_operator(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with house() as one:
+        operator = answering(one, "ada", "done", takes="offer")
+
+        def broken(order: OrderBody) -> bool:
+            return 1 // order.input > 0
+
+        def deaf(became: Became) -> None:
+            raise LookupError(became.how)
+
+        operator.accepts(broken)
+        operator.hears(deaf)
+        async with operator.running():
+            await operator.welcomed()
+            with pytest.raises(RunFailed, match="declined"):
+                await one.ask(0)
+            assert await one.ask(1) == "done"
+            assert await one.ask(1) == "done"
+        told = [record.getMessage() for record in caplog.records if record.exc_info]
+        assert sum("who decides over offers raised at order" in said for said in told) == 1
+        assert sum("who hears what became of order" in said for said in told) >= 1
+
+
 # -- seats -------------------------------------------------------------------------------
 
 
