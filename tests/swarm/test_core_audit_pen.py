@@ -99,6 +99,29 @@ def test_a_step_that_is_no_text_is_refused_and_the_next_one_written() -> None:
     assert entry_of(writer.begun(1.5, "r_1", "$", 1, GIVEN)).step == "$"
 
 
+def test_a_place_that_was_refused_is_not_where_the_next_entry_is() -> None:
+    writer, no_text = Pen("agent:w", "do"), [[5], None, object()]
+    step = "$.a"
+    writer.begun(1.5, "r_1", step, 1, GIVEN)
+    for wrong in no_text:
+        for place in (("r_2", wrong), (wrong, step)):
+            with pytest.raises(TypeError):
+                writer.begun(1.5, *place, 1, GIVEN)  # pyright: ignore[reportArgumentType]
+        for run in ("r_2", "r_1"):
+            made = entry_of(writer.done(1.5, run, step, 1, GIVEN, GAVE))
+            assert (made.run, made.step) == (run, step)
+
+
+def test_a_digest_is_looked_at_again_where_it_is_another() -> None:
+    writer, at = Pen("agent:w", "do"), (1.5, "r_1", "$", 1)
+    assert entry_of(writer.begun(*at, GIVEN)).input == GIVEN
+    assert entry_of(writer.begun(*at, GAVE)).input == GAVE
+    for wrong in ('"' * 64, GIVEN[:-1], GIVEN[:-1] + "ä", ""):
+        assert isinstance(writer.begun(*at, wrong), AuditEntry)
+        assert isinstance(writer.done(*at, wrong, GAVE), AuditEntry)
+        assert entry_of(writer.done(*at, GAVE, GIVEN)).input == GAVE
+
+
 def test_a_pen_that_does_not_see_that_it_is_elsewhere_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

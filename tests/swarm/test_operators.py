@@ -13,7 +13,7 @@ import pytest
 
 from flowir.errors import WorkerFailure
 from swarm import BlueprintInvalid, Denied, Host, Refused, RunFailed
-from swarm.operators import Bounds, Halted, Operator, Operators, Task, connect, server
+from swarm.operators import Became, Bounds, Halted, Operator, Operators, Task, connect, server
 from swarm.operators.cases import Tell
 from swarm.operators.frames import OrderBody, Result, Settled
 from swarm.testing import FakeOperators
