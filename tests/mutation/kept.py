@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ast
 import json
+from fcntl import LOCK_EX, flock
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 from tests.mutation.mutants import Mutant
@@ -28,12 +28,11 @@ class Verdict(NamedTuple):
 
 
 class Kept:
-    """Verdicts in a file, written after each."""
+    """Verdicts in a file, written after each, beside others who do so."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._writing = Lock()
-        self._found: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
+        self._found = self._read()
 
     def verdict(self, mutant: Mutant, source: str) -> Verdict | None:
         """Return what was found out about a mutant of this very module."""
@@ -41,11 +40,15 @@ class Kept:
         return Verdict(*found) if found else None
 
     def keep(self, mutant: Mutant, source: str, verdict: Verdict) -> None:
-        with self._writing:
-            self._found[_name(mutant, source)] = [*verdict]
+        with self._file.with_suffix(".lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            self._found = {**self._read(), _name(mutant, source): [*verdict]}
             fresh = self._file.with_suffix(".new")
             fresh.write_text(json.dumps(self._found, indent=1, sort_keys=True))
             fresh.replace(self._file)
+
+    def _read(self) -> dict[str, list[str]]:
+        return json.loads(self._file.read_text()) if self._file.exists() else {}
 
 
 def _name(mutant: Mutant, source: str) -> str:

@@ -64,6 +64,16 @@ def test_a_verdict_is_kept_until_what_it_is_about_changes(tmp_path: Path) -> Non
     assert kept.verdict(last, SOURCE.replace("self.a = a", "self.b = a")) is None
 
 
+def test_two_checks_at_once_keep_what_both_found(tmp_path: Path) -> None:
+    first, *_, last = mutants_of("m.py", SOURCE)
+    one, other = Kept(tmp_path / "k.json"), Kept(tmp_path / "k.json")
+    one.keep(first, SOURCE, Verdict("killed", "by one"))
+    other.keep(last, SOURCE, Verdict("SURVIVED", "by the other"))
+    for kept in (other, Kept(tmp_path / "k.json")):
+        assert kept.verdict(first, SOURCE) == ("killed", "by one")
+        assert kept.verdict(last, SOURCE) == ("SURVIVED", "by the other")
+
+
 def test_what_is_written_elsewhere_leaves_the_draw_as_it_is() -> None:
     one, other = (
         drawn({"a.py": SOURCE, "b.py": text}, 6, seed=3) for text in (SOURCE, "X = 7\n" + SOURCE)
