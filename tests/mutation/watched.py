@@ -138,12 +138,19 @@ TESTS = {
     "swarm/operators/hands.py": f"swarm/test_operators_hands {_OPERATORS}",
     "swarm/operators/wire.py": f"swarm/test_operators_wire {_OPERATORS}",
     "swarm/stores/chain.py": "contract/test_journal swarm/test_stores_sqlite",
-    "swarm/stores/checkpoints.py": "swarm/test_host_audit swarm/test_host_standing",
+    "swarm/stores/checkpoints.py": """
+        swarm/test_stores_checkpoints swarm/test_host_audit swarm/test_host_standing
+    """,
     "swarm/stores/entries.py": _STORE,
-    "swarm/stores/inbox.py": "swarm/test_cli_enhance_beside swarm/test_host_desk",
+    "swarm/stores/inbox.py": """
+        swarm/test_stores_inbox swarm/test_cli_enhance_beside swarm/test_host_desk
+    """,
     "swarm/stores/keyfile.py": "swarm/test_stores_keyfile swarm/test_cli_token",
-    "swarm/stores/ledger.py": "contract/test_ledger",
-    "swarm/stores/sqlite/audit.py": f"contract/test_audit swarm/test_host_audit {_STORE}",
+    "swarm/stores/ledger.py": "swarm/test_stores_ledger contract/test_ledger",
+    "swarm/stores/sqlite/audit.py": f"""
+        swarm/test_stores_sqlite_audit contract/test_audit swarm/test_host_audit
+        {_STORE}
+    """,
     "swarm/stores/sqlite/collection.py": f"""
         swarm/test_stores_sqlite_collection swarm/test_host_collection
         {_STORE}
