@@ -160,6 +160,17 @@ def test_where_nothing_was_signed_the_first_link_that_does_not_hold_is_named() -
         assert inspect(edited(list(LOG.rows), at)).fault == Fault(at + 1, "changed")
 
 
+def test_what_one_source_has_signed_is_one_history() -> None:
+    later = Written(marks=15).checkpoints[1]
+    assert (MARKED[0].marked[0], later.marked[0]) == (1, 6)
+    rows = edited_up_to_another(list(LOG.rows), 4)
+    for source in ([MARKED[0], later], [later, MARKED[0]]):
+        assert inspect(rows, [source], KEYS).fault == Fault(5, "forked", 5)
+    assert inspect(rows, [[later]], KEYS).fault == Fault(1, "forked", 6)
+    # Two sources may be of two histories: as little is told as can be.
+    assert inspect(rows, [[later], [MARKED[0]]], KEYS).fault == Fault(1, "forked", 6)
+
+
 def test_of_signed_marks_that_begin_too_late_a_range_is_told() -> None:
     for at in range(1, EVERY - 2):
         last = at + 3

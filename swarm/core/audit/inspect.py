@@ -145,9 +145,17 @@ class _Reading:
 
     def _broken(self, number: int, sort: str) -> Fault:
         """Say where it begins that an entry does not follow from those before it."""
-        forks = [self._fork(source, checkpoint, number - 1) for source, checkpoint in self._ahead]
-        first, last = min((fork for fork in forks if fork), default=(number, None))
-        return Fault(number, sort) if last is None else Fault(first, "forked", last)
+        # What one source has signed is one history.
+        forks: dict[int, tuple[int, int]] = {}
+        for source, checkpoint in self._ahead:
+            fork = self._fork(source, checkpoint, number - 1)
+            if fork is not None:
+                low, high = forks.get(source, (1, number))
+                forks[source] = max(low, fork[0]), min(high, fork[1])
+        if not forks:
+            return Fault(number, sort)
+        first, last = min(forks.values())
+        return Fault(first, "forked", last)
 
     def _fork(self, source: int, checkpoint: Checkpoint, number: int) -> tuple[int, int] | None:
         """Return between which entries the log that was signed departs from this one.
