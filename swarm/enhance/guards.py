@@ -185,9 +185,8 @@ def _reads(value: Any, tainted: set[str]) -> bool:
 
 def _hanging(node: Mapping[str, Any]) -> list[Any]:
     """Return which steps are asked, and what fails, in each part of a node."""
-    if node["kind"] not in ("branch", "loop"):
-        return []
-    return [[part, sorted(_acts(child))] for part, child in below(node)]
+    parts = below(node) if node["kind"] in ("branch", "loop") else ()
+    return [[part, sorted(_acts(child))] for part, child in parts]
 
 
 def _acts(node: Mapping[str, Any], around: str = "") -> Iterator[str]:

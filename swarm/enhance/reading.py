@@ -26,7 +26,8 @@ Document: TypeAlias = Mapping[str, Any]
 
 _NODES: Final = ("then", "else", "body", "catch", "finally")
 # How often or how long, which the gate for limits looks at; and names that mean nothing.
-_BOUNDS: Final = frozenset({"max", "limit", "quorum", "timeout_s", "retry", "id", "implicit"})
+_BOUNDS: Final = ("max", "limit", "quorum", "timeout_s", "retry", "id", "implicit")
+_LEFT_OUT: Final = frozenset((*_NODES, *_BOUNDS, "children"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,16 @@ def below(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def encloses(node: Mapping[str, Any], part: str) -> bytes:
     """Say in which part of *node* something stands, and what decides whether that is done."""
-    own = {k: v for k, v in node.items() if k not in _NODES and k not in _BOUNDS}
-    return canonical_bytes([part, own])
+    return canonical_bytes([part, _own(node)])
 
 
 def said(node: Mapping[str, Any]) -> bytes:
     """Return what a node says itself, without bounds and without the nodes within it."""
-    own = {k: v for k, v in node.items() if k not in _NODES and k not in _BOUNDS}
-    own.pop("children", None)
-    return canonical_bytes(own)
+    return canonical_bytes(_own(node))
+
+
+def _own(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if name not in _LEFT_OUT}
 
 
 def target(value: Any) -> str | None:

@@ -98,7 +98,7 @@ TESTS = {
     "swarm/enhance/policy.py": f"swarm/test_enhance_policy {_ENHANCE}",
     "swarm/enhance/powers.py": f"swarm/test_enhance_powers {_ENHANCE}",
     "swarm/enhance/proposals.py": f"swarm/test_enhance_proposals {_LOOP} {_ENHANCE}",
-    "swarm/enhance/reading.py": f"swarm/test_enhance_guards swarm/test_enhance_powers {_ENHANCE}",
+    "swarm/enhance/reading.py": f"swarm/test_enhance_reading swarm/test_enhance_guards {_ENHANCE}",
     "swarm/enhance/replays.py": f"swarm/test_enhance_replays {_ENHANCE}",
     "swarm/enhance/rules.py": f"swarm/test_enhance_rules {_LOOP} {_ENHANCE}",
     "swarm/enhance/verdicts.py": f"swarm/test_enhance_verdicts {_ENHANCE}",

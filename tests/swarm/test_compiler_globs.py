@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,102 @@ def test_without_a_folder_there_are_no_files() -> None:
 @pytest.mark.parametrize("files", ["a.py", 5, None, [1], [""], [["a"]]])
 def test_what_is_no_list_of_paths_is_left_to_the_model(folder: Path, files: Any) -> None:
     assert found(folder, files) == (files, [])
+
+
+# -- bounds, from both sides -----------------------------------------------------------------
+
+
+def test_a_thousand_files_may_be_named(tmp_path: Path) -> None:
+    for number in range(1_000):
+        (tmp_path / f"f{number}").write_text("")
+    made, told = found(tmp_path, ["*"])
+    assert (len(made), told) == (1_000, [])
+    (tmp_path / "one").write_text("")
+    assert found(tmp_path, ["*"])[1] == [
+        "file.too_large: $.files[0]: expected at most 1000 files, got more"
+    ]
+
+
+def test_files_may_be_of_4_mebibytes_and_of_32_together(tmp_path: Path) -> None:
+    whole = b"x" * 4 * 1024 * 1024
+    for number in range(8):
+        (tmp_path / f"f{number}").write_bytes(whole)
+    assert len(found(tmp_path, ["*"])[0]) == 8
+    (tmp_path / "g").write_bytes(b"y")
+    made, told = found(tmp_path, ["*"])
+    assert len(made) == 8
+    assert told == [
+        "file.too_large: $.files[0]: expected at most 33554432 bytes of files, got more"
+    ]
+    assert found(tmp_path, {"f0": hashlib.sha256(whole).hexdigest()})[1] == []
+    (tmp_path / "f0").write_bytes(whole + b"x")
+    for files in (["f0"], {"f0": "d" * 64}):
+        (one,) = found(tmp_path, files)[1]
+        assert one.startswith("file.too_large: $.files")
+        assert "expected at most 4194304 bytes, got more in 'f0'" in one
+
+
+class _Entry:
+    """A file that is not there, but listed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = self.path = name
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("many", "refused"), [(50_000, False), (50_001, True)])
+def test_fifty_thousand_entries_are_looked_at(
+    folder: Path, many: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [_Entry(f"n{number}") for number in range(many)]
+
+    def scandir(here: Path) -> Any:
+        return nullcontext(listed)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    (told,) = found(folder, ["x*"])[1]
+    said = "at most 50000 files to look at, got more for 'x*'"
+    none = "a file of this pattern, got none: 'x*'"
+    code, what = ("too_large", said) if refused else ("missing", none)
+    assert told == f"file.{code}: $.files[0]: expected {what}"
+
+
+def test_what_cannot_be_had_is_told_whole(folder: Path) -> None:
+    assert found(None, ["a.py"]) == (
+        {},
+        [
+            (
+                "file.folder: $.files: expected a blueprint that has a folder, for its files to be "
+                "in — load it from a file"
+            )
+        ],
+    )
+    made, _ = found(folder, ["a.py", "b.txt"])
+    (folder / "a.py").write_text("changed")
+    new = hashlib.sha256(b"changed").hexdigest()
+    assert found(folder, made)[1] == [
+        (
+            f'file.changed: $.files["a.py"]: expected the file of digest \'{made["a.py"][:14]}…, '
+            f"got {new[:12]} — build the document anew"
+        )
+    ]
+    # One that is gone keeps nobody from telling of the next.
+    (folder / "a.py").unlink()
+    (folder / "b.txt").unlink()
+    told = found(folder, made)[1]
+    assert [one.split(": expected")[0] for one in told] == [
+        'file.missing: $.files["a.py"]', 'file.missing: $.files["b.txt"]',
+    ]  # fmt: skip
+    assert found(folder, ["tools/*.rb", "x*"])[1] == [
+        "file.missing: $.files[0]: expected a file of this pattern, got none: 'tools/*.rb'",
+        "file.missing: $.files[1]: expected a file of this pattern, got none: 'x*'",
+    ]
+
+
+def test_an_empty_folder_has_no_files(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    (told,) = found(folder, ["empty"])[1]
+    assert told.startswith("file.")
+    assert found(folder, ["a.py", "empty"])[0].keys() == {"a.py"}

@@ -190,6 +190,7 @@ async def test_an_answer_is_in_the_name_of_the_token() -> None:
         (OWN, Reply(None, "ada", Usage(), None), "ada"),
     ]
     assert room.verbs == ["step.result"] * 2
+    assert {(name, args) for name, args, _ in room.door.host.calls} == {("run", ("r_1",))}
 
 
 @pytest.mark.parametrize("used", [None, Usage(), Usage(1), Usage(0, 0.5)])

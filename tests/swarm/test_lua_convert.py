@@ -126,6 +126,79 @@ def test_what_is_not_json_cannot_enter(value: Any, message: str) -> None:
     assert str(e.value) == message
 
 
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ([], "$"),
+        (["a_1", "1a", "a-b", ""], "$.a_1['1a']['a-b']['']"),
+        (["k" * 40], f"$.{'k' * 40}"),
+        (["k" * 41], f"$['{'k' * 38}…]"),
+        (["é" * 38], f"$['{'é' * 38}']"),
+        (["é" * 39], f"$['{'é' * 38}…]"),
+        (["k"] * 12, "$" + ".k" * 12),
+        (["k"] * 13, "$" + ".k" * 12 + "…"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        (-(2**63) - 1, "an integer of 64 bits (of 64)"),
+        (2**70, "an integer of 71 bits (of 64)"),
+        (object(), "expected JSON, got an object"),
+        ({("k" * 50,): 1}, f"expected string keys, got ('{'k' * 37}…"),
+        ("\udfff", "a string with a lone surrogate"),
+    ],
+)
+def test_what_cannot_enter_is_told_with_a_place_that_can_be_read(
+    keys: list[str], place: str, odd: Any, why: str
+) -> None:
+    value = odd
+    for key in reversed(keys):
+        value = {key: value}
+    with pytest.raises(CannotEnter) as caught:
+        encode(value)
+    assert str(caught.value) == f"{place} cannot enter Lua: {why}"
+    with pytest.raises(CannotEnter) as caught:
+        encode([0, [value]])
+    if len(keys) < 10:
+        assert str(caught.value) == f"$[1][0]{place[1:]} cannot enter Lua: {why}"
+
+
+def test_objects_are_nested_as_deep_as_lists() -> None:
+    value: Any = 1
+    for _ in range(128):
+        value = {"k": value}
+    encode(value)
+    for deeper in ({"k": value}, [value]):
+        with pytest.raises(CannotEnter, match="nested deeper than 128, or a cycle"):
+            encode(deeper)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"1 2", "more than one value"),
+        (b"[] ", "more than one value"),
+        (b"NaN", "NaN and no text for it"),
+        (b"[-Infinity]", "-Infinity and no text for it"),
+        (b'"\\ud800"', "an escape of no control character"),
+        (b'"\\n"', "an escape of no control character"),
+        (b'["\\u000a","\\t"]', "an escape of no control character"),
+        (b'["\\n",NaN]\xffa', "an escape of no control character"),
+        (b"[NaN]\xffa\xff\xc3", None),
+        (b"[\xc3]", "utf-8"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_what_lua_would_not_write_is_refused(data: bytes, why: str | None) -> None:
+    if why is None:
+        # A text that nothing stands for is nobody's.
+        assert decode(data) == ["a"]
+        return
+    with pytest.raises(ValueError, match=why):
+        decode(data)
+
+
 def test_integers_of_64_bits_enter(sandbox: Sandbox) -> None:
     edges = [2**63 - 1, -(2**63), 2**53 + 1]
     assert run(sandbox, "return input", edges) == edges
