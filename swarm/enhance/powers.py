@@ -139,9 +139,6 @@ def _written(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _power(agent: Mapping[str, Any], resolved: bool) -> bytes:
     hidden = _ELSEWHERE - ({"tags", "skills"} if resolved else set())
-    if agent["kind"] == "lua" and not _words(agent.get("source", "")):
-        # A script that sees its input alone may say what it likes.
-        hidden |= {"source"}
     return canonical_bytes({k: v for k, v in agent.items() if k not in hidden})
 
 

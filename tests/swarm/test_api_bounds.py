@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import anyio
@@ -41,6 +41,13 @@ async def bounded(**bounds: Any) -> AsyncGenerator[httpx2.AsyncClient]:
 def test_each_of_them_is_tested_here() -> None:
     tested = {"body_bytes", "body_s", "failures", "peers", "answers", "beat_s"}
     assert {field.name for field in fields(Bounds)} == tested
+
+
+def test_who_says_nothing_has_these_bounds() -> None:
+    assert asdict(Bounds()) == {
+        "body_bytes": 2_097_152, "failures": 10, "peers": 10_000, "answers": 1_000,
+        "body_s": 30.0, "beat_s": 15.0,
+    }  # fmt: skip
 
 
 async def test_a_body_is_as_large_as_it_may_be_and_no_larger() -> None:

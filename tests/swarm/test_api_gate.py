@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swarm.api.bearer import Throttle
-from swarm.api.gate import ANY, NONE, VERB, gated
+from swarm.api.gate import ANY, NONE, VERB, gated, open_to_all
 from swarm.core.capability.verbs import ROLES, TABLE, VERBS
 from swarm.errors import Bug
 from swarm.host.host import Host
@@ -43,6 +43,35 @@ def routes() -> list[tuple[str, str, str]]:
 
 
 ROUTES = routes()
+
+
+def test_a_route_tells_of_every_way_in_which_it_may_end() -> None:
+    told = gated("run.read", summary="x", responses={200: {"description": "fine"}})
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    problems = {"application/problem+json": {"schema": schema}}
+    said = {status: one["description"] for status, one in told["responses"].items()}
+    assert all(
+        one["content"] == problems for status, one in told["responses"].items() if status != 200
+    )
+    assert said == {
+        400: "The request cannot be read.",
+        401: "No token that holds.",
+        403: "The token does not cover this.",
+        404: "There is no such thing.",
+        408: "The body was not there in time.",
+        409: "It is not in a state in which this can be done.",
+        413: "Too large.",
+        415: "Not JSON.",
+        422: "It can be read, and does not fit.",
+        429: "Too many tokens that did not hold.",
+        503: "The host is closing, or cannot write now.",
+        200: "fine",
+    }
+    assert (told["openapi_extra"], told["summary"]) == ({VERB: "run.read"}, "x")
+    assert gated(ANY)["openapi_extra"] == {VERB: ANY}
+    assert open_to_all(summary="x") == {
+        "openapi_extra": {VERB: NONE, "security": []}, "summary": "x",
+    }  # fmt: skip
 
 
 def filled(path: str, world: World) -> str:

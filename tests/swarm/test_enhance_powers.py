@@ -132,6 +132,11 @@ def test_a_step_that_is_moved_to_another_agent_is_told_from_one_that_is_new() ->
             f"{SAID.replace('printer', 'mailer')}: there it asks 'printer'",
         )
     ]
+    # Also where somebody harmless was asked before; one who is asked there still is no news.
+    harmless = document(step("writer", path("$.letter")), PRINT)
+    assert objections(document(step("writer", path("$.letter"))), harmless) == [
+        ("enhance.flow_capability_changed", f"{SAID}: there it asks 'writer'")
+    ]
     twice = document(PRINT, PRINT, step("mailer", lit("hello")))
     assert objections(baseline, twice) == WIDENED
     assert objections(document(PRINT), document(PRINT, step("writer", lit("hello")))) == []
