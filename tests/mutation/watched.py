@@ -59,7 +59,7 @@ TESTS = {
     "swarm/blueprint/fitting.py": "swarm/test_blueprint_fitting swarm/test_blueprint_contract",
     "swarm/blueprint/inputs.py": "swarm/test_blueprint_inputs swarm/test_input_entrances",
     "swarm/blueprint/patches.py": f"swarm/test_blueprint_patches {_ENHANCE}",
-    "swarm/blueprint/power.py": f"swarm/test_enhance_powers {_ENHANCE}",
+    "swarm/blueprint/power.py": f"swarm/test_blueprint_power {_ENHANCE}",
     "swarm/blueprint/ranges.py": "swarm/test_blueprint_selector contract/test_versions",
     "swarm/blueprint/selector.py": "swarm/test_blueprint_selector contract/test_versions",
     "swarm/blueprint/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",

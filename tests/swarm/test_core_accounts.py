@@ -256,7 +256,7 @@ def test_a_warning_that_was_given_is_not_given_after_a_restart() -> None:
 
 ENDS: list[tuple[str, Any, Any, Any]] = [
     ("steps", 0, -1, None), ("attempts", 0, -1, None), ("tokens", 0, -1, None),
-    ("cost", 0.0, -0.1, None), ("warn_at", 1.0, 1.1, 0), ("wall_s", 0.1, 0, float("inf")),
+    ("cost", 0.0, -0.1, float("inf")), ("warn_at", 1.0, 1.1, 0), ("wall_s", 0.1, 0, float("inf")),
     ("fuel", 1, 0, None),
 ]  # fmt: skip
 

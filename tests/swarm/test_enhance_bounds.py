@@ -154,6 +154,7 @@ OWN: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"budget": {"usd": 1}}, {"budget": {"usd": 1, "warn_at": 0.9}}, []),
     # A reserve is held back: less of it is more.
     ({"reserve": {"usd": 2}}, {"reserve": {"usd": 1}}, ["reserve.usd is raised from 2 to 1"]),
+    ({"reserve": {"usd": 2}}, {"reserve": {"usd": 2}}, []),
     ({"reserve": {"usd": 2}}, {"reserve": {"usd": 3}}, []),
     ({"reserve": {"usd": 0.5}}, {}, ["reserve.usd is raised from 0.5 to 0"]),
     ({}, {"reserve": {"usd": 0.5}}, []),
