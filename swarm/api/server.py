@@ -9,6 +9,8 @@ line that breaks.
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -46,8 +48,20 @@ def listening(bind: str) -> socket.socket:
     try:
         return socket.create_server((bare, int(port)), family=family, backlog=512)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        # Its own text, without the address that asyncio's and Python's add to it.
+        why = os.strerror(error.errno).lower() if error.errno else str(error)
         raise Refused("http.bind", f"bind: cannot listen on {bind}: {why}") from error
+
+
+class _Answered(logging.Filter):
+    """Passes over what uvicorn says of a handshake that was answered with a refusal."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell what is worth a line."""
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
+_ANSWERED: Final = _Answered()
 
 
 async def serve(
@@ -90,6 +104,7 @@ async def _serving(
     *,
     task_status: TaskStatus[_Server],
 ) -> None:
+    logging.getLogger("uvicorn").getChild("error").addFilter(_ANSWERED)
     server = _Server(uvicorn.Config(app, **_options()), task_status)
     await server.serve(sockets=[listener])
 

@@ -15,7 +15,7 @@ import anyio
 import httpx2
 import pytest
 
-from tests.acceptance.served import bearing, serving, swarm, token, until
+from tests.acceptance.served import bearing, done, serving, swarm, token, until
 from tests.swarm.operating import free_port, step
 from tests.swarm.raw_line import RawLine, request
 
@@ -156,3 +156,15 @@ def test_a_server_that_is_told_to_end_tells_its_operators(project: Path) -> None
 
         assert anyio.run(hear) == 1012
         assert server.wait(timeout=30) == 0
+
+
+def test_whoever_is_not_let_in_leaves_no_line_in_the_servers_output(project: Path) -> None:
+    (project / "none.token").write_text("v1.nothing")
+    with serving(project, "serve") as (server, url):
+        words = ("operator", "connect", url, "--name", "ada", "--token-file", "none.token")
+        turned_away = done(project, *swarm(*words, "--exec", "true"))
+        assert turned_away.returncode == 4, turned_away.stderr
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=20) == 0
+        assert server.stderr is not None
+        assert server.stderr.read() == ""
