@@ -76,8 +76,12 @@ class Budget(Slice):
             where = ".".join(("budget", *map(str, first["loc"])))
             model = Slice if len(first["loc"]) > 2 else cls
             words = ", ".join(map(repr, model.model_fields))
-            said = f"{where}: expected limits among {words}, got {shorten(first['input'])}"
-            raise Refused("budget.malformed", f"{said} — {first['msg'].lower()}") from error
+            got, hint = first["input"], first["msg"].lower()
+            if first["type"] == "extra_forbidden":
+                got = where.rpartition(".")[2]
+                hint = nearest(got, model.model_fields) or "there is no such limit"
+            said = f"{where}: expected limits among {words}, got {shorten(got)} — {hint}"
+            raise Refused("budget.malformed", said) from error
 
 
 def unknown_slices(

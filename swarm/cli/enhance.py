@@ -22,6 +22,7 @@ from swarm.cli.improving import enhancer_of
 from swarm.cli.letters import done_or_written
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.stores import IN_MEMORY, checked_store, chosen_store, opened_store, store_option
+from swarm.core.run import ENDED
 from swarm.enhance.proposals import cleaned
 from swarm.host.enhance import Enhancer
 from swarm.host.host import Host
@@ -98,6 +99,13 @@ async def _followed(store: str, asked: _Asked) -> Any:
         await anyio.sleep(_ASK_S)
         asked = await _shown(store, asked.value["run"])
     return asked.value
+
+
+async def _woken(enhancer: Enhancer, issue: str) -> None:
+    """Go on with an issue that rests; one that has ended waits for nobody, and will be told so."""
+    run = await enhancer.host.run(issue)
+    if run.status not in ENDED:
+        await enhancer.host.resume(issue)
 
 
 async def _rested(enhancer: Enhancer, run: Run) -> Any:
@@ -203,7 +211,7 @@ def approve(
     folder, by = checked_store(store), _author(author)
 
     async def here(enhancer: Enhancer) -> Any:
-        await enhancer.host.resume(issue)
+        await _woken(enhancer, issue)
         return await _rested(enhancer, await enhancer.approve(issue, by=by, token=token))
 
     async def main() -> Any:
@@ -223,7 +231,7 @@ def reject(issue: str, reason: str, author: str | None, store: str | None) -> in
     folder, by = checked_store(store), _author(author)
 
     async def here(enhancer: Enhancer) -> Any:
-        await enhancer.host.resume(issue)
+        await _woken(enhancer, issue)
         return await _rested(enhancer, await enhancer.reject(issue, by=by, reason=reason))
 
     letter = {"do": "reject", "issue": issue, "by": by, "reason": reason}

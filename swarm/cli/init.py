@@ -112,6 +112,8 @@ def command(folder: str) -> int:
 
     DIR must be empty, or not there yet.
     """
+    if not folder:
+        raise WrongUse("DIR: expected a folder's name, got ''")
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise WrongUse(f"{folder}: expected a folder, got something else")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import click
+from click.exceptions import NoSuchCommand
 
 from swarm.cli.exits import Exit, say
 from swarm.cli.streams import open_missing, settle
@@ -63,7 +64,10 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] == "run" and any(word.endswith(".lua") for word in args):
             ctx.obj = _child()
-        return super().resolve_command(ctx, args)
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as e:
+            raise NoSuchCommand(e.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

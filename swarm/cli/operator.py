@@ -8,12 +8,13 @@ their address.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from flowir.door import parse_json
 from flowir.errors import WorkerFailure
 from swarm.cli.exits import Exit, WrongUse, say
 from swarm.cli.lines import Lines
+from swarm.cli.paper import visible
 from swarm.operators.client import Became, Operator, Task, base_of, connect
 
 __all__ = ("command",)
@@ -81,8 +83,38 @@ def connect_(
     operator = connect(
         url, name=name, token=_read(token_file), seats=seats, tags=tags, capacity=capacity
     )
-    anyio.run(_serve, operator, argv, hand_token)
+    with _line_told():
+        anyio.run(_serve, operator, argv, hand_token)
     return Exit.OK
+
+
+class _Said(logging.Handler):
+    """Says what the client tells of its line, once as long as it stays so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it, unless it was the last thing said."""
+        said = record.getMessage()
+        if said != self._last:
+            self._last = said
+            say(said)
+
+
+@contextmanager
+def _line_told() -> Generator[None]:
+    """Say meanwhile what becomes of the line: whoever waits for orders sees why none come."""
+    logger, said = logging.getLogger("swarm.operators.client"), _Said()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(said)
+    try:
+        yield
+    finally:
+        logger.removeHandler(said)
+        logger.setLevel(level)
 
 
 async def _serve(operator: Operator, argv: Sequence[str] | None, hand_token: bool) -> None:
@@ -115,7 +147,7 @@ async def _serve(operator: Operator, argv: Sequence[str] | None, hand_token: boo
 def _became(it: Became, before: str) -> None:
     """Say where an answer is wanted no more, or did not count."""
     if it.how == "cancelled":
-        say(before + _plain(f"! {it.key}: cancelled: {it.reason}"))
+        say(before + visible(f"! {it.key}: cancelled: {it.reason}"))
     elif it.how == "stale":
         say(f"{before}! {it.key}: too late: the step was over, and nothing happened")
 
@@ -168,12 +200,7 @@ def _told(task: Task) -> str:
         lines.append(f"  answer: {json.dumps(order.answer_schema, ensure_ascii=False)}")
     if order.deadline_s is not None:
         lines.append(f"  within {order.deadline_s:.0f} s")
-    return "\n".join(map(_plain, lines))
-
-
-def _plain(text: str) -> str:
-    """Print what could move a cursor or turn a line as it is written in JSON."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "\n".join(map(visible, lines))
 
 
 def _value(text: str, schema: Any) -> Any:

@@ -183,6 +183,8 @@ def cancel(
     """End RUN for good: its `finally` bodies run."""
 
     async def cancelled(host: Host, found: Run) -> Run:
+        if found.status in ENDED:
+            say(f"run {found.id}: {found.status} already, nothing to cancel")
         await found.cancel(reason)
         return found
 
@@ -224,7 +226,13 @@ def _told(run: str, receipt: Mapping[str, Any] | None) -> None:
 
 @command.command("rerun")
 @click.argument("run")
-@click.option("--from", "step", required=True, metavar="STEP", help="A step's key, id or place.")
+@click.option(
+    "--from",
+    "step",
+    required=True,
+    metavar="STEP",
+    help="A step's key, id or place; its agent, if that did one step.",
+)
 @click.option(
     "--set",
     "settings",

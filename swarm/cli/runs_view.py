@@ -107,11 +107,15 @@ def _parent(first: Event) -> str | None:
 
 @asynccontextmanager
 async def opened_view(store: str) -> AsyncGenerator[View]:
-    """Open a view on the runs of a store."""
+    """Open a view on the runs of a store.
+
+    Raises: Refused (store.foreign, store.newer, store.older).
+    """
     # Asked before anything is read: whoever leaves meanwhile has written all of it down.
     owned = is_owned(Path(store))
     reader = Reader(Source(str(Path(store) / FILE)))
     try:
+        await to_thread.run_sync(reader.admit)
         yield View(reader, owned=owned)
     finally:
         reader.close()

@@ -37,6 +37,25 @@ file_option = click.option(
 )
 
 
+class _TakesToken(click.Command):
+    """A command that never repeats a token that was given as a word of the command line."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse words beside the options; '-' is stdin, as everywhere.
+
+        Raises: WrongUse.
+        """
+        words = super().parse_args(ctx, args)
+        if words not in ([], ["-"]):
+            raise WrongUse(
+                f"token {self.name}: expected the token on stdin or in --token-file FILE, got "
+                "words on the command line, which others of this machine can see"
+            )
+        return words
+
+
 @click.group("token")
 def command() -> None:
     """Mint, inspect, narrow, revoke tokens; rotate the signing key; print the table."""
@@ -92,7 +111,7 @@ def mint_(
     return Exit.OK
 
 
-@command.command("inspect")
+@command.command("inspect", cls=_TakesToken)
 @file_option
 @json_option
 def inspect(token_file: str | None, as_json: bool) -> int:
@@ -114,7 +133,7 @@ def inspect(token_file: str | None, as_json: bool) -> int:
     return Exit.OK
 
 
-@command.command("narrow")
+@command.command("narrow", cls=_TakesToken)
 @file_option
 @click.option("--verb", "verbs", multiple=True, help="Only these of its verbs.")
 @click.option("--run", metavar="ID", help="Only this run.")
@@ -143,7 +162,7 @@ def narrow_(
     return Exit.OK
 
 
-@command.command("revoke")
+@command.command("revoke", cls=_TakesToken)
 @file_option
 @click.option("--fingerprint", "mark", help="One token, as `inspect` and records name it.")
 @click.option("--subject", help="All tokens of this subject that there are.")

@@ -22,6 +22,10 @@ __all__ = ("propose",)
 
 _Ops: TypeAlias = list[dict[str, Any]]
 _NAME = r"(?P<agent>[A-Za-z_][\w.-]*)"
+_SUCH_AS = (
+    "'set the timeout of AGENT to 20 s', 'limit the loop to 3 rounds', 'tag AGENT with WORD', "
+    """'tell AGENT "a sentence"' or 'in AGENT replace "this" by "that"'"""
+)
 _TEXT = r"\"(?P<{}>[^\"]+)\""
 
 
@@ -36,7 +40,7 @@ def propose(asked: Mapping[str, Any]) -> dict[str, Any]:
         if found is not None:
             ops = make(document, found)
             return {"ops": ops, "rationale": f"as asked: {intent}", "bump": "patch"}
-    said = f"expected an intent such as 'tag AGENT with WORD', got {intent[:80]!r}"
+    said = f"expected an intent such as {_SUCH_AS}, got {intent[:80]!r}"
     raise Refused("enhance.not_understood", said)
 
 

@@ -51,7 +51,8 @@ def beginning(
 ) -> Beginning:
     """Work out how a run begins that repeats *old* from a step on, without creating it.
 
-    Shape: *from_step* is a key, or the id or place of a node (its first step counts).
+    Shape: *from_step* is a key, or the id or place of a node (its first step counts), or the
+    name of an agent that did one step only.
     Raises: Refused (rerun.step, rerun.set); SwarmError (resume.conflict).
     """
     cut, key = _cut(old, from_step)
@@ -70,6 +71,7 @@ def beginning(
 def _cut(old: Sequence[Row], from_step: str) -> tuple[int, str]:
     """Find the first start of the step: the index of that row, and its key."""
     known: dict[str, None] = {}
+    by_agent: dict[str, int] = {}
     for index, row in enumerate(old):
         if row["kind"] == "run.cancelling":
             break
@@ -77,14 +79,29 @@ def _cut(old: Sequence[Row], from_step: str) -> tuple[int, str]:
             if from_step in (row["key"], row["node"]):
                 return index, row["key"]
             known[row["node"]] = known[row["key"]] = None
-    near = difflib.get_close_matches(from_step, known, 1)
-    hint = f" — did you mean {near[0]!r}?" if near else ""
+            if row["step"] == from_step:
+                by_agent.setdefault(row["key"], index)
+    if len(by_agent) == 1:
+        ((key, index),) = by_agent.items()
+        return index, key
     raise Refused(
         "rerun.step",
         f"run {old[0]['run']}: expected a step that it began before any cancellation, "
-        f"got {shorten(from_step)}{hint}",
+        f"got {shorten(from_step)}{_hint(from_step, by_agent or known)}",
         run_id=old[0]["run"],
     )
+
+
+_HINTED = 4
+
+
+def _hint(word: str, known: Mapping[str, object]) -> str:
+    """Name the step that is near, else those there are, if that is soon done."""
+    near = difflib.get_close_matches(word, known, 1)
+    if near:
+        return f" — did you mean {near[0]!r}?"
+    shown = ", ".join(map(repr, [*known][:_HINTED]))
+    return f" — known are {shown}{', …' if len(known) > _HINTED else ''}" if known else ""
 
 
 def _started(

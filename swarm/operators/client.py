@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -363,8 +364,9 @@ class Operator:
                 self._look_at_status(error.response.status_code)
             except ConnectionClosed as closed:
                 self._look_at_close(closed)
+                _LOGGER.info("the line to %s was lost, trying again", self.url)
             except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-                _LOGGER.info("no line to %s: %s", self.url, error)
+                _LOGGER.info("no line to %s: %s, trying again", self.url, _why(error))
             finally:
                 self.hands.lost()
             if self._leaving and not self.hands.holding:
@@ -460,7 +462,7 @@ class Operator:
         if status in (404, 405, 426):
             said = f"{self.url}: expected the address of a host's operators, got status {status}"
             raise Refused("operator.address", said)
-        _LOGGER.info("no line to %s: status %s", self.url, status)
+        _LOGGER.info("no line to %s: status %s, trying again", self.url, status)
 
     def _look_at_close(self, closed: ConnectionClosed) -> None:
         if closed.rcvd is not None:
@@ -572,6 +574,13 @@ class Operator:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises fails the step
             said = f"{type(error).__name__}: {error}"[:2000]
             return Fail(key=key, code="worker.error", message=said, usage=task.usage)
+
+
+def _why(error: Exception) -> str:
+    """Say why there is no line, without the address that asyncio adds to it."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
 
 
 def connect(

@@ -150,7 +150,9 @@ def read_recording(file: Path) -> Recording:
     except ValidationError as error:
         first = error.errors()[0]
         said = f"{'.'.join(map(str, first['loc'])) or '$'}: {first['msg'].lower()}"
-    except (OSError, UnicodeDecodeError, FlowError) as error:
+    except OSError as error:
+        said = f"expected a recording of a run, got: {(error.strerror or str(error)).lower()}"
+    except (UnicodeDecodeError, FlowError) as error:
         said = f"expected a recording of a run, got {error}"
     raise Refused("recording.malformed", f"{file}: {said}")
 

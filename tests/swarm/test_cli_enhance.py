@@ -108,6 +108,11 @@ def test_a_prompt_waits_is_shown_as_a_review_and_is_approved(shell: Shell) -> No
     assert "enhance.prompt_changed" in out
     code, out, _ = shell("enhance", "approve", issue)
     assert (code, "committed as triage@1.0.1" in out) == (0, True), out
+    for verb in ("approve", "reject"):
+        code, out, err = shell("enhance", verb, issue)
+        assert (code, out) == (2, "")
+        said = f"{issue}: expected an issue that waits for a person, got one that has ended"
+        assert err == f"enhance.not_waiting: {said}\n"
 
 
 def test_the_run_of_an_issue_goes_on_as_any_other(shell: Shell) -> None:

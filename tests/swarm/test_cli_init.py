@@ -79,3 +79,8 @@ def test_a_stub_tells_parameters_and_their_types() -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def test_no_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["init", ""]) == 2
+    assert capsys.readouterr().err == "DIR: expected a folder's name, got ''\n"

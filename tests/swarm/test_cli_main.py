@@ -59,3 +59,14 @@ def test_an_interrupt_exits_130(
     monkeypatch.setattr("swarm.cli.main._swarm.main", interrupted)
     assert invoke(["run"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["rnu"], "'run'"), (["blueprin", "list"], "'blueprint'"), (["runs", "lst"], "'list'")],
+)
+def test_a_command_that_is_nearly_one_is_suggested(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(words) == 2
+    assert f"Did you mean {hint}?" in capsys.readouterr().err

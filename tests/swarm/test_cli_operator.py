@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -163,3 +164,25 @@ async def test_a_token_that_does_not_hold_ends_with_4(tmp_path: Path) -> None:
         assert done.returncode == 4
         assert b"capability.unauthenticated" in done.stderr
         assert json.dumps("v1.nothing").encode() not in done.stderr
+
+
+async def test_an_operator_whom_nobody_answers_is_told_once_and_goes_on_trying(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "t").write_text("v1.nothing")
+    said = tmp_path / "said"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    argv = [*SWARM, "operator", "connect", f"ws://127.0.0.1:{port}", "--name", "ada"]
+    argv += ["--token-file", str(tmp_path / "t"), "--exec", "true"]
+    with said.open("wb") as stderr:
+        process = await anyio.open_process(argv, stdout=subprocess.DEVNULL, stderr=stderr)
+        told = f"no line to ws://127.0.0.1:{port}/operators: connection refused, trying again\n"
+        try:
+            await until(lambda: said.read_text() == told, 60)
+        finally:
+            process.send_signal(signal.SIGINT)
+            with anyio.fail_after(20):
+                assert await process.wait() == 130
+            await process.aclose()
+    assert said.read_text().removeprefix(told).strip() == "interrupted"

@@ -169,6 +169,15 @@ def test_a_run_is_paused_and_cancelled(swarm: Callable[..., Said]) -> None:
     assert swarm("runs", "pause", "mine")[0] == 2
 
 
+def test_a_run_that_has_ended_is_not_cancelled_and_that_is_said(
+    swarm: Callable[..., Said],
+) -> None:
+    swarm("run", "sums.json", "--run-id", "one")
+    code, out, err = swarm("runs", "cancel", "one", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "succeeded")
+    assert "run one: succeeded already, nothing to cancel" in err
+
+
 def test_rerun_starts_from_a_step_with_another_value(swarm: Callable[..., Said]) -> None:
     swarm("run", "sums.json", "--run-id", "one")
     code, out, _ = swarm("runs", "rerun", "one", "--from", "more", "--set", "a=10")
@@ -392,3 +401,14 @@ def test_a_damaged_output_is_one_sentence(swarm: Callable[..., Said], folder: Pa
     assert (code, out) == (1, "")
     assert err.startswith("output.damaged: run one, step $.children[1].body#1: expected output")
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["list", "show one", "events one", "questions", "outputs one"])
+def test_what_is_no_store_is_not_read_as_one(
+    verb: str, swarm: Callable[..., Said], folder: Path
+) -> None:
+    (folder / ".swarm").mkdir()
+    (folder / ".swarm" / "journal.db").write_bytes(b"SQLite format 4" * 400)
+    code, out, err = swarm("runs", *verb.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("store.foreign: .swarm/journal.db: expected a store of swarm, got")

@@ -51,6 +51,13 @@ def test_a_token_comes_from_stdin_too(
     assert "sub          ada" in said(capsys, "inspect")
 
 
+def test_a_dash_is_stdin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(minted(capsys)))
+    assert json.loads(said(capsys, "inspect", "-", "--json"))["sub"] == "ada"
+
+
 def test_inspecting_shows_no_secret(capsys: pytest.CaptureFixture[str], place: Path) -> None:
     token = minted(capsys).strip()
     (place / "t").write_text(token)
@@ -86,6 +93,16 @@ def test_what_is_no_token_is_a_sentence_that_does_not_show_it(
         err = said(capsys, *act.split(), "--token-file", "t", code=2)
         assert "capability.token" in err
         assert not text or text not in err
+
+
+@pytest.mark.parametrize("act", ["inspect", "narrow --depth 0", "revoke"])
+def test_a_token_among_the_words_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], act: str
+) -> None:
+    token = minted(capsys)
+    err = said(capsys, *act.split(), token, code=2)
+    assert "expected the token on stdin or in --token-file FILE" in err
+    assert token[:20] not in err
 
 
 def test_a_file_that_is_not_there_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -284,6 +284,22 @@ def test_what_is_no_limit_is_refused_at_its_place() -> None:
         Budget().steps = 3  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "ends"),
+    [
+        ({"stesp": 1}, "got 'stesp' — did you mean 'steps'?"),
+        ({"agents": {"a": {"cots": 1}}}, "got 'cots' — did you mean 'cost'?"),
+        ({"colour": 1}, "got 'colour' — there is no such limit"),
+    ],
+)
+def test_a_limit_that_there_is_not_is_named_with_its_near_miss(
+    wrong: dict[str, Any], ends: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        Budget.of(wrong)
+    assert refused.value.message.endswith(ends)
+
+
 def test_of_two_the_lower_of_each_limit_holds_and_slices_are_joined() -> None:
     one = Budget(steps=3, agents={"a": Slice(tokens=5), "b": Slice(tokens=1)})
     other = Budget(steps=2, wall_s=1.0, agents={"a": Slice(tokens=4, steps=1), "c": Slice(cost=1)})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from swarm.enhance.rules import propose
 from swarm.errors import Refused
+
+SUCH_AS = (
+    "'set the timeout of AGENT to 20 s', 'limit the loop to 3 rounds', 'tag AGENT with WORD', "
+    """'tell AGENT "a sentence"' or 'in AGENT replace "this" by "that"'"""
+)
 
 
 def loop(name: str, body: Any = None) -> dict[str, Any]:
@@ -66,9 +72,9 @@ def test_a_loop_needs_no_name_where_there_is_one() -> None:
     [
         (
             "make it better",
-            "expected an intent such as 'tag AGENT with WORD', got 'make it better'",
+            f"expected an intent such as {SUCH_AS}, got 'make it better'",
         ),
-        ("x" * 100, f"expected an intent such as 'tag AGENT with WORD', got {'x' * 80!r}"),
+        ("x" * 100, f"expected an intent such as {SUCH_AS}, got {'x' * 80!r}"),
         ("tag nobody with x", "expected an agent of writer, editor, critic, got 'nobody'"),
         ("loop to 2 rounds", "expected one loop that is meant, got 2 of 2"),
         ("loop at other to 2 rounds", "expected one loop that is meant, got 0 of 2"),
@@ -86,3 +92,12 @@ def test_what_it_does_not_understand_it_says(intent: str, said: str) -> None:
     with pytest.raises(Refused) as refused:
         proposed(intent)
     assert (refused.value.code, refused.value.message) == ("enhance.not_understood", said)
+
+
+def test_every_kind_of_intent_is_named_to_whoever_wrote_none() -> None:
+    """Each, with real names, is understood."""
+    for intent in re.split(r", | or (?=')", SUCH_AS):
+        meant = intent.strip("'").replace("AGENT", "writer").replace("WORD", "new")
+        if "replace" in meant:
+            continue  # its text has to be there
+        assert proposed(meant, loop("only")) is not None

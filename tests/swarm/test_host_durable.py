@@ -332,6 +332,8 @@ async def test_set_is_written_before_the_step_computes_its_input_and_outlives_ho
     ("step", "set", "code", "words"),
     [
         ("n33", {}, "rerun.step", "did you mean 'n3'"),
+        ("work", {}, "rerun.step", r"got 'work' — known are '\$\.children\[0\]', .*, …"),
+        ("elsewhere", {}, "rerun.step", "got 'elsewhere' — known are "),
         ("n3", {"s0": 1}, "rerun.set", "s0"),
         ("n3", {"$.s0": (1,)}, "rerun.set", "set"),
         ("n3", {"$.s0.x": 1}, "rerun.set", "s0"),
@@ -349,6 +351,15 @@ async def test_a_rerun_that_cannot_be_creates_nothing(
         with pytest.raises(Refused, match="expected the id of a new run"):
             await host.rerun("old", from_step="n3", new_id="old")
         assert [run.id for run in await host.runs()] == ["old"]
+
+
+async def test_an_agent_that_did_one_step_names_it() -> None:
+    world = World()
+    async with world.host() as host:
+        alone = document(step("work", "ctx.n", out="$.a"))
+        await (await host.start(await host.load(alone), {"n": 1}, run_id="old")).wait()
+        run = await host.rerun("old", from_step="work", set={"$.n": 2})
+        assert await run.result() == {"n": 2, "a": 20}
 
 
 async def test_a_lane_of_a_fanout_is_run_again_with_the_others_answers() -> None:

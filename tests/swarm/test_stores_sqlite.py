@@ -196,6 +196,28 @@ async def test_a_newer_store_that_died_keeps_its_log_too(tmp_path: Path) -> None
     assert {name: d for name, d in digest(copy).items() if "shm" not in name} == before
 
 
+async def test_who_only_reads_looks_at_what_it_is_first(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await keep(store, ONE, 1, 3)
+    store.close()
+    reader = Reader(Source(str(tmp_path / "journal.db")))
+    reader.admit()
+    reader.close()
+    newest = len(schema.MIGRATIONS)
+    for version, code in ((newest + 1, "store.newer"), (schema.READABLE - 1, "store.older")):
+        edit(tmp_path, f"pragma user_version = {version}")
+        reader = Reader(Source(str(tmp_path / "journal.db")))
+        with pytest.raises(Refused, match=f"got {version} ") as refused:
+            reader.admit()
+        assert refused.value.code == code
+        reader.close()
+    edit(tmp_path, f"pragma user_version = {schema.READABLE}")
+    reader = Reader(Source(str(tmp_path / "journal.db")))
+    reader.admit()
+    assert [run.run_id for run in reader.runs(None, 10, None)] == [ONE]
+    reader.close()
+
+
 # -- one owner -------------------------------------------------------------------------
 
 

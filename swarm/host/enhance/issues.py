@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 
 from flowir.records import dataclass
 from swarm.core.questions import Question
+from swarm.core.run import ENDED
 from swarm.enhance.lessons import Issued
 from swarm.enhance.proposals import Issue
 from swarm.errors import Refused
@@ -158,7 +159,8 @@ class Issues:
         for question in await run.questions():
             if isinstance(question.ask.input, dict) and "result" in question.ask.input:
                 return run, question
-        told = f"{run_id}: expected an issue that waits, got none"
+        what = "has ended" if run.status in ENDED else "asks nobody now"
+        told = f"{run_id}: expected an issue that waits for a person, got one that {what}"
         raise Refused("enhance.not_waiting", told)
 
 

@@ -20,6 +20,7 @@ from swarm.ports.journal import Row, RunRow
 from swarm.stores.chain import damaged, genesis, walk
 from swarm.stores.entries import Head, decode, follow, has_ended, missing_blob, whole_blob
 from swarm.stores.ledger import Remembered
+from swarm.stores.sqlite import schema
 from swarm.stores.sqlite.audit import growth_of, some_of
 from swarm.stores.sqlite.binding import Connection, connect
 from swarm.stores.sqlite.connection import Source, connect_reader
@@ -184,6 +185,15 @@ class Reader:
                 f"{path}: expected a new file that can be written, got {error}",
                 path=str(path),
             ) from error
+
+    def admit(self) -> None:
+        """Look whether this is a store that can be read as it is.
+
+        Raises: Refused (store.foreign, store.newer, store.older); SwarmError
+        (journal.unreadable).
+        """
+        with self._connection() as connection:
+            schema.admit_reader(connection, self._source.path)
 
     # -- connections -------------------------------------------------------------------
 

@@ -178,6 +178,27 @@ def admit(connection: Connection, path: str) -> None:
         )
 
 
+# Readers change nothing, and find what they ask for in stores from this version on.
+READABLE: Final = 4
+
+
+def admit_reader(connection: Connection, path: str) -> None:
+    """Look whether this file is a store whose runs can be read as it is.
+
+    Raises: Refused (store.foreign, store.newer, store.older).
+    """
+    admit(connection, path)
+    version = _number(connection, "pragma user_version")
+    if version < READABLE:
+        raise Refused(
+            "store.older",
+            f"{path}: expected a store of version {READABLE} or newer, got {version} — a command "
+            "that writes to it, such as swarm runs resume, brings it up to date",
+            path=path,
+            version=version,
+        )
+
+
 def migrate(connection: Connection) -> None:
     """Bring the tables to the newest version."""
     version = _number(connection, "pragma user_version")
