@@ -137,11 +137,13 @@ TESTS = {
     """,
     "swarm/operators/hands.py": f"swarm/test_operators_hands {_OPERATORS}",
     "swarm/operators/wire.py": f"swarm/test_operators_wire {_OPERATORS}",
-    "swarm/stores/chain.py": "contract/test_journal swarm/test_stores_sqlite",
+    "swarm/stores/chain.py": """
+        swarm/test_stores_entries contract/test_journal swarm/test_stores_sqlite
+    """,
     "swarm/stores/checkpoints.py": """
         swarm/test_stores_checkpoints swarm/test_host_audit swarm/test_host_standing
     """,
-    "swarm/stores/entries.py": _STORE,
+    "swarm/stores/entries.py": f"swarm/test_stores_entries {_STORE}",
     "swarm/stores/inbox.py": """
         swarm/test_stores_inbox swarm/test_cli_enhance_beside swarm/test_host_desk
     """,
@@ -165,6 +167,7 @@ TESTS = {
     "swarm/stores/sqlite/ledger.py": f"contract/test_ledger {_STORE}",
     "swarm/stores/sqlite/*.py": _STORE,
     "swarm/stores/version_rules.py": f"swarm/test_stores_version_rules {_VERSIONS}",
+    "swarm/stores/git/checkup.py": f"swarm/test_stores_git_checkup {_VERSIONS}",
     "swarm/stores/git/drafts.py": f"swarm/test_stores_git_facts {_VERSIONS}",
     "swarm/stores/git/facts.py": f"swarm/test_stores_git_facts {_VERSIONS}",
     "swarm/stores/git/pack*.py": f"swarm/test_stores_git_packs {_VERSIONS}",
