@@ -496,6 +496,43 @@ def test_depth_is_a_clean_refusal(text: str) -> None:
         parse_expr(text)
 
 
+# Each puts an expression into another; `N` is another number in each.
+AROUND = [
+    "{ a = E }", "{ E }", "not (E)", "-(E)", "(E) + 1", "1 * (E)", "(E) == 1", "1 .. (E)",
+    "(E) and ctx.b", "ctx.b or (E)", "#(E)", "default(E, 1)", "default(1, E)", "iif(E, 1, 2)",
+    "iif(1, 2, E)", "contains(ctx.l, E)", "exists(E)", "string.upper(E)", "(E):upper()",
+    "ctx.a:find(E)", "call('f', E)", "fail('c', E)", "fail('c', 'm', E)", "all_of(E, 1)",
+    "any_of(1, E)", "concat(E)", "map(E, function(x) return 1 end)",
+    "any(ctx.l, function(xN) return E end)", "any(ctx.l, 'xN', E)", "get(ctx.a, E)",
+    "get(E, 'k')", "ctx.a[E]", "(E)[ctx.k]", "array{ E }", "object{ a = E }",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_expressions_stand_64_deep_inside_each_other_and_no_deeper(around: str) -> None:
+    text = "ctx.a"
+    for number in range(63):
+        text = around.replace("N", str(number)).replace("E", text)
+    parse_expr(text)
+    with pytest.raises(Malformed, match="expected at most 64 expressions inside each other"):
+        parse_expr(around.replace("N", "63").replace("E", text))
+
+
+@pytest.mark.parametrize("around", ["{ E }", "{ a = E }", "array{ E }", "object{ a = E }"])
+def test_literal_tables_stand_128_deep_inside_each_other_and_no_deeper(around: str) -> None:
+    text = "{ 1 }"
+    for _ in range(127):
+        text = around.replace("E", text)
+    parse_expr(f"lit({text})")
+    with pytest.raises(Malformed, match="expected at most 128 tables inside each other"):
+        parse_expr(f"lit({around.replace('E', text)})")
+
+
+def test_a_key_may_stand_in_parentheses() -> None:
+    assert parse_expr("{ [('a')] = 1 }") == parse_expr("{ a = 1 }")
+    assert parse_expr("lit{ [(('a'))] = 1 }") == lit({"a": 1})
+
+
 def test_long_chains_and_paths_are_not_deep() -> None:
     assert len(parse_expr("ctx.a" + " and ctx.a" * 5_000)["args"]) == 5_001
     assert len(parse_expr("'a'" + " .. 'a'" * 5_000)["args"]) == 5_001

@@ -62,7 +62,7 @@ TESTS = {
     "swarm/blueprint/power.py": f"swarm/test_blueprint_power {_ENHANCE}",
     "swarm/blueprint/ranges.py": "swarm/test_blueprint_selector contract/test_versions",
     "swarm/blueprint/selector.py": "swarm/test_blueprint_selector contract/test_versions",
-    "swarm/blueprint/verdicts.py": f"swarm/test_compiler_verdicts {_COMPILER}",
+    "swarm/blueprint/verdicts.py": f"swarm/test_blueprint_verdicts {_COMPILER}",
     "swarm/compiler/allow.py": f"""
         swarm/test_compiler_allow swarm/test_compiler_compile
         {_COMPILER} swarm/test_host_guest
