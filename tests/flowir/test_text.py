@@ -528,6 +528,25 @@ def test_literal_tables_stand_128_deep_inside_each_other_and_no_deeper(around: s
         parse_expr(f"lit({around.replace('E', text)})")
 
 
+def _deep(levels: int) -> str:
+    return "not (" * (levels - 1) + "ctx.a" + ")" * (levels - 1)
+
+
+def test_of_computed_keys_the_first_stands_the_deepest() -> None:
+    for text in ("ctx[E][ctx.b][ctx.c]", "ctx.l[ctx.b][E][ctx.c]", "ctx[ctx.b][ctx.c][E]"):
+        inside = 3 - text.split("E")[0].count("[ctx")
+        parse_expr(text.replace("E", _deep(64 - inside)))
+        with pytest.raises(Malformed, match="at most 64 expressions inside each other"):
+            parse_expr(text.replace("E", _deep(65 - inside)))
+    parse_expr("ctx" + "[ctx.a]" * 63)
+    with pytest.raises(Malformed, match=r"column 5: expected at most 64 expressions inside"):
+        parse_expr("ctx" + "[ctx.a]" * 64)
+
+
+def test_a_function_may_have_a_name_of_many_parts() -> None:
+    assert parse_expr("a.b.c.d(1)") == call("a.b.c.d", lit(1))
+
+
 def test_a_key_may_stand_in_parentheses() -> None:
     assert parse_expr("{ [('a')] = 1 }") == parse_expr("{ a = 1 }")
     assert parse_expr("lit{ [(('a'))] = 1 }") == lit({"a": 1})

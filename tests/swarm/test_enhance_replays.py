@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flowir.effects import Dispatch, Failure, Success
 from swarm.blueprint.canonical import digest_of
-from swarm.enhance.replays import Answered, Answers, Ended, Recorded, compared, recorded, replayed
+from swarm.enhance.replays import (
+    UNSURE,
+    Answered,
+    Answers,
+    Ended,
+    Recorded,
+    compared,
+    recorded,
+    replayed,
+)
 from swarm.host.enhance import Enhancer
+from swarm.testing import scripted_blueprint
 from tests.swarm import improving as i
 
 
@@ -204,3 +215,165 @@ def test_an_agent_says_what_it_said_then_and_else_the_next_thing() -> None:
 )
 def test_ends_are_compared_with_those_before(old: Any, new: Any, what: str) -> None:
     assert compared(Ended(old), Ended(new)) == what
+
+
+# -- by itself: what a journal recorded, and one flow gone through again ------------------------
+
+
+def row(
+    kind: str, key: str = "$", attempt: int = 1, step: str = "a", **more: Any
+) -> dict[str, Any]:
+    return {"kind": kind, "key": key, "attempt": attempt, "step": step, **more}
+
+
+FAILED: dict[str, Any] = {"code": "c", "message": "m", "permanent": True, "data": [1]}
+
+
+def test_a_run_is_read_off_its_rows() -> None:
+    first = {"kind": "run.started", "run": "r_1", "input": {"text": "x"}}
+    rows = [
+        first,
+        row("step.started", input="one"),
+        row("step.failed", **FAILED),
+        row("step.started", attempt=2, input="two"),
+        row("step.progress", attempt=2, text="half"),
+        row("step.started", key="$/1", step="b", input="other"),
+        row("step.finished", attempt=2, value=5),
+        row("step.interrupted", key="$/1", step="b"),
+        row("step.finished", key="$/2", step="c", value=None),
+        {"kind": "run.finished", "run": "r_2", "input": 5},
+    ]
+    assert recorded(rows) == Recorded(
+        "r_1",
+        {"text": "x"},
+        (
+            Answered("a", "one", Failure("c", "m", True, [1])),
+            Answered("a", "two", Success(5)),
+            # Of what was never written down as begun nobody knows what it was asked.
+            Answered("c", "", Success(None)),
+        ),
+    )
+
+
+async def went(
+    flow: Any,
+    *answered: Answered,
+    performed: Any = None,
+    unchanged: tuple[str, ...] = (),
+    settings: Any = None,
+    input: Any = None,
+) -> tuple[Ended, list[Any]]:
+    """Go through *flow* once; *performed* are the outcomes by agent, None of any other."""
+    asked: list[Any] = []
+    blueprint = scripted_blueprint(flow, {name: [] for name in "ab"}, settings=settings)
+    run = Recorded("r", input or {}, answered)
+
+    async def perform(dispatch: Dispatch) -> Any:
+        asked.append((dispatch.ref, dispatch.input, dispatch.attempt))
+        return (performed or {}).get(dispatch.ref)
+
+    return await replayed(blueprint, run, Answers(run, []), perform, unchanged), asked
+
+
+def of(ref: str, value: Any = 1, **more: Any) -> dict[str, Any]:
+    return {"kind": "step", "ref": ref, "in": {"op": "lit", "value": value}, **more}
+
+
+def both(*nodes: Any) -> dict[str, Any]:
+    return {"kind": "seq", "children": list(nodes)}
+
+
+def said(agent: str, value: Any, asked: Any = 1) -> Answered:
+    return Answered(agent, digest_of(asked), Success(value))
+
+
+async def test_a_flow_goes_its_way_with_what_was_said() -> None:
+    flow = both(of("a", out="$.x"), {**of("b"), "in": i.path("$.x")})
+    ended, asked = await went(flow, said("a", 5), said("b", 6, 5))
+    assert (ended, asked) == (Ended("well"), [("a", 1, 1), ("b", 5, 1)])
+    # What is performed counts before what was said.
+    ended, asked = await went(flow, said("a", 5), said("b", 6), performed={"a": Success(7)})
+    assert (ended.how, asked[1]) == ("well", ("b", 7, 1))
+
+
+async def test_a_failure_is_told_with_its_own_code_and_another_attempt_is_made() -> None:
+    failed = Answered("a", digest_of(1), Failure("net.down", "no"))
+    ended, asked = await went(of("a"), failed)
+    assert (ended.how, len(asked)) == ("badly", 1)
+    assert ended.why.startswith("net.down: ")
+    retry = {"max_attempts": 2, "delay_s": 0}
+    ended, asked = await went(of("a", retry=retry), failed, said("a", 5))
+    assert (ended, [attempt for _, _, attempt in asked]) == (Ended("well"), [1, 2])
+    fail = {"kind": "assign", "at": "$.x", "value": {
+        "op": "fail", "code": "my.code", "message": {"op": "lit", "value": "why"},
+    }}  # fmt: skip
+    ended, _ = await went(fail)
+    assert (ended.how, ended.why[:9]) == ("badly", "my.code: ")
+
+
+async def test_who_cannot_be_performed_says_what_he_said_to_this_very_question() -> None:
+    unsure = {"a": UNSURE}
+    for unchanged, answered, ended in (
+        (("a",), said("a", 5), Ended("well")),
+        (("a",), said("a", 5, 2), Ended("unknown", "nobody ever answered 'a'")),
+        (("b",), said("a", 5), Ended("unknown", "nobody ever answered 'a'")),
+    ):
+        found, _ = await went(of("a"), answered, performed=unsure, unchanged=unchanged)
+        assert found == ended
+    assert (await went(of("a")))[0] == Ended("unknown", "nobody ever answered 'a'")
+
+
+async def test_a_sleep_is_over_at_once_and_asks_nobody() -> None:
+    ended, asked = await went(both(of("swarm.sleep", 9), of("a")), said("a", 1))
+    assert (ended, asked) == (Ended("well"), [("a", 1, 1)])
+
+
+async def test_promises_are_held_on_both_sides() -> None:
+    promise = {"a": {"input_schema": {"maximum": 3}, "output_schema": {"minimum": 5}}}
+    ended, asked = await went(of("a", 3), said("a", 5, 3), settings=promise)
+    assert (ended, len(asked)) == (Ended("well"), 1)
+    ended, asked = await went(of("a", 4), said("a", 5, 4), settings=promise)
+    assert (ended.how, ended.why[:13], asked) == ("badly", "agent.input: ", [])
+    ended, asked = await went(of("a", 3), said("a", 4, 3), settings=promise)
+    assert (ended.how, ended.why[:14], len(asked)) == ("badly", "agent.output: ", 1)
+    lost = Answered("a", digest_of(3), Failure("net.down", "no"))
+    ended, _ = await went(of("a", 3), lost, settings=promise)
+    assert ended.why.startswith("net.down: ")
+
+
+async def test_lanes_that_are_cancelled_are_asked_no_more() -> None:
+    race = {
+        "kind": "fanout", "items": {"op": "lit", "value": [1, 2]}, "bind": "$.i",
+        "body": of("a"), "join": "race", "out": "$.o",
+    }  # fmt: skip
+    ended, asked = await went(both(race, of("b")), said("a", 5), said("b", 6))
+    assert (ended, [ref for ref, _, _ in asked]) == (Ended("well"), ["a", "b"])
+
+
+async def test_what_a_run_was_given_may_not_fit_any_more() -> None:
+    plain = scripted_blueprint(of("a"), {"a": []})
+    inputs = {"type": "object", "required": ["text"]}
+    strict = replace(plain, document={**plain.document, "inputs": inputs})
+
+    async def perform(dispatch: Dispatch) -> Any:
+        return Success(1)
+
+    for given, how in (({"text": "x"}, "well"), ({}, "badly")):
+        run = Recorded("r", given, ())
+        ended = await replayed(strict, run, Answers(run, []), perform)
+        assert ended.how == how
+    assert ended.why.startswith("run.input: ")
+
+
+async def test_a_replay_goes_five_thousand_steps() -> None:
+    loop = {
+        "kind": "loop", "counter": "$.n", "cond": {"op": "lit", "value": True}, "max": 4_999,
+        "body": of("a"),
+    }  # fmt: skip
+    assert (await went(loop, said("a", 1)))[0] == Ended("well")
+    ended, asked = await went({**loop, "max": 5_000}, said("a", 1))
+    assert (ended, len(asked)) == (Ended("unknown", "it asks for more than 5000 steps"), 5_000)
+
+
+def test_who_is_not_here_to_be_asked_fails_for_good() -> None:
+    assert Failure("replay.alone", "nobody is here who could be asked", True) == UNSURE
