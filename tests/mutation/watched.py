@@ -48,7 +48,7 @@ TESTS = {
     "flowir/meaning.py": f"flowir/test_text {_CHECKS}",
     "flowir/ops.py": f"flowir/test_ops flowir/test_exprs {_EVALUATOR}",
     "flowir/path.py": "flowir/test_path flowir/test_store",
-    "flowir/rules.py": f"{_CHECKS} flowir/test_text",
+    "flowir/rules.py": f"flowir/test_rules {_CHECKS}",
     "flowir/store.py": "flowir/test_store flowir/test_storing spec/test_spec",
     "flowir/values.py": "flowir/test_values flowir/test_door flowir/test_ops",
     "swarm/api/bearer.py": f"swarm/test_api_bearer {_GATE}",
