@@ -52,7 +52,7 @@ TESTS = {
     "flowir/store.py": "flowir/test_store flowir/test_storing spec/test_spec",
     "flowir/values.py": "flowir/test_values flowir/test_door flowir/test_ops",
     "swarm/api/bearer.py": f"swarm/test_api_bearer {_GATE}",
-    "swarm/api/door.py": f"swarm/test_api_bounds {_GATE}",
+    "swarm/api/door.py": f"swarm/test_api_door swarm/test_api_bounds {_GATE}",
     "swarm/api/gate.py": f"{_GATE} swarm/test_api_contract",
     "swarm/blueprint/budget.py": "swarm/test_core_accounts swarm/test_host_budget",
     "swarm/blueprint/contract.py": "swarm/test_blueprint_contract",
