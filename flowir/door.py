@@ -27,7 +27,6 @@ class _RefusedError(Exception):
     """Why a value may not enter; `steps` is the way to it, innermost first."""
 
     def __init__(self, why: str, hint: str | None = None) -> None:
-        super().__init__(why)
         self.why = why
         self.hint = hint
         self.steps: list[str | int] = []

@@ -16,8 +16,8 @@ from swarm.core.capability.grant import OWNER, Caveat, Grant, worker_grant
 from swarm.core.capability.guard import DESK, WORK
 from swarm.core.capability.keys import Keyring, SigningKey, derived
 from swarm.core.capability.mint import narrow
-from swarm.core.capability.rules import Decision
-from swarm.core.capability.verbs import MAX_DEPTH, MAX_TTL_S, SKEW_S, VERBS
+from swarm.core.capability.rules import Decision, covers
+from swarm.core.capability.verbs import MAX_DEPTH, MAX_TTL_S, SKEW_S, TABLE, VERBS
 from swarm.errors import Denied, Refused
 from tests.swarm.desk import ALL, NOW_S, Desk
 
@@ -36,6 +36,8 @@ def test_a_host_begins_with_one_key_of_32_bytes_and_a_name() -> None:
     assert ring.host.startswith("h_")
     assert (ring.epoch, ring.high_s, ring.witnesses) == (0, 0, {})
     assert {ring.host, key.kid, key.secret}.isdisjoint({other.host, *other.keys[0].kid})
+    # What is shown of it is not what it keeps.
+    assert repr(SigningKey("a", b"hidden", 1)) == "SigningKey(kid='a', made_s=1, retired_s=None)"
 
 
 def test_the_key_of_each_purpose_is_another_of_32_bytes() -> None:
@@ -295,6 +297,18 @@ def test_a_token_of_another_purpose_or_key_holds_nothing_here() -> None:
     assert desk.guard.admit(token, WORK).reason == "tag"
     assert desk.guard.admit(token, ()).reason == "tag"
     assert desk.guard.admit("nonsense").reason == "form"
+
+
+def test_an_act_needs_no_level_below_it_unless_it_says_so() -> None:
+    desk = Desk()
+    token = desk.mint()
+    assert desk.guard.look(token, "run.read").reason == "ok"
+    assert desk.guard.check(token, "run.read").decision.reason == "ok"
+    assert desk.guard.look(token, "run.read", depth=1).reason == "spawn_depth"
+    grant = desk.guard.admit(token).unwrap()
+    assert covers(grant, "run.read", TABLE).reason == "ok"
+    assert covers(grant, "run.read", TABLE, depth=1).reason == "spawn_depth"
+    assert desk.guard.check(token, "run.read", depth=1).decision.reason == "spawn_depth"
     assert desk.guard.admit(desk.signed(desk.claims(), kid="other")).reason == "tag"
     unread = desk.with_caveat(token, {"uses": -1})
     assert desk.guard.admit(unread).reason == "said.uses"
