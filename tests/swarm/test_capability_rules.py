@@ -6,7 +6,16 @@ import pytest
 
 from swarm.core.capability.grant import OWNER
 from swarm.core.capability.rules import covers
-from swarm.core.capability.verbs import ROLES, TABLE, VERBS, altered, table_rows
+from swarm.core.capability.verbs import (
+    MAX_DEPTH,
+    MAX_TTL_S,
+    ROLES,
+    SKEW_S,
+    TABLE,
+    VERBS,
+    altered,
+    table_rows,
+)
 from swarm.errors import Refused
 
 
@@ -54,3 +63,15 @@ def test_the_rows_that_are_replaced_are_another_s_and_the_rest_stays() -> None:
     for verb, *marks, does in rows:
         assert marks == ["x" if verb in table[role] else "-" for role in ROLES]
         assert does == VERBS[verb]
+
+
+def test_a_token_lives_as_long_as_its_page_says() -> None:
+    """In seconds, and minutes, hours and days are theirs; two clocks may differ by five."""
+    assert dict(MAX_TTL_S) == {
+        "worker": 30 * 60,
+        "observer": 12 * 3_600,
+        "operator": 12 * 3_600,
+        "senior": 24 * 3_600,
+        "admin": 3_600,
+    }
+    assert (SKEW_S, MAX_DEPTH) == (5, 8)
