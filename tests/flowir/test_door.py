@@ -314,3 +314,33 @@ def test_a_long_way_to_a_place_is_cut(steps: int, shown: str) -> None:
     with pytest.raises(Malformed) as caught:
         admit(value)
     assert caught.value.problems[0].at == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "depth"),
+    [
+        (None, 8, 0),
+        (True, 8, 0),
+        (5, 8, 0),
+        ("", 2, 0),
+        ("ab", 4, 0),
+        ([], 2, 1),
+        ({}, 2, 1),
+        ([1], 2 + 1 + 8, 1),
+        ({"k": 1}, 2 + 4 + 1 + 8, 1),
+        ([[], {}], 2 + 2 + 2 + 2, 2),
+    ],
+)
+def test_what_enters_is_measured(value: Any, size: int, depth: int) -> None:
+    assert admit_measured(value) == (value, size, depth)
+
+
+@pytest.mark.parametrize(
+    ("rest", "shown"), [("x" * 12, "'xxxxxxxxxxxx'"), ("x" * 13, "'xxxxxxxxxxxx'…"), ("x", "'x'")]
+)
+def test_what_stands_where_json_ends_is_shown_as_far_as_twelve_characters(
+    rest: str, shown: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_json(f"[{rest}")
+    assert f"got {shown} where a value is due" in str(caught.value)
