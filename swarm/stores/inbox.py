@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from uuid_utils import uuid7
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
+from swarm.stores.present import present
 
 __all__ = ("Inbox",)
 
@@ -71,19 +73,17 @@ class Inbox:
         for left in _names(self._taken):
             os.replace(self._taken / left, self._new / left)
         old = time.time() - _STALE_S
-        for name in _names(self._done):
-            if (self._done / name).stat().st_mtime < old:
-                (self._done / name).unlink(missing_ok=True)
+        for place, status in present(self._done / name for name in _names(self._done)):
+            if status.st_mtime < old:
+                place.unlink(missing_ok=True)
 
     def take(self) -> tuple[str, Any] | None:
         """Claim the oldest letter, with its contents; None in the place of what is no JSON."""
         for name in _names(self._new):
             self._taken.mkdir(parents=True, exist_ok=True)
-            try:
+            with suppress(FileNotFoundError):  # withdrawn meanwhile
                 os.replace(self._new / name, self._taken / name)
                 return name, _read(self._taken / name)
-            except FileNotFoundError:
-                continue  # withdrawn meanwhile
         return None
 
     def answer(self, name: str, receipt: Mapping[str, Any]) -> None:

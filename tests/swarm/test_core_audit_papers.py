@@ -327,3 +327,11 @@ def test_what_is_no_entry_is_told() -> None:
 
 def test_a_checkpoint_is_what_it_says_it_is() -> None:
     assert Checkpoint("h", 0, "", "", 0, "", "") == Checkpoint("h", 0, "", "", 0, "", "", "", "")
+
+
+def test_a_proof_has_just_so_many_bytes() -> None:
+    most = 16 * 1024 * 1024
+    fits, larger = (told(lambda size=size: read_proof(b" " * size)) for size in (most, most + 1))
+    assert (fits[0], larger[0]) == ("audit.proof", "audit.proof")
+    assert larger[1].startswith(f"proof: expected a value of at most {most} bytes")
+    assert "bytes" not in fits[1]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
@@ -173,3 +174,9 @@ def test_names_stand_in_one_line(name: str, good: bool) -> None:
         assert read_frame(text, FROM_OPERATOR, 1000) == Hello(name=name)
     else:
         assert str(fault(text)).startswith("message.name: string should match pattern")
+
+
+def test_what_was_said_is_not_changed() -> None:
+    frame: Any = Ack(ack=5)
+    with pytest.raises(ValidationError, match="frozen"):
+        frame.ack = 6

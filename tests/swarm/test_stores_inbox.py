@@ -135,3 +135,31 @@ def test_a_letter_is_on_the_disk_before_it_is_seen(
     monkeypatch.setattr(inboxes.os, "replace", replaced)
     box.put({"n": 1})
     assert steps == ['sync .half {"n": 1}', "move .half .json"]
+
+
+def test_a_receipt_may_be_fetched_while_old_ones_are_forgotten(
+    box: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 10_000.0
+    monkeypatch.setattr(inboxes.time, "time", lambda: now_s)
+    real = inboxes.present
+
+    def present(places: Any) -> Any:
+        for place, status in real(places):
+            if place.name == "b.json":
+                place.unlink()
+            yield place, status
+
+    monkeypatch.setattr(inboxes, "present", present)
+    (tmp_path / "inbox/done").mkdir(parents=True)
+    for name, age_s in (("a", 3600), ("b", 5000), ("c", 3601), ("d", 3599)):
+        place = tmp_path / f"inbox/done/{name}.json"
+        place.write_text("{}")
+        os.utime(place, (now_s - age_s, now_s - age_s))
+    box.open()
+    assert places(tmp_path) == {"done": ["a.json", "d.json"]}
+
+
+def test_what_nobody_has_claimed_may_be_answered(box: Inbox) -> None:
+    box.answer("a.json", {"done": True})
+    assert box.receipt("a.json") == {"done": True}

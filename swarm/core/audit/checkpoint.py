@@ -136,7 +136,7 @@ def read_checkpoint(source: str | bytes | Mapping[str, Any]) -> Checkpoint:
         else:
             found = dict(source)
     except FlowError as e:
-        raise _refused(str(e)) from e
+        raise Refused("audit.checkpoint", str(e)) from e
     if type(found) is not dict or found.keys() != _MEMBERS or found["v"] != 1:
         raise _refused("expected the members of a checkpoint, got others")
     for name in ("size", "at_s"):

@@ -116,7 +116,7 @@ def read_proof(text: bytes) -> Proof:
     try:
         found = parse_json(text, max_bytes=_MOST_BYTES, at="proof")
     except FlowError as e:
-        raise _refused(str(e)) from e
+        raise Refused("audit.proof", str(e)) from e
     if type(found) is not dict or found.keys() != {"v", "entries", "checkpoint", "earlier"}:
         raise _refused("expected the members of a proof, got others")
     if found["v"] != 1 or type(found["entries"]) is not list or not found["entries"]:
