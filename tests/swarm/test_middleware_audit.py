@@ -212,3 +212,48 @@ async def test_an_attempt_that_the_budget_refuses_has_no_entry() -> None:
         run = await host.start(await host.load(made), {"given": 1}, budget={"steps": 1})
         assert (await run.wait()).status == "failed"
     assert [e.decision for e in of_steps(bench.audit or MemoryAudit())] == ["begun", "done"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_what_is_not_recorded_is_told_to_whoever_runs_the_host(
+    strict: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(functions={"work": Flaky(0)}, audit=None)
+    outcome = await bench.run([{"use": "audit", "strict": strict}])
+    why = "expected a host with an audit log, got none"
+    told = [said for said in caplog.messages if "is not audited" in said]
+    assert told == [f"run r_1 step $ is not audited: {why}"] * (1 if strict else 2)
+    if strict:
+        assert outcome.error is not None
+        said = f"'work': expected its audit entry to be kept, got: {why}"
+        assert outcome.error["message"].endswith(said)
+
+
+async def test_where_nothing_is_recorded_a_step_is_cancelled_all_the_same() -> None:
+    async def stay(call: Call, link: StepLink) -> Outcome:
+        await anyio.sleep_forever()
+        return Outcome(None)
+
+    class Shut(MemoryAudit):
+        def record(self, entry: AuditEntry | WrittenEntry) -> None:
+            if entry_of(entry).decision == "cancelled":
+                raise OSError("shut")
+            super().record(entry)
+
+    log = Shut()
+    layer, clock = built_layer(AUDIT, audit=log), FakeClock()
+    ended: list[str] = []
+
+    async def call() -> None:
+        try:
+            await call_through(layer, stay)
+        except anyio.get_cancelled_exc_class():
+            ended.append("cancelled")
+            raise
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await clock.settle()
+        tasks.cancel_scope.cancel()
+    assert ended == ["cancelled"]
+    assert [entry.decision for entry in log.entries] == ["begun"]

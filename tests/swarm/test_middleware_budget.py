@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from flowir.errors import WorkerFailure
 from swarm import Outcome, Usage
+from swarm.middleware.budget import BUDGET
+from swarm.ports.worker import CostlyFailure
+from swarm.testing import built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, lanes, seq, step
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +48,10 @@ async def twice(bench: Bench, layers: Any, *, agents: Any = None, pause_s: float
         ({"tokens": 30}, [None, "budget.spent"]),
         ({"cost": 0.5}, ["budget.spent", "budget.spent"]),
         ({"attempts": 3}, [None, "budget.spent"]),
+        ({"attempts": 4}, [None, None]),
+        ({"attempts": 1}, ["budget.spent", "budget.spent"]),
+        ({"cost": 2.0}, [None, None]),
+        ({"cost": 1.5}, [None, "budget.spent"]),
         ({"attempts": 2, "window_s": 60}, [None, None]),
     ],
 )
@@ -91,3 +99,27 @@ async def test_each_try_counts_and_the_sentence_says_whose_budget_it_is() -> Non
     assert (
         "the budget of 'work': expected at most 2 of 'attempts', got 3" in outcome.error["message"]
     )
+
+
+async def test_what_a_failure_cost_counts_as_well() -> None:
+    layer = built_layer(BUDGET, {"tokens": 20})
+    gone = CostlyFailure.of(WorkerFailure("net.away", "away"), Usage(tokens=10))
+    for _ in range(2):
+        with pytest.raises(CostlyFailure) as failed:
+            await call_through(layer, [gone])
+        assert (failed.value.code, failed.value.usage) == ("net.away", Usage(tokens=10))
+    with pytest.raises(WorkerFailure) as spent:
+        await call_through(layer, [1])
+    assert (spent.value.code, spent.value.permanent) == ("budget.spent", True)
+    assert spent.value.data == {"of": "tokens", "limit": 20, "used": 20}
+    assert spent.value.message == (
+        "the budget of 'worker': expected at most 20 of 'tokens', got 20"
+    )
+
+
+def test_a_budget_has_at_least_one_limit() -> None:
+    with pytest.raises(AssertionError) as wrong:
+        built_layer(BUDGET, {"window_s": 5})
+    assert str(wrong.value) == ": expected a field 'attempts', 'tokens' or 'cost', got none"
+    for limit in ("attempts", "tokens", "cost"):
+        built_layer(BUDGET, {limit: 0})

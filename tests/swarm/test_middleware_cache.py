@@ -11,6 +11,7 @@ from flowir import WorkerFailure
 from flowir.values import measure
 from swarm import Outcome, StepContext, Usage
 from swarm.middleware.cache import CACHE
+from swarm.ports.worker import Call, StepLink
 from swarm.testing import FakeClock, RecordedLink, ScriptedWorker, built_layer, call_through
 from tests.swarm.layered import Bench, Flaky, document, seq, step
 
@@ -158,3 +159,12 @@ async def test_it_keeps_what_a_plain_list_would_keep(seed: int) -> None:
         )
         if known is None:
             plain.put(key, got, clock.monotonic())
+
+
+async def test_who_hands_a_part_over_has_its_reference() -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.part("log", [1]))
+
+    layer, link = built_layer(CACHE), RecordedLink()
+    outcome = await call_through(layer, work, link=link)
+    assert await link.read(outcome.value) == [1]

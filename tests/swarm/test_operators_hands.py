@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from swarm.operators.channel import Channel
+from swarm.operators.faults import PeerFault
 from swarm.operators.frames import (
     FROM_OPERATOR,
     AnswerQuestion,
@@ -257,3 +260,65 @@ def test_what_is_not_held_is_not_answered() -> None:
     there.begin()
     there.hands.answer(Result(key=KEY, value="done"), 0)
     assert (there.hands.texts, there.hands.answers) == ([], {})
+
+
+def welcomed(hands: Hands, session: str, *, resumed: bool, epoch: int = 1) -> list[Any]:
+    hands.hello()
+    welcome = Welcome(
+        epoch=epoch, session=session, resumed=resumed, last=0, name="ada", subject="ada",
+        seats=["ada"], orders=[], resume_s=600, heartbeat_s=20, redeliver_s=5, limits=LIMITS,
+    )  # fmt: skip
+    assert hands.received(welcome.model_dump_json(), 0) == [welcome]
+    return hands.texts
+
+
+@pytest.mark.parametrize(
+    ("session", "resumed", "goes_on"),
+    [("s1", True, True), ("s1", False, False), ("s2", True, False), ("s2", False, False)],
+)
+def test_only_the_session_that_was_left_is_gone_on_with(
+    session: str, resumed: bool, goes_on: bool
+) -> None:
+    hands = Hands(Card("ada"), Bounds())
+    welcomed(hands, "s1", resumed=False)
+    hands.say(Part(key=KEY, name="one", value=1), 0)
+    assert hands.unacked == 1
+    texts = welcomed(hands, session, resumed=resumed, epoch=2)
+    assert hands.session == session
+    assert [json.loads(text)["type"] for text in texts] == (["part"] if goes_on else [])
+    assert hands.unacked == (1 if goes_on else 0)
+
+
+def test_what_goes_beyond_the_host_s_limits_is_refused_here() -> None:
+    hands = Hands(Card("ada"), Bounds())
+    # Before a host has said what it takes, these are one's own.
+    hands.say(Part(key=KEY, name="one", value="x" * 100_000), 0)
+    welcomed(hands, "s1", resumed=False)
+    with pytest.raises(PeerFault) as refused:
+        hands.say(Part(key=KEY, name="one", value="x" * 100_000), 0)
+    assert refused.value.code == "operator.too_large"
+    hands.say(Part(key=KEY, name="one", value="x" * 99_000), 0)
+
+
+def test_at_most_a_thousand_keys_are_told() -> None:
+    hands = Hands(Card("ada"), Bounds())
+    for number in range(1_001):
+        key = f"r/{number}"
+        hands.holding[key] = OrderBody(key=key, moment="do", seat="ada", agent="a")
+    holding = json.loads(hands.hello())["holding"]
+    assert holding == [f"r/{number}" for number in range(1_000)]
+
+
+def test_what_a_host_says_has_just_so_many_bytes() -> None:
+    hands = Hands(Card("ada"), Bounds())
+    most = 4 * 1024 * 1024
+    error = '{"type": "error", "number": 1, "code": "c", "message": "m"}'
+    assert len(hands.received(error + " " * (most - len(error)), 0)) == 1
+    with pytest.raises(PeerFault) as refused:
+        hands.received(error + " " * (most - len(error) + 1), 0)
+    assert refused.value.code == "operator.too_large"
+
+
+def test_an_order_is_begun_as_one_that_was_given_unless_it_was_offered() -> None:
+    order = OrderBody(key=KEY, moment="do", seat="ada", agent="a")
+    assert Begin(order) == Begin(order, offered=False)

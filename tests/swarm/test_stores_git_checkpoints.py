@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pygit2
 import pytest
 
 from swarm.cli.main import invoke
@@ -125,3 +126,44 @@ def test_a_log_file_that_was_removed_while_stopped_shows_by_what_was_committed(
     said = capsys.readouterr().out
     assert ("it was cut off" in said) == removed
     print(f"A9: {'hostile' if removed else 'benign'} 1 / 1")  # noqa: T201
+
+
+def _said(size: int) -> dict[str, Any]:
+    return {"size": size, "at_s": 1_000_000 + size, "more": "\u00e9"}
+
+
+def test_each_checkpoint_is_a_commit_behind_the_one_before(work: Path) -> None:
+    sink = GitSink(str(work), "refs/audit/other")
+    assert anyio.run(sink.latest) is None
+    assert list(published(work, "refs/audit/other")) == []
+    for size in (1, 2, 3):
+        anyio.run(sink.put, _said(size))
+        assert anyio.run(sink.latest) == _said(size)
+    assert [json.loads(text) for text in published(work, "refs/audit/other")] == [
+        _said(3), _said(2), _said(1),
+    ]  # fmt: skip
+    assert list(published(work)) == [], "under the usual ref there is none"
+    repository = pygit2.Repository(str(work))
+    commit = repository.references["refs/audit/other"].peel(pygit2.Commit)
+    assert (commit.message, len(commit.parents)) == ("checkpoint: 3 entries\n", 1)
+    for who in (commit.author, commit.committer):
+        assert (who.name, who.email, who.time, who.offset) == (
+            "swarm", "audit@swarm.invalid", 1_000_003, 0,
+        )  # fmt: skip
+    assert [entry.name for entry in commit.tree] == ["checkpoint.json"]
+    text = repository[commit.tree["checkpoint.json"].id].peel(pygit2.Blob).data
+    assert text == b'{\n "at_s": 1000003,\n "more": "\\u00e9",\n "size": 3\n}\n'
+    first = commit.parents[0].parents[0]
+    assert first.parents == []
+
+
+def test_what_was_committed_by_others_under_the_ref_is_told(work: Path) -> None:
+    git(work, "update-ref", REF, "HEAD")
+    with pytest.raises(Refused) as refused:
+        list(published(work))
+    assert refused.value.code == "audit.repository"
+    assert refused.value.message.startswith(
+        f"{work}: expected a git repository with checkpoints that can be read, got: "
+    )
+    with pytest.raises(Refused):
+        anyio.run(GitSink(work).latest)

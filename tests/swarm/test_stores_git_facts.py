@@ -235,3 +235,8 @@ def test_what_is_no_draft_is_told() -> None:
         draft_of("review", {"draft.json": File(b"{}")})
     with pytest.raises(KeyError):
         draft_of("review", {})
+
+
+def test_what_no_json_has_is_not_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        document_text({"a": float("nan")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,10 +13,12 @@ import apsw
 import pygit2
 import pytest
 
-from swarm.errors import SwarmError
-from swarm.ports.versions import Draft, File
-from swarm.stores.git import GitVersions
-from tests.contract.test_versions import contents, note
+from swarm.blueprint.selector import parse_selector
+from swarm.errors import Refused, SwarmError
+from swarm.ports.versions import Draft, Entry, File
+from swarm.stores.git import GitVersions, histories
+from swarm.stores.git.objects import Objects
+from tests.contract.test_versions import contents, filled, note
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +125,265 @@ async def test_a_store_that_is_closed_holds_no_file_open(
     assert open_below(tmp_path) == []
     inner: Any = store
     assert (inner._repository._opened, inner._index._opened) == (None, None)
+
+
+# -- what is written -----------------------------------------------------------------------
+
+REF = "refs/blueprints/review"
+
+
+async def refused(code: str, act: Any) -> str:
+    with pytest.raises(SwarmError) as caught:
+        await act
+    assert caught.value.code == code
+    return caught.value.message
+
+
+def meta(folder: Path, entry: Entry) -> dict[str, Any]:
+    git = plain(folder)
+    tree = git[entry.commit].peel(pygit2.Tree)
+    return json.loads(git[tree["meta.json"].id].peel(pygit2.Blob).data)
+
+
+async def test_an_entry_stands_behind_the_one_before(store: GitVersions, tmp_path: Path) -> None:
+    first = await store.add(contents("a"), note(1.0), label="1.0.0", expected=None)
+    second = await store.add(
+        contents("b"), note(2.0), label="1.1.0", expected=first.commit, back_to="1.0.0"
+    )
+    assert (first.number, first.label, first.back_to) == (1, "1.0.0", None)
+    assert (second.number, second.label, second.back_to) == (2, "1.1.0", "1.0.0")
+    assert [str(one) for one in plain(tmp_path)[second.commit].peel(pygit2.Commit).parent_ids] == [
+        first.commit
+    ]
+    assert (meta(tmp_path, first)["parent"], meta(tmp_path, second)["parent"]) == (
+        None, first.digest,
+    )  # fmt: skip
+    git = plain(tmp_path)
+    for ref in (REF, "refs/heads/review"):
+        assert str(git.references[ref].target) == second.commit
+    inner: Any = store
+    assert inner._index.spared("review") == set(Objects(git).of(second.commit))
+
+
+async def test_who_does_not_stand_on_the_newest_is_told_which(store: GitVersions) -> None:
+    first, second = await filled(store, "a", "b")
+    act = store.add(contents("c"), note(), label="2.0.0", expected=first.commit)
+    said = await refused("version.conflict", act)
+    assert said.startswith("review: expected 1.0.0 to be the newest entry, got 1.1.0 by ada ")
+    act = store.add(contents("c"), note(), label="2.0.0", expected="9" * 40)
+    said = await refused("version.conflict", act)
+    assert said.startswith(f"review: expected entry {'9' * 12} to be the newest entry, got 1.1.0 ")
+    act = store.add(contents("c"), note(), label="2.0.0", expected=None)
+    said = await refused("version.conflict", act)
+    assert said.startswith("review: expected no history, got 1.1.0 by ada ")
+    await refused(
+        "version.label", store.add(contents("c"), note(), label="1.1.0", expected=second.commit)
+    )
+    assert await store.head("review") == second
+
+
+async def test_nothing_is_put_behind_what_cannot_be_read(
+    store: GitVersions, tmp_path: Path
+) -> None:
+    (entry,) = await filled(store, "a")
+    tree = plain(tmp_path)[entry.commit].peel(pygit2.Tree)
+    oid = str(tree["meta.json"].id)
+    spoil(tmp_path / "blueprints.git/objects" / oid[:2] / oid[2:])
+    act = store.add(contents("b"), note(), label="2.0.0", expected=entry.commit)
+    await refused("version.damaged", act)
+    assert str(plain(tmp_path).references[REF].target) == entry.commit
+    await refused("version.damaged", store.tag("review", "prod", entry))
+
+
+def spoil(place: Path) -> None:
+    body = place.read_bytes()
+    place.chmod(0o644)
+    place.write_bytes(body[:-1])
+
+
+@pytest.mark.parametrize(
+    ("author", "shown"), [("<a>", "a"), ("<>", "unknown"), ("", "unknown"), ("ada", "ada")]
+)
+async def test_git_is_told_a_name_that_it_takes(
+    store: GitVersions, tmp_path: Path, author: str, shown: str
+) -> None:
+    entry = await store.add(contents(), note(5.0, author=author), label="1.0.0", expected=None)
+    commit = plain(tmp_path)[entry.commit].peel(pygit2.Commit)
+    assert (commit.author.name, commit.author.email) == (shown, "swarm@localhost")
+    assert commit.message == "review 1.0.0\n\nbecause\n"
+
+
+@pytest.mark.parametrize("error", [OSError("x"), pygit2.GitError("x"), apsw.BusyError("x")])
+async def test_what_may_be_lost_behind_an_entry_loses_no_entry(
+    store: GitVersions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:  # fmt: skip
+    def fails(*_given: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._repository, "show_as_branch", fails)  # pyright: ignore[reportPrivateUsage]
+        entry = await store.add(contents(), note(), label="1.0.0", expected=None)
+    assert caplog.messages == [f"behind entry {entry.commit}: {error}"]
+    assert await store.head("review") == entry
+
+
+async def test_a_commit_that_did_not_become_is_told(
+    store: GitVersions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk libgit2 returns a name, and nothing was written."""
+    for name, value in (("has", False), ("ref", "1" * 40)):
+        where: Any = Objects if name == "has" else histories.Repository
+        real = getattr(where, name)
+        inner: Any = store
+        ref = inner._repository.ref
+        with monkeypatch.context() as patched:
+
+            def told(self: Any, asked: str, value: Any = value, real: Any = real) -> Any:
+                found = real(self, asked)
+                return value if found not in (None, False) else found
+
+            patched.setattr(where, name, told)
+            said = await refused(
+                "version.unwritable", inner.add(contents(), note(), label="1.0.0", expected=None)
+            )
+        assert said.endswith("expected to write, got: refs/blueprints/review did not move")
+        if ref(REF) is not None:
+            inner._repository.delete_ref(REF)
+
+
+# -- what is read --------------------------------------------------------------------------
+
+
+async def test_an_index_that_is_lost_is_made_again_from_the_history(
+    store: GitVersions, tmp_path: Path
+) -> None:
+    entries = await filled(store, "a", "b", "c")
+    store.close()
+    (tmp_path / "blueprints.index").unlink()
+    again = GitVersions(tmp_path)
+    assert list(await again.log("review")) == entries[::-1]
+    more = await again.add(contents("d"), note(), label="2.0.0", expected=entries[2].commit)
+    assert more.number == 4
+    # Another that has it open sees what is new, and only that.
+    assert await store.head("review") == more
+    assert list(await store.log("review", limit=2)) == [more, entries[2]]
+    assert list(await store.log("review", before=2)) == [entries[0]]
+    inner: Any = store
+    assert inner._index.spared("review") == set(Objects(plain(tmp_path)).of(more.commit))
+    again.close()
+
+
+async def test_a_history_that_was_written_anew_is_told(store: GitVersions, tmp_path: Path) -> None:
+    entries = await filled(store, "a", "b")
+    git = plain(tmp_path)
+    git.references.create(REF, entries[0].commit, force=True)
+    old, new = entries[1].commit[:12], entries[0].commit[:12]
+    assert await refused("version.rewritten", store.head("review")) == (
+        f"review: expected a history that goes on from 1.1.0 ({old}), got another one at {new} "
+        "\u2014 put the ref back, or remove blueprints.index to accept it"
+    )
+
+
+async def test_an_entry_of_another_blueprint_is_none_of_this_one(
+    store: GitVersions, tmp_path: Path
+) -> None:
+    (entry,) = await filled(store, "a")
+    git = plain(tmp_path)
+    git.references.create("refs/blueprints/other", entry.commit)
+    said = await refused("version.damaged", store.head("other"))
+    assert "meta.json: expected the id 'other', got 'review'" in said
+    who = pygit2.Signature("eve", "e@x")
+    git.create_commit("refs/blueprints/bare", who, who, "x", git.TreeBuilder().write(), [])
+    said = await refused("version.damaged", store.head("bare"))
+    assert "expected meta.json, got none" in said
+    # Of those that are damaged what is known is listed.
+    assert list(await store.blueprints()) == [entry]
+
+
+async def test_of_a_damaged_blueprint_the_newest_that_is_known_is_listed(
+    store: GitVersions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (entry,) = await filled(store, "a")
+    (tmp_path / "blueprints.git" / REF).write_text("x")
+    said = await refused("version.damaged", store.head("review"))
+    assert "its ref names no commit" in said
+    assert list(await store.blueprints()) == [entry]
+    assert caplog.messages == [said]
+
+
+async def test_where_there_is_nothing_nothing_is_found(store: GitVersions, tmp_path: Path) -> None:
+    assert await store.head("review") is None
+    assert await store.draft("review") is None
+    assert (await store.verify(), await store.collect(), list(await store.blueprints())) == (
+        (), 0, [],
+    )  # fmt: skip
+    for act in (store.log("review"), store.tags("review"), store.find(parse_selector("review"))):
+        assert await refused("version.unknown", act) == (
+            "review: expected a blueprint of this store, got none of that id"
+        )
+    entry = Entry("review", 1, "0" * 64, "1.0.0", "1" * 40, note())
+    await refused("version.unknown", store.read(entry))
+    assert os.listdir(tmp_path) == [], "to look makes nothing"
+    await refused("version.unknown", store.tag("review", "prod", entry))
+
+
+async def test_tags_are_of_entries_that_there_are(store: GitVersions, tmp_path: Path) -> None:
+    first, second = await filled(store, "a", "b")
+    await store.tag("review", "prod", first)
+    await store.tag("review", "test", second)
+    await store.tag("review", "prod", second)
+    assert await store.tags("review") == {"prod": second, "test": second}
+    assert await store.find(parse_selector("review@prod")) == second
+    strange = Entry("review", 1, "0" * 64, "3.0.0", "1" * 40, note())
+    assert await refused("version.unknown", store.tag("review", "prod", strange)) == (
+        "review: expected a version, got none for '3.0.0'"
+    )
+    assert await refused("version.unknown", store.tag("review", "none", None)) == (
+        "review: expected a version, got none for 'none'"
+    )
+    await store.tag("review", "test", None)
+    assert await store.tags("review") == {"prod": second}
+    (tmp_path / "blueprints.git/refs/tags/review/prod").write_text("x")
+    for act in (store.tags("review"), store.find(parse_selector("review@prod"))):
+        assert "tag 'prod' names no commit" in await refused("version.damaged", act)
+
+
+async def test_a_hash_that_begins_two_versions_names_none(store: GitVersions) -> None:
+    entries = await filled(store, "a", "b")
+    for entry in entries:
+        assert await store.find(parse_selector(f"review@{entry.digest[:16]}")) == entry
+    with pytest.raises(Refused):
+        await store.find(parse_selector("review@" + "0" * 16))
+
+
+async def test_what_is_read_is_compared_with_what_it_says(
+    store: GitVersions, tmp_path: Path
+) -> None:
+    (entry,) = await filled(store, "a")
+    assert await store.read(entry) == contents("a")
+    git = plain(tmp_path)
+    tree = git[entry.commit].peel(pygit2.Tree)
+    builder = git.TreeBuilder(tree)
+    builder.insert("blueprint.lua", git.create_blob(b"other"), pygit2.enums.FileMode.BLOB)
+    who = pygit2.Signature("eve", "e@x")
+    forged = str(git.create_commit(None, who, who, "x", builder.write(), []))
+    other = Entry("review", 1, entry.digest, "1.0.0", forged, note())
+    assert "blueprint.lua: expected the file that meta.json speaks of" in await refused(
+        "version.damaged", store.read(other)
+    )
+
+
+async def test_to_look_once_more_begins_with_what_is_on_the_disk(store: GitVersions) -> None:
+    closed: list[int] = []
+    inner: Any = store
+    real = inner._repository.close
+    inner._repository.close = lambda: (closed.append(1), real())
+
+    def act() -> str:
+        if not closed:
+            raise SwarmError("version.damaged", "no")
+        return "found"
+
+    assert inner._in_turn(act) == "found"
+    assert closed == [1]

@@ -331,3 +331,134 @@ def test_what_was_changed_here_is_known_here_at_once(
     same = path.stat().st_mtime_ns
     assert keys.change(lambda ring: ring) == after
     assert path.stat().st_mtime_ns == same, "what stays as it is is not written"
+
+
+# -- when it is looked at, and what stays behind -----------------------------------------------
+
+
+def test_the_file_is_looked_at_twice_a_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(keyfile.time, "monotonic", lambda: now_s)
+    keys = opened(path)
+    for _ in range(2):
+        epoch = keys.keyring().epoch
+        opened(path).change(lambda ring: replace(ring, epoch=ring.epoch + 1))
+        now_s += 0.25
+        assert keys.keyring().epoch == epoch
+        now_s += 0.25
+        assert keys.keyring().epoch == epoch + 1
+
+
+def test_a_file_that_is_gone_and_comes_back_is_told_and_read_again(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = opened(path)
+    before = keys.keyring()
+    away = path.rename(path.with_name("away"))
+    keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+    assert keys.keyring() == replace(before, keys=())
+    (said,) = caplog.messages
+    assert said.startswith("signing keys: ")
+    assert said.endswith(" \u2014 no token holds until that is mended")
+    # The very file that was there.
+    away.rename(path)
+    keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+    assert keys.keyring() == before
+
+
+def test_to_read_and_to_write_leave_no_file_open(path: Path) -> None:
+    keys = opened(path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        keys.change(lambda ring: replace(ring, epoch=ring.epoch + 1))
+        keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
+        keys.keyring()
+    path.chmod(0o644)
+    with pytest.raises(Refused):
+        opened(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
+
+
+def test_what_a_killed_process_left_half_is_in_nobody_s_way(path: Path) -> None:
+    path.with_name(f"keys.json.{os.getpid()}.part").write_text("half")
+    assert opened(path).change(lambda ring: replace(ring, epoch=7)).epoch == 7
+    assert opened(path).keyring().epoch == 7
+
+
+def test_a_change_is_on_the_disk_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    opened(path).change(lambda ring: replace(ring, epoch=7))
+    assert synced == [f"keys.json.{os.getpid()}.part", path.parent.name]
+    opened(path).change(lambda ring: ring)
+    assert len(synced) == 2, "what stays the same is not written"
+
+
+def test_only_its_owner_reads_what_is_made(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        opened(tmp_path / "a/b/keys.json").keyring()
+    finally:
+        os.umask(before)
+    for made in (tmp_path / "a/b").iterdir():
+        assert made.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_are_written_as_they_are_read(path: Path) -> None:
+    ring = opened(path).keyring()
+    whole = json.loads(path.read_text())
+    (key,) = whole.pop("keys")
+    assert whole == {"v": 1, "host": ring.host, "epoch": ring.epoch, "high_s": ring.high_s,
+                     "witnesses": dict(ring.witnesses)}  # fmt: skip
+    assert key == {
+        "kid": ring.current.kid, "secret": encoded(ring.current.secret), "made_s": NOW_S,
+        "retired_s": None,
+    }  # fmt: skip
+
+
+BAD: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda w: w.update(v=2), "the members of a key file, got others"),
+    (lambda w: w.update(host="*"), "the name of a host, got something else"),
+    (lambda w: w.update(host=5), "the name of a host, got something else"),
+    (lambda w: w.update(epoch=-1), "'epoch' and 'high_s' as numbers, got something else"),
+    (lambda w: w.update(high_s=True), "'epoch' and 'high_s' as numbers, got something else"),
+    (lambda w: w.update(keys=[]), "1 to 3 signing keys, got another number"),
+    (lambda w: w.update(keys={}), "1 to 3 signing keys, got another number"),
+    (lambda w: w.update(keys=w["keys"] * 4), "1 to 3 signing keys, got another number"),
+    (lambda w: w.update(witnesses={"k": 5}), "'witnesses' as an object of texts, got "),
+    (lambda w: w.update(keys=[5]), "the members of a signing key, got others"),
+    (lambda w: w["keys"][0].update(kid="A"), "a kid of 1 to 16 of a-z and 0-9, got "),
+    (lambda w: w["keys"][0].update(kid=5), "a kid of 1 to 16 of a-z and 0-9, got "),
+    (lambda w: w["keys"][0].update(made_s=-1), "times as numbers, got something else"),
+    (lambda w: w["keys"][0].update(retired_s="x"), "times as numbers, got something else"),
+    (lambda w: w["keys"][0].update(retired_s=5), "a current signing key, the last, got none"),
+    (_twice, "signing keys that differ, got the same one twice"),
+    (
+        lambda w: w["keys"].insert(
+            0, {**w["keys"][0], "secret": encoded(bytes(range(32))), "retired_s": 5}
+        ),
+        "signing keys that differ, got the same one twice",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), BAD)
+def test_what_is_wrong_is_told_in_one_sentence(
+    path: Path, change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    rewritten(path, change)
+    with pytest.raises(Refused) as refused:
+        opened(path)
+    assert (refused.value.code, refused.value.values) == ("keys.file", {"path": str(path)})
+    assert refused.value.message.startswith(f"{path}: expected {said}")
+
+
+def test_a_number_may_be_nothing(path: Path) -> None:
+    rewritten(path, lambda w: w["keys"][0].update(made_s=0))
+    rewritten(path, lambda w: w.update(epoch=0, high_s=0))
+    assert opened(path).keyring().current.made_s == 0

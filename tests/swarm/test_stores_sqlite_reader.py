@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
-from swarm.stores.sqlite import SqliteStore, open_store
+from swarm.stores.sqlite import SqliteStore, open_store, store
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.reader import Reader
 
@@ -28,14 +28,14 @@ def row(seq: int, kind: str = "step.progress", **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    store = open_store(tmp_path / "s", "normal")
-    assert isinstance(store, SqliteStore)
-    inner: Any = store.journal
-    store.journal.append(ONE, [row(1, "run.started"), *(row(seq) for seq in range(2, 6))])
-    store.journal.append(TWO, [row(1, "run.started"), row(2, "run.finished")])
+    made = open_store(tmp_path / "s", "normal")
+    assert isinstance(made, SqliteStore)
+    inner: Any = made.journal
+    made.journal.append(ONE, [row(1, "run.started"), *(row(seq) for seq in range(2, 6))])
+    made.journal.append(TWO, [row(1, "run.started"), row(2, "run.finished")])
     inner.put(TWO, b"body")
-    anyio.run(store.journal.commit)
-    store.close()
+    anyio.run(made.journal.commit)
+    made.close()
     return tmp_path / "s/journal.db"
 
 
@@ -251,3 +251,60 @@ def test_a_copy_is_there_whole_or_not_at_all(
         assert target.read_text() == "mine"
     names = sorted(os.listdir(tmp_path))
     assert names == (["copy.db", "s"] if wrong == "there" else ["s"])
+
+
+# -- the store around them -----------------------------------------------------------------
+
+
+def open_below(folder: Path) -> list[str]:
+    found: list[str] = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [name for name in found if name.startswith(str(folder))]
+
+
+def test_a_store_that_is_closed_holds_no_file(tmp_path: Path) -> None:
+    made = open_store(tmp_path / "s", "normal")
+    assert anyio.run(made.journal.heads) == {}
+    assert len(open_below(tmp_path)) >= 3
+    made.close()
+    made.close()
+    assert open_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("part", ["Writer", "Reader", "SqliteJournal", "SqliteLedger", "_sync"])
+def test_a_store_that_cannot_be_opened_is_let_go_of_whole(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: Any) -> Any:
+        raise OSError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, part, broken)
+        with pytest.raises(Refused) as refused:
+            open_store(tmp_path / "s", "normal")
+    assert refused.value.code == "store.unavailable"
+    assert refused.value.message == (
+        f"{tmp_path / 's'}: expected a folder that a store can be kept in, got no"
+    )
+    assert refused.value.values == {"store": str(tmp_path / "s")}
+    assert open_below(tmp_path) == []
+    open_store(tmp_path / "s", "normal").close()
+
+
+def test_names_of_new_files_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.os, "fsync", fsync)
+        open_store(tmp_path / "s", "normal").close()
+    assert synced == [str(tmp_path / "s"), str(tmp_path)]
+
+
+def test_what_is_in_memory_needs_no_folder(tmp_path: Path) -> None:
+    open_store(tmp_path / "s", "memory").close()
+    assert not (tmp_path / "s").exists()

@@ -158,3 +158,47 @@ def test_a_note_is_on_one_line_and_has_somebody() -> None:
     assert plain_note(Note("\x00", "", 5.0)) == Note("unknown", "", 5.0)
     long = plain_note(Note("x" * 101, "y" * 501, 5.0))
     assert (len(long.author), len(long.reason)) == (100, 500)
+
+
+PATHS = [
+    ("a", True), ("a/b/c.txt", True), ("\u00e9", True), ("...", True), (".a", True),
+    ("gitx", True), (".gi", True), ("a.git", True), ("git~", True), ("git~x", True),
+    ("a" * 200, True), ("a" * 201, False), ("", False), ("/a", False), ("a/", False),
+    ("a//b", False), (".", False), ("..", False), ("a/../b", False), ("a/.", False),
+    ("./a", False), ("a\\b", False), ("a\0b", False), ("a\nb", False), ("a\x7fb", False),
+    ("a\u202eb", False), (".git", False), (".GIT", False), (".gitignore", False),
+    ("a/.git/b", False), ("git~1", False), ("GIT~23", False), ("a/git~1", False),
+    ("blueprint.json", False), ("meta.json", False), ("a/meta.json", True), ("Meta.json", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "good"), PATHS)
+def test_a_path_is_plain_and_none_of_git_s_or_ours(path: str, good: bool) -> None:
+    contents = Contents({}, {path: File(b"x")}, path)
+    if good:
+        check_files(contents)
+        return
+    with pytest.raises(Refused) as refused:
+        check_files(contents)
+    assert (refused.value.code, refused.value.values) == ("version.path", {"path": path})
+    assert refused.value.message == (
+        f"{path!r}: expected a plain path below the blueprint's folder, other than "
+        "blueprint.json and meta.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("paths", "good"),
+    [
+        (["a", "a/b"], False), (["a/b/c", "a"], False), (["a/b", "a/b/c"], False),
+        (["a/b/c/d", "a/b/c"], False), (["a/b", "a/c", "ab"], True), (["a-b", "a/b"], True),
+    ],
+)  # fmt: skip
+def test_no_path_is_a_file_and_a_folder(paths: list[str], good: bool) -> None:
+    contents = Contents({}, {path: File(b"x") for path in paths}, paths[0])
+    if good:
+        check_files(contents)
+    else:
+        with pytest.raises(Refused) as refused:
+            check_files(contents)
+        assert refused.value.code == "version.path"
