@@ -44,9 +44,10 @@ async def outlast(host: Host, run: Run, since: int, patience: Patience, lines: L
 
     Returns as soon as the run goes on, whoever answered. *lines* are one for the command.
     """
-    if patience == "leave":
+    if patience != "ask":
         for question in await questions_of(host, run):
             say(told(question))
+    if patience == "leave":
         return False
     stay: list[bool] = [True]
     async with anyio.create_task_group() as tasks:

@@ -19,8 +19,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowir.door import admit
-from flowir.errors import FlowError
+from flowir.errors import FlowError, shorten
 from flowir.records import dataclass
+from swarm.blueprint.words import suggest
 from swarm.cli.exits import WrongUse
 from swarm.cli.programs import ProgramSettings, equip
 from swarm.host.host import Host
@@ -101,15 +102,18 @@ def _read(folder: Path) -> Project:
     try:
         settings = _Settings.model_validate(admit(tomllib.loads(_text(file))))
     except ValidationError as e:
-        first = e.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise WrongUse(f"{file}: {key}: {first['msg'].lower()}") from None
+        raise WrongUse(f"{file}: {_wrong(e)}") from None
     except FlowError as e:
         raise WrongUse(f"{file}: {e}") from None
     except RecursionError:
         raise WrongUse(f"{file}: expected TOML, got one nested too deep") from None
+    except UnicodeDecodeError as e:
+        said = f"expected UTF-8 text, got the byte 0x{e.object[e.start]:02x} at {e.start}"
+        raise WrongUse(f"{file}: {said}") from None
     except (OSError, ValueError) as e:
         raise WrongUse(f"{file}: expected TOML, got {e}") from None
+    if settings.store == "":  # the project's own folder is none for a store
+        raise WrongUse(f"{file}: store: expected a folder's name, got ''")
     store = None if settings.store is None else folder / settings.store
     includes = {name: folder / path for name, path in settings.includes.items()}
     layers = tuple(_layers(settings.layers))
@@ -124,6 +128,20 @@ def _read(folder: Path) -> Project:
         settings.retention,
         settings.enhance,
     )
+
+
+def _wrong(error: ValidationError) -> str:
+    """Say the first thing that is wrong: place, what was expected, what was got."""
+    first = error.errors(include_url=False)[0]
+    where = [*map(str, first["loc"])]
+    if first["type"] == "extra_forbidden":
+        model = {"processes": ProgramSettings, "retention": RetentionSettings}.get(
+            where[0], _Settings
+        )
+        hint = suggest(where[-1], model.model_fields)
+        return f"{'.'.join(where)}: expected a key that there is — {hint}"
+    said = f"{'.'.join(where)}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return said if where[0] == "secrets" else f"{said}, got {shorten(first['input'])}"
 
 
 def _text(file: Path) -> str:

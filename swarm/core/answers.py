@@ -92,7 +92,8 @@ async def ask(
         if failure.code in _RAISED and isinstance(failure.__cause__, Exception):
             _tell(call, failure.__cause__)
         return Answer(_failed(failure, limits))
-    except Exception as error:  # noqa: BLE001 - whatever a worker raises is a failed step
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a worker raises fails it
+        # What would end a program, as argparse does, does not end the host and all its runs.
         _tell(call, error)
         return Answer(_failed(worker_error(error), limits))
 
@@ -148,7 +149,7 @@ def _answer(outcome: KeptOutcome, agent: str, limits: Limits, *, apart: bool) ->
     return Answer(Success(value), references, outcome.usage, tuple(bodies))
 
 
-def _tell(call: Call, error: Exception) -> None:
+def _tell(call: Call, error: BaseException) -> None:
     """Log what a worker raised with its traceback: the failure itself has only a line."""
     frames = error.__traceback__
     while frames is not None and _is_ours(frames):
@@ -172,7 +173,7 @@ def timed_out(agent: str, timeout_s: float) -> Answer:
     return Answer(Failure("step.timeout", f"{agent!r}: no answer within {timeout_s:g} s"))
 
 
-def worker_error(error: Exception) -> WorkerFailure:
+def worker_error(error: BaseException) -> WorkerFailure:
     """Say as a failure what a worker raised that says less than one."""
     return WorkerFailure("worker.error", _line(f"{type(error).__name__}: {error}"))
 

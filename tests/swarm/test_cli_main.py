@@ -70,3 +70,15 @@ def test_a_command_that_is_nearly_one_is_suggested(
 ) -> None:
     assert invoke(words) == 2
     assert f"Did you mean {hint}?" in capsys.readouterr().err
+
+
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "swarm", "rnu"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: swarm [OPTIONS] COMMAND")

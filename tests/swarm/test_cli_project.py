@@ -75,7 +75,15 @@ def test_an_option_without_a_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("functions = 3", "functions: "),
+        ("functions = 3", "functions: input should be a valid dictionary, got 3"),
+        ("stor = 'x'", "stor: expected a key that there is — did you mean 'store'?"),
+        ("store = ''", "store: expected a folder's name, got ''"),
+        ("[processes]\nparalell = 1", "processes.paralell: expected a key that there is — did"),
+        (
+            "[retention]\nkep = 1",
+            "retention.kep: expected a key that there is — did you mean 'keep'?",
+        ),
+        ("colour = 1", "colour: expected a key that there is — known are 'enhance', 'functions', "),
         ("[functions]\nf = 3", "functions.f: "),
         ("[function]\nf = 'a:b'", "function: "),
         ("[functions", "expected TOML"),
@@ -91,6 +99,18 @@ def test_a_file_that_is_not_what_it_should_be_is_refused(
         find_project(None)
     assert words in caught.value.format_message()
     assert "swarm.toml" in caught.value.format_message()
+
+
+def test_a_file_that_is_no_text_is_refused_at_its_byte(folder: Path) -> None:
+    (folder / "swarm.toml").write_bytes(b"store = '\xff'")
+    with pytest.raises(WrongUse, match="expected UTF-8 text, got the byte 0xff at 9"):
+        find_project(None)
+
+
+def test_what_a_secret_is_never_stands_in_a_refusal(folder: Path) -> None:
+    (folder / "swarm.toml").write_text("[secrets]\na = 1234567")
+    with pytest.raises(WrongUse, match=r"secrets\.a: input should be a valid string$"):
+        find_project(None)
 
 
 def test_what_a_project_says_of_programs_reaches_them(

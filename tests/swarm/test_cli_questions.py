@@ -200,3 +200,29 @@ def test_a_timer_survives_the_death_of_its_host(folder: Path, swarm: Any) -> Non
 def test_what_is_no_question_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["runs", "answer", "nosuch", "5"]) == 2
     assert "expected the id of a question, such as RUN:1, got 'nosuch'" in capsys.readouterr().err
+
+
+def test_who_waits_for_others_shows_what_is_asked_and_ends_with_the_run(
+    folder: Path, swarm: Any
+) -> None:
+    command = [sys.executable, "-c", "from swarm.cli.main import main; main()"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [*command, *START, "--wait"],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stderr is not None
+        asked = next(line for line in child.stderr if line.startswith("? "))
+        assert asked == "? demo:1 (for editor)\n"
+        assert next(child.stderr) == "  May it be published?\n"
+        assert swarm("runs", "answer", "demo:1", "true")[0] == 0
+        out, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (child.returncode, json.loads(out)["ok"]) == (0, True)

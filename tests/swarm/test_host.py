@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from subprocess import run as run_process
@@ -107,6 +108,32 @@ async def test_a_failed_run_raises_from_result_and_not_from_wait() -> None:
         with pytest.raises(RunFailed, match=r"run r_1 failed at \$: ValueError: no") as caught:
             await run.result()
         assert caught.value.error == outcome.error
+
+
+async def test_a_function_that_would_end_a_program_fails_its_step_and_no_more() -> None:
+    """Such as one that calls argparse, which leaves by SystemExit."""
+
+    def in_a_thread(words: str) -> None:
+        argparse.ArgumentParser(prog="tool").parse_args(words.split())
+
+    async def in_place(words: str) -> None:
+        in_a_thread(words)
+
+    stay = Stay()
+    async with fake() as host:
+        host.function("in_a_thread")(in_a_thread)
+        host.function("in_place")(in_place)
+        other = await host.start(scripted_blueprint(STAY, {"stay": stay}))
+        for name in ("in_a_thread", "in_place"):
+            agent = {"name": "tool", "kind": "function", "function": name}
+            flow = {"kind": "step", "ref": "tool", "in": {"op": "lit", "value": "--no"}}
+            document = {"swarm": 1, "id": "tool", "agents": [agent], "flow": flow}
+            outcome = await (await host.start(await host.load(document))).wait()
+            assert outcome.error is not None
+            assert outcome.error["cause_code"] == "worker.error"
+            assert outcome.error["message"] == "SystemExit: 2"
+        assert other.status == "running"
+        await other.cancel()
 
 
 async def test_a_cancelled_run_says_so() -> None:
