@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from flowir.errors import Problem
+from flowir.errors import FlowError, Problem
+from flowir.path import format_path, parse_path
 from swarm.blueprint.agent import COMMON_FIELDS, OUTPUT_FORMS, AgentSpec
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.places import inside
@@ -213,8 +214,16 @@ def _unknown_kind(at: str, spec: AgentSpec, registry: Registry) -> Problem:
     return Problem("agent.kind_unknown", place, sentence, suggest(spec.kind, registry.kinds()))
 
 
+def _within(at: str, field: str) -> str:
+    """Return the place of what a factory names: a field, or a part of one (`argv[1]`, `env.A`)."""
+    try:
+        return at + format_path(parse_path(f"$.{field}"))[1:]
+    except FlowError:
+        return inside(at, field)
+
+
 def _setting(at: str, spec: AgentSpec, problem: FieldProblem) -> Problem:
-    place = inside(at, problem.field)
+    place = _within(at, problem.field)
     text = spec.settings.get(problem.field)
     told = (problem.code, place, problem.message, problem.hint)
     if problem.line is not None and isinstance(text, str):

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from flowir.errors import shorten
+from flowir.report import member
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.words import suggest
 from swarm.ports.worker import FieldProblem, Toolbox
@@ -111,7 +112,7 @@ class _Checked:
             yield FieldProblem("process.env", "env", said)
             return
         for name, text in cast("dict[str, Any]", env).items():
-            place = f"env.{name}"
+            place = f"env{member(name)}"
             if not name_is_allowed(name):
                 yield FieldProblem(
                     "process.env",
