@@ -14,12 +14,14 @@ from typing import Any
 
 from flowir.errors import Problem as Finding
 from flowir.records import dataclass
+from flowir.report import nearest as nearest_word
+from flowir.syntax import Name
 from swarm.blueprint.builders import BUILDERS
 from swarm.blueprint.places import nearest
 from swarm.blueprint.told import STRAYS, Told
 from swarm.compiler.scripts import first_line
 from swarm.errors import Place, Problem
-from swarm.lua.syntax import field_line
+from swarm.lua.syntax import bound_names, field_at, field_line
 
 __all__ = ("Blame", "LineFinding", "PlacedFinding")
 
@@ -103,7 +105,25 @@ class Blame:
         message = f"{finding.by}: {finding.message}"
         at = "" if finding.at.startswith(STRAYS) else finding.at
         found = where if line is None else Place(where.file, line)
-        return Problem(finding.code, message, found, at, finding.hint)
+        hint = finding.hint
+        if known is not None and hint is None and finding.message.endswith(", got nil"):
+            hint = self._undefined(known, finding.field)
+        return Problem(finding.code, message, found, at, hint)
+
+    def _undefined(self, known: str, field: str | None) -> str | None:
+        """Name the variable that a field is, where no line of the script gives it a value."""
+        where = self._places[known]
+        source = self._sources.get(where.file)
+        if source is None or where.line is None or field is None:
+            return None
+        found = field_at(source, where.line, field)
+        if found is None or not isinstance(found.value, Name):
+            return None
+        name, bound = found.value.name, bound_names(source)
+        if name in bound:
+            return None
+        meant = nearest_word(name, sorted(bound))
+        return f"no line gives {name!r} a value" + (f", {meant}" if meant else "")
 
     def _hint(self, finding: Finding) -> str | None:
         """Name other nodes by their lines, as the author knows them."""

@@ -22,6 +22,7 @@ from flowir.syntax import (
     EXPRESSIONS,
     Call,
     Expression,
+    Field,
     Function,
     Method,
     Name,
@@ -54,7 +55,9 @@ __all__ = (
     "Repeat",
     "Statement",
     "While",
+    "bound_names",
     "children",
+    "field_at",
     "field_line",
     "lua_parser",
     "parse_lua",
@@ -243,10 +246,18 @@ def field_line(source: str, line: int, field: str) -> int | None:
     >>> field_line('return flow.step {\n  agent = "a",\n  out = "x",\n}', 1, "out")
     3
 
+    None where there is no such field, and for source that does not parse.
+    """
+    found = field_at(source, line, field)
+    return None if found is None else found.line
+
+
+def field_at(source: str, line: int, field: str) -> Field | None:
+    """Find `field = …` in the table that is handed to the call at *line*.
+
     Shape: *line* is what Lua's debug information gives the call: where its arguments
     begin; failing that, where the call itself does. Tables inside the fields do not count.
-    Several calls on the line are searched in order. None where there is no such field, and
-    for source that does not parse.
+    Several calls on the line are searched in order.
     """
     try:
         calls = [piece for piece in walk(_remembered(source)) if isinstance(piece, Call)]
@@ -254,8 +265,26 @@ def field_line(source: str, line: int, field: str) -> int | None:
         return None
     opened = [call for call in calls if call.open_line == line]
     begun = [call for call in calls if call.line == line]
-    found = (_line_in(call, field) for call in (*opened, *begun))
-    return next((line for line in found if line is not None), None)
+    found = (_field_of(call, field) for call in (*opened, *begun))
+    return next((one for one in found if one is not None), None)
+
+
+def bound_names(source: str) -> set[str]:
+    """Return every name that some line of a script that parses gives a value."""
+    found: set[str] = set()
+    for piece in walk(_remembered(source)):
+        match piece:
+            case Local(names=names) | GenericFor(names=names) | Function(parameters=names):
+                found |= {one.name for one in names}
+            case LocalFunction(name=name) | NumericFor(variable=name):
+                found.add(name.name)
+            case FunctionStatement(path=(first, *_)):
+                found.add(first.name)
+            case Assignment(targets=targets):
+                found |= {one.name for one in targets if isinstance(one, Name)}
+            case _:
+                pass
+    return found
 
 
 def walk(piece: Syntax) -> Iterator[Syntax]:
@@ -284,11 +313,11 @@ def _fields_of(kind: type[Syntax]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name not in _POSITION)
 
 
-def _line_in(call: Call, name: str) -> int | None:
+def _field_of(call: Call, name: str) -> Field | None:
     for argument in call.arguments:
         for field in argument.fields if isinstance(argument, Table) else ():
             if isinstance(field.key, String) and field.key.value == name:
-                return field.line
+                return field
     return None
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import flowir.syntax as fs
 import swarm.lua.syntax as ls
 from swarm.errors import Place, ScriptFailed
-from swarm.lua.syntax import field_line, parse_lua, walk
+from swarm.lua.syntax import bound_names, field_at, field_line, parse_lua, walk
 
 Runtime: Any = lupa.lua54.LuaRuntime  # its stub knows no encoding
 LUA: Any = Runtime(encoding=None, unpack_returned_tuples=True)
@@ -475,3 +475,22 @@ def test_no_spelling_of_a_terminal_stands_twice() -> None:
     assert len(found) == len(set(found))
     rules = re.sub(r"^[A-Z_]+(?:\.\d+)?:.*$|//.*$", "", lua, flags=re.MULTILINE)
     assert '"' not in rules  # no terminal without a name
+
+
+def test_every_way_to_give_a_name_a_value_is_known() -> None:
+    source = """
+    local a, b <const> = 1
+    c, d.e = 1, 2
+    local function f(g, h) end
+    function i.j(k) end
+    for l = 1, 2 do end
+    for m, n in o do end
+    return function(p) return q end
+    """
+    assert bound_names(source) == set("abcfghiklmnp")
+
+
+def test_a_field_is_found_with_what_it_is_given() -> None:
+    found = field_at("return flow.step {\n  agent = who,\n}", 1, "agent")
+    assert found is not None
+    assert (found.line, found.value) == (2, fs.Name(2, 29, 32, "who"))
