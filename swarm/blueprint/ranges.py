@@ -70,8 +70,6 @@ def _met(clause: Any) -> Interval | None:
     """Return where all parts of a clause hold, if anywhere."""
     low, high = _FIRST, None
     for part in _parts(clause, "AllOf"):
-        if type(part).__name__ == "Always":
-            continue
         if type(part).__name__ != "Range":
             return None
         least, end = _bounds(part)

@@ -327,7 +327,9 @@ def test_a_long_way_to_a_place_is_cut(steps: int, shown: str) -> None:
         ([], 2, 1),
         ({}, 2, 1),
         ([1], 2 + 1 + 8, 1),
+        (["ab"], 2 + 1 + 4, 1),
         ({"k": 1}, 2 + 4 + 1 + 8, 1),
+        ({"kk": "ab"}, 2 + 4 + 2 + 4, 1),
         ([[], {}], 2 + 2 + 2 + 2, 2),
     ],
 )
@@ -344,3 +346,13 @@ def test_what_stands_where_json_ends_is_shown_as_far_as_twelve_characters(
     with pytest.raises(Malformed) as caught:
         parse_json(f"[{rest}")
     assert f"got {shown} where a value is due" in str(caught.value)
+
+
+def test_a_cycle_that_only_what_is_too_deep_leads_to_is_too_deep() -> None:
+    ring: list[Any] = []
+    ring.append([ring])
+    value: Any = [ring]
+    for _ in range(127):
+        value = [value]
+    with pytest.raises(Malformed, match="expected at most 128 levels, got more"):
+        admit(value)

@@ -79,6 +79,18 @@ def test_what_is_no_list_of_words_is_left_to_the_model(words: Any) -> None:
             ["PA\u200bSS"],
             ["[0]: expected a word of at most 64 characters that can be seen, got 'PA\\\\u200bSS'"],
         ),
+        # Of one that cannot be read nothing more is said.
+        (
+            ["A ", "A "],
+            [
+                "[0]: expected a word of at most 64 characters that can be seen, got 'A '",
+                "[1]: expected a word of at most 64 characters that can be seen, got 'A '",
+            ],
+        ),
+        (
+            ["P\u0410SS "],
+            ["[0]: expected a word of at most 64 characters that can be seen, got '"],
+        ),
         (["A", "B", "A"], ["[2]: expected each word once, got 'A' again"]),
         (["pass", "PASS"], ["[1]: expected words that nobody confuses, got 'PASS' beside 'pass'"]),
         (
