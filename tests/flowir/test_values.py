@@ -112,3 +112,90 @@ def _containers(value: JSON) -> set[int]:
         return set()
     members = list(value.values()) if isinstance(value, dict) else value
     return {id(value)}.union(*map(_containers, members))
+
+
+NAN = float("nan")
+EQUAL: list[tuple[Any, Any, bool]] = [
+    (None, None, True),
+    (None, False, False),
+    (True, 1, False),
+    (0, False, False),
+    (1, 1.0, True),
+    (2**53 + 1, float(2**53), False),
+    ("1", 1, False),
+    ("a", "a", True),
+    ("a", "b", False),
+    ([], {}, False),
+    ([], [], True),
+    ([1, 2], [1, 2.0], True),
+    ([1, 2], [1], False),
+    ([1], [1, 2], False),
+    ([1, 2], [2, 1], False),
+    ({}, {}, True),
+    ({"a": 1}, {"a": 1.0}, True),
+    ({"a": 1}, {"a": 2}, False),
+    ({"a": 1}, {"b": 1}, False),
+    ({"a": 1}, {"a": 1, "b": 1}, False),
+    ({"a": 1, "b": 1}, {"a": 1}, False),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+    ({"a": [{"b": True}]}, {"a": [{"b": 1}]}, False),
+    (NAN, NAN, True),
+    (NAN, float("nan"), False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "equal"), EQUAL)
+def test_values_are_equal_deeply_and_by_value(one: Any, other: Any, equal: bool) -> None:
+    assert same(one, other) is same(other, one) is equal
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "depth"),
+    [
+        (None, 8, 0), (1.5, 8, 0), ("", 2, 0), ("abc", 5, 0), ([], 2, 1), ({}, 2, 1),
+        ([1, "ab", None], 2 + 3 + 8 + 4 + 8, 1), ({"ab": "c"}, 2 + 4 + 2 + 3, 1),
+        ([[[]], []], 2 + 2 + (2 + 1 + 2) + 2, 3), ({"a": {"b": {}}, "c": []}, 2 + 8 + 2 + 9 + 2, 3),
+    ],
+)  # fmt: skip
+def test_a_value_is_as_large_and_as_deep_as_its_parts(value: Any, size: int, depth: int) -> None:
+    assert measure(value) == (size, depth)
+    assert weigh(value, 10**6) == (size, depth)
+
+
+@pytest.mark.parametrize(
+    ("value", "containers"),
+    [
+        ([], 1),
+        ([[], {}], 3),
+        ([[[]]], 3),
+        ([0] * 15, 1),
+        ([0] * 16, 2),
+        ([0] * 32, 3),
+        ({str(n): [] for n in range(16)}, 18),
+    ],
+)
+def test_a_value_is_weighed_within_so_many_containers(value: Any, containers: int) -> None:
+    """Of a long one, each sixteen members count as one more."""
+    assert weigh(value, containers) == measure(value)
+    assert weigh(value, containers - 1) is None
+    assert weigh("x" * 1_000, 0) == (1_002, 0)
+
+
+def test_what_is_shared_is_weighed_once_and_counts_each_time() -> None:
+    shared: list[Any] = [1]
+    assert weigh([shared, shared], 2) == (2 + 2 + 2 * 11, 2)
+    assert weigh([shared, [1]], 2) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "null"), (True, "boolean true"), (5, "number 5"), (0.5, "number 0.5"),
+        ("a", "string 'a'"), ([1], "array [1]"), ({}, "object {}"),
+    ],
+)  # fmt: skip
+def test_a_value_is_described_with_its_type(value: Any, said: str) -> None:
+    assert described(value) == said
+    assert str(mismatch("len", "a list", value)) == f"len: expected a list, got {said}"
+    assert truth(value) is (value is not None)
+    assert truth(False) is False

@@ -392,6 +392,11 @@ def test_a_body_that_fails_leaves_the_others_words() -> None:
     assert unknown(
         branch("ctx.x", seq(assign("$.review", "ctx.y"), fail), REVIEW), branch("ctx.review == 'X'")
     ) == ["X"]
+    assert unknown(
+        branch("ctx.x", REVIEW, seq(assign("$.review", "ctx.y"), fail)), branch("ctx.review == 'X'")
+    ) == ["X"]
+    caught = attempt(REVIEW, seq(assign("$.review", "ctx.y"), fail))
+    assert unknown(caught, branch("ctx.review == 'X'")) == ["X"]
 
 
 # -- words that nobody hears --------------------------------------------------------------
