@@ -64,7 +64,6 @@ def parse_path(text: str, *, at: str = "") -> Path:
 
 class _Bad(Exception):
     def __init__(self, why: str, column: int, hint: str | None = None) -> None:
-        super().__init__(why)
         self.why = why
         self.column = column + 1
         self.hint = hint

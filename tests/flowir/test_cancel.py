@@ -10,6 +10,7 @@ import pytest
 
 import flowir
 from flowir import Cancel, Dispatch, Failure, FlowError, Machine, Success
+from flowir.errors import ProtocolError
 from tests.flowir.random_flows import RandomFlow
 from tests.flowir.written import (
     LANE,
@@ -233,3 +234,20 @@ def test_a_decision_reaches_a_nested_fanout_that_is_decided_and_not_yet_joined()
     machine, _ = begin(outer)
     machine.resolve("$.body@0.body@0", Success(1))
     assert machine.result == {"r": [1]}
+
+
+def test_a_machine_that_is_cancelled_before_it_starts_has_ended_for_good() -> None:
+    machine = Machine({"kind": "step", "ref": "a", "in": {"op": "lit", "value": 1}}, {})
+    assert machine.cancel("why") == ()
+    assert machine.done
+    assert machine.error is not None
+    assert (machine.error.code, machine.error.message) == ("run.cancelled", "why")
+    with pytest.raises(ProtocolError, match="expected a machine that has not started"):
+        machine.start()
+    assert machine.cancel("again") == ()
+    state = machine.snapshot()
+    assert (state["started"], state["ended"], state["cancelling"]) == (True, True, True)
+    # It goes on with nothing, whoever restores it.
+    assert [lane["op"] for lane in state["lanes"]] == [None]
+    again = Machine.restore({"kind": "step", "ref": "a", "in": {"op": "lit", "value": 1}}, state)
+    assert (again.done, again.snapshot()) == (True, state)

@@ -79,6 +79,10 @@ def test_a_schema_with_everything_in_it_has_no_problem() -> None:
             "inputs.default $.inputs.properties.n.default: expected an integer, got 'x'",
         ),
         (
+            {"properties": {"o": {"properties": {"n": {"type": "null", "default": 1}}}}},
+            "inputs.default $.inputs.properties.o.properties.n.default: expected null, got 1",
+        ),
+        (
             {"properties": {"o": {"default": {}, "required": ["n"]}}},
             "$.inputs.properties.o.default: expected a field 'n', got none",
         ),
