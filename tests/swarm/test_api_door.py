@@ -125,6 +125,18 @@ async def test_who_shows_a_token_that_holds_comes_in() -> None:
     assert reached["heard"] == [{"type": "http.request", "body": b"", "more_body": False}]
 
 
+async def test_every_request_is_counted_by_how_it_was_answered() -> None:
+    house = House()
+    house.status = 201
+    await house.ask()
+    await house.ask(token=None)
+    await house.ask(b'"', None)
+    counted = house.front.metrics.registry.get_sample_value
+    for status, many in (("201", 1.0), ("401", 1.0), ("0", 1.0), ("200", None)):
+        labels = {"method": "POST", "route": "none", "status": status}
+        assert counted("swarm_http_requests_total", labels) == many
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
 async def test_some_is_open_to_all_even_while_the_host_closes(path: str) -> None:
     house = House()

@@ -22,7 +22,11 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Toolbox
 from swarm.workers.lua import LuaFactory
 
-WORDS = {"reviewer": ("PASS", "BLOCKED"), "judge": ("YES", "NO", "MAYBE")}
+WORDS = {
+    "reviewer": ("PASS", "BLOCKED"),
+    "judge": ("YES", "NO", "MAYBE"),
+    "second": ("YES", "NO"),
+}
 
 
 def step(out: str, ref: str = "reviewer") -> Any:
@@ -458,6 +462,15 @@ JUDGED = step("$.v", "judge")
 )
 def test_a_word_that_nobody_hears_is_found(flow: tuple[Any, ...], left: str | None) -> None:
     assert unheard(JUDGED, *flow) == ([] if left is None else [left])
+
+
+def test_a_condition_that_goes_by_two_goes_by_the_first_of_them() -> None:
+    both = (REVIEW, JUDGED, step("$.w", "second"))
+    judge, reviewer = "'MAYBE' or 'NO' of 'judge'", "'BLOCKED' of 'reviewer'"
+    assert unheard(*both, branch("ctx.v == 'YES' or ctx.review == 'PASS'")) == [judge]
+    assert unheard(*both, branch("ctx.review == 'PASS' or ctx.v == 'YES'")) == [reviewer]
+    # What the second lets be is said of the second alone.
+    assert unheard(*both, branch("ctx.v == 'YES' or ctx.w ~= 'YES'")) == [judge]
 
 
 def test_a_misspelt_word_is_one_mistake() -> None:
