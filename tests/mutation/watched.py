@@ -186,7 +186,10 @@ TESTS = {
     "swarm/workers/process/limits.py": f"swarm/test_workers_process_limits {_PROCESS}",
     "swarm/workers/process/order.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/reading.py": f"swarm/test_workers_process_reading {_PROCESS}",
-    "swarm/workers/process/secrets.py": f"swarm/test_workers_process_hearing {_PROCESS}",
+    "swarm/workers/process/secrets.py": f"""
+        swarm/test_workers_process_secrets swarm/test_workers_process_hearing
+        {_PROCESS}
+    """,
     "swarm/workers/process/templates.py": f"swarm/test_workers_process_reading {_PROCESS}",
     "swarm/workers/process/workdir.py": f"swarm/test_workers_process_workdir {_PROCESS}",
 }  # fmt: skip

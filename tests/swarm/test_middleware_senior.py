@@ -325,3 +325,11 @@ def test_without_a_word_it_is_asked_about_every_failure_three_times() -> None:
     params = SENIOR.params.model_validate({"to": "ada"})
     assert (params.on, params.block, params.below, params.max_rounds) == (("*",), (), None, 3)
     assert (params.deadline_s, params.on_deadline, params.escalate_to) == (None, "fail", None)
+
+
+async def test_who_is_further_up_is_asked_about_nothing_that_was_decided() -> None:
+    operators = seat({"decision": "override", "value": 7})
+    params = {"to": "ada", "deadline_s": 60, "on_deadline": "escalate", "escalate_to": "bob"}
+    layer = built_layer(SENIOR, params, operators=operators)
+    assert (await call_through(layer, [ConnectionError("away")])).value == 7
+    assert [who for who, _ in operators.orders] == ["ada"]

@@ -13,12 +13,16 @@ from swarm.operators.desk import Desk
 from swarm.operators.faults import PeerFault
 from swarm.operators.frames import (
     Accept,
+    Ask,
     Assign,
     Cancel,
     Decline,
+    Drain,
     Fail,
     Halt,
     Handover,
+    HookAfter,
+    HookBefore,
     Numbered,
     Offer,
     Part,
@@ -702,3 +706,142 @@ def test_who_had_a_run_s_last_is_remembered_for_so_many_runs() -> None:
         room.desk.collect(f"{run}/1/1", 0)
     assert list(room.desk._had) == ["two", "three"]  # pyright: ignore[reportPrivateUsage]
     assert {ada.turn, bob.turn} <= {0, 1, 2, 3}
+
+
+def test_who_is_back_is_chosen_again() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    room.desk.detach(ada, 0)
+    room.ask("r/s/1")
+    room.desk.withdraw("r/s/1", "enough", 0)
+    room.desk.attach(ada, 0)
+    assert room.ask("r/s/2").holder is ada
+
+
+def test_of_who_has_no_line_all_orders_are_looked_at() -> None:
+    room = Room()
+    ada, bob = room.sit("ada"), room.sit("bob", "writer")
+    for key in ("r/s/1", "r/s/2"):
+        room.ask(key)
+    room.ask("r/s/3", "writer")
+    room.read()
+    room.desk.detach(ada, 5)
+    assert room.desk.acts == [Report("r/s/1"), Report("r/s/2")]
+    assert (ada.here, ada.since_s, bob.here) == (False, 5, True)
+
+
+def test_somebody_is_found_by_his_name_or_else_by_whom_his_token_names() -> None:
+    room = Room()
+    settings: Any = {"tags": frozenset[str](), "capacity": 1, "offers": False, "may": anything,
+                     "may_sit": anything}  # fmt: skip
+    people = [
+        Member("1", "sue", "ada", ["a"], **settings),
+        Member("2", "ada", "bob", ["a"], **settings),
+        Member("3", "sue", "eve", ["a"], **settings),
+    ]
+    for one in people:
+        room.desk.join(one, 0)
+    find = room.desk.find
+    assert [find(name) for name in ("ada", "bob", "sue", "nobody")] == [
+        people[0], people[1], people[0], None,
+    ]  # fmt: skip
+    room.desk.detach(people[0], 0)
+    assert (find("ada"), find("sue")) == (people[1], people[2])
+    room.desk.drain(people[1])
+    assert (find("ada"), find("bob")) == (None, None)
+
+
+def test_an_answer_that_was_there_before_it_was_asked_for_is_the_answer() -> None:
+    room = Room()
+    ada, bob = room.sit("ada"), room.sit("bob")
+    room.hear(ada, Part(key="r/s/1", name="log", value=[1]), proven=True)
+    room.hear(ada, done(), proven=True)
+    room.desk.acts.clear()
+    case = room.ask()
+    assert (case.key, case.state, case.holder) == ("r/s/1", "answered", None)
+    parts = [act.frame for act in room.desk.acts if isinstance(act, Report) and act.frame]
+    assert [part.name for part in parts if isinstance(part, Part)] == ["log"]
+    assert room.read() == [], "nobody is given it"
+    assert room.desk.collect("r/s/1", 0) == Reply("done", "ada")
+    assert room.desk.is_over("r/s/1")
+    assert bob.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("moment", "offers", "kind"),
+    [
+        ("do", False, Assign), ("do", True, Offer), ("before", True, HookBefore),
+        ("after", True, HookAfter), ("advise", True, Ask), ("advise", False, Ask),
+    ],
+)  # fmt: skip
+def test_an_order_is_told_whole(moment: Any, offers: bool, kind: type[Any]) -> None:
+    room = Room()
+    order = Order(
+        "r/s/1", moment, "agent", "prompt", {"n": 1}, {"type": "object"}, run="r", step="s",
+        attempt=2, deadline_s=60, told={"a": 1}, token=lambda: "secret",
+    )  # fmt: skip
+    room.desk.ask("reviewer", order, 0)
+    room.now_s = 20
+    room.sit("ada", offers=offers)
+    room.read()
+    ((_, frame),) = room.told
+    assert type(frame) is kind
+    body: Any = frame
+    assert body.order.model_dump() == {
+        "key": "r/s/1", "moment": moment, "seat": "reviewer", "agent": "agent",
+        "prompt": "prompt", "input": {"n": 1}, "answer_schema": {"type": "object"},
+        "told": {"a": 1}, "run": "r", "step": "s", "attempt": 2, "deadline_s": 40.0,
+        "token": "secret",
+    }  # fmt: skip
+    if kind is Offer:
+        assert body.stands_s == 30
+
+
+def test_no_order_has_less_than_no_time() -> None:
+    room = Room()
+    room.ask(deadline_s=60)
+    room.now_s = 100
+    room.sit("ada")
+    room.read()
+    body: Any = room.told[0][1]
+    assert (body.order.deadline_s, body.order.token, body.order.told) == (0.0, None, None)
+
+
+def test_what_is_not_of_orders_and_seats_is_none_of_the_desk() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    with pytest.raises(Bug, match="an operator's 'drain' reached the desk"):
+        room.hear(ada, Drain())
+
+
+def test_of_an_order_that_nobody_has_asked_for_so_many_parts_are_kept() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    for number in range(256):
+        room.hear(ada, Part(key="r/s/1", name=f"p{number}", value=1), proven=True)
+    room.hear(ada, Part(key="r/s/1", name="p0", value=2), proven=True)
+    with pytest.raises(PeerFault) as refused:
+        room.hear(ada, Part(key="r/s/1", name="more", value=1), proven=True)
+    assert (refused.value.code, refused.value.values) == ("operator.too_fast", {"key": "r/s/1"})
+    assert refused.value.message == (
+        "order r/s/1: expected fewer parts before it is asked for again"
+    )
+
+
+def test_a_part_is_of_who_holds_the_order_or_has_its_token() -> None:
+    room = Room()
+    ada, bob = room.sit("ada", offers=True), room.sit("bob", "writer")
+    room.ask()
+    part = Part(key="r/s/1", name="log", value=1)
+    stale = "order r/s/1: expected one that is yours and held, got none"
+    for member in (ada, bob):  # Offered is not held.
+        with pytest.raises(PeerFault) as refused:
+            room.hear(member, part)
+        assert (refused.value.code, refused.value.message) == ("operator.stale", stale)
+    room.hear(ada, Accept(key="r/s/1"))
+    room.desk.acts.clear()
+    room.hear(ada, part)
+    room.hear(bob, part, proven=True)
+    with pytest.raises(PeerFault):
+        room.hear(bob, part)
+    assert room.desk.acts == [Report("r/s/1", part)] * 2

@@ -15,6 +15,7 @@ from swarm.operators.frames import (
     Assign,
     Cancel,
     Drain,
+    Heartbeat,
     Limits,
     Numbered,
     OrderBody,
@@ -322,3 +323,26 @@ def test_what_a_host_says_has_just_so_many_bytes() -> None:
 def test_an_order_is_begun_as_one_that_was_given_unless_it_was_offered() -> None:
     order = OrderBody(key=KEY, moment="do", seat="ada", agent="a")
     assert Begin(order) == Begin(order, offered=False)
+
+
+def test_what_is_cancelled_is_never_told_again_and_what_is_answered_is() -> None:
+    there = at_work()
+    there.tell(Cancel(key=KEY, reason="enough"))
+    for _ in range(2):
+        there.begin()
+        there.give()
+        there.give()
+        assert there.said() == []
+    there = at_work()
+    there.hands.answer(Result(key=KEY, value="done"), 0)
+    there.said()
+    # It crosses the answer, of which nobody has told what became.
+    there.tell(Cancel(key=KEY, reason="enough"))
+    assert there.begin() == ["part one 3 t", "part two 2 t", "result done t"]
+
+
+def test_a_sign_of_life_is_nothing_to_do() -> None:
+    there = Across()
+    there.begin()
+    text = Heartbeat(epoch=there.host.epoch).model_dump_json()
+    assert there.hands.received(text, 0) == []

@@ -387,3 +387,45 @@ async def test_to_look_once_more_begins_with_what_is_on_the_disk(store: GitVersi
 
     assert inner._in_turn(act) == "found"
     assert closed == [1]
+
+
+async def test_of_what_has_no_history_no_version_is_found(store: GitVersions) -> None:
+    await filled(store, "a")
+    for selector in ("other", "other@1.0.0", "other@prod", "other@^1"):
+        assert await refused("version.unknown", store.find(parse_selector(selector))) == (
+            "other: expected a blueprint of this store, got none of that id"
+        )
+    assert await refused("version.unknown", store.find(parse_selector("review@9.0.0"))) == (
+        "review: expected a version, got none for '9.0.0'"
+    )
+
+
+async def test_behind_each_entry_it_is_looked_whether_to_pack(
+    store: GitVersions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def look(_packing: object) -> None:
+        looked.append(1)
+
+    monkeypatch.setattr(histories.Packing, "pack_if_due", look)
+    await filled(store, "a", "b")
+    assert looked == [1, 1]
+
+
+async def test_a_draft_is_a_commit_of_nobody(store: GitVersions, tmp_path: Path) -> None:
+    draft = Draft("review", {"r.lua": File(b"x")}, "r.lua", note(5.9))
+    await store.put_draft(draft)
+    await store.put_draft(draft)
+    git = plain(tmp_path)
+    commit = git.references["refs/drafts/review"].peel(pygit2.Commit)
+    assert (commit.message, commit.parent_ids) == ("draft of review\n", [])
+    for who in (commit.author, commit.committer):
+        assert (who.name, who.email, who.time, who.offset) == ("draft", "swarm@localhost", 5, 0)
+    for wrong in (
+        Draft("../x", draft.files, "r.lua", note()),
+        Draft("review", {"../x": File(b"x")}, "../x", note()),
+    ):
+        with pytest.raises(Refused):
+            await store.put_draft(wrong)
+    assert await store.draft("review") == draft

@@ -16,6 +16,7 @@ import pytest
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.stores.sqlite import SqliteStore, open_store, store
+from swarm.stores.sqlite import connection as connections
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.reader import Reader
 
@@ -308,3 +309,15 @@ def test_names_of_new_files_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_is_in_memory_needs_no_folder(tmp_path: Path) -> None:
     open_store(tmp_path / "s", "memory").close()
     assert not (tmp_path / "s").exists()
+
+
+def test_what_cannot_be_opened_where_it_can_be_written_is_told_as_it_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: Any, **_more: Any) -> Any:
+        raise apsw.CantOpenError("no")
+
+    monkeypatch.setattr(connections, "connect", broken)
+    for path in (file, file.with_name("none.db")):
+        with pytest.raises(apsw.CantOpenError):
+            connections.connect_reader(Source(str(path)))
