@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,11 +15,12 @@ import click
 
 from swarm.blueprint.difference import Difference
 from swarm.blueprint.selector import parse_selector, parse_tag
-from swarm.cli.blueprints import opened_blueprints
+from swarm.cli.blueprints import InvalidBlueprint, opened_blueprints
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.inputs import read_value
 from swarm.cli.stores import IN_MEMORY, chosen_store, missing_store, store_option
-from swarm.errors import Refused
+from swarm.compiler.source import read_source
+from swarm.errors import BlueprintInvalid, Refused
 from swarm.host.blueprints import Blueprints, Registered
 from swarm.ports.versions import Draft, Entry
 
@@ -110,8 +110,10 @@ def _author(given: str | None) -> str:
 @json_option
 def register(blueprint: str, store: str | None, draft: bool, as_json: bool, **given: Any) -> int:
     """Compile FILE and put it into the store as the newest version of its blueprint."""
-    if not os.path.isfile(blueprint):
-        raise WrongUse(f"expected a blueprint's file, got {blueprint!r}")
+    try:
+        read_source(blueprint)  # before a store is made for it
+    except BlueprintInvalid as e:
+        raise InvalidBlueprint(e.problems) from None
     author = _author(given["author"])
     if draft:
         _check_draft(given)

@@ -24,6 +24,10 @@ from swarm.errors import Refused
 
 NOW_S = 1_790_000_000
 RING = Keyring.fresh(NOW_S)
+SUBJECT = (
+    "expected a subject of 1 to 64 of letters, digits, '.', '_', '@', ':', '+', '-', a letter or "
+    "digit first"
+)
 JOB = {"run": "r_1", "step": "$/1", "attempt": 2}
 
 
@@ -70,9 +74,17 @@ REFUSED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"run": "r_1", "attempt": 1}, "expected a step beside the attempt, got none", JOB),
     ({"depth": -1}, "expected a depth of 0 to 8, got -1", {"depth": 0}),
     ({"depth": 9}, "expected a depth of 0 to 8, got 9", {"depth": 8}),
-    ({"uses": 0}, "expected 'uses' as a token may say it, got 0", {"uses": 1}),
-    ({"subject": ""}, "expected 'sub' as a token may say it, got ''", {"subject": "a"}),
-    ({"run": "r 1"}, "expected 'run' as a token may say it, got 'r 1'", {"run": "r_1"}),
+    ({"uses": 0}, "expected uses, from 1, got 0", {"uses": 1}),
+    ({"subject": ""}, f"{SUBJECT}, got ''", {"subject": "a"}),
+    ({"subject": "a b"}, f"{SUBJECT}, got 'a b'", {"subject": "a" * 64}),
+    ({"subject": "-a"}, f"{SUBJECT}, got '-a'", {"subject": "a-@b.c:d+e_1"}),
+    ({"run": "r 1"}, "expected the id of a run, got 'r 1'", {"run": "r_1"}),
+    (
+        {"run": "r_1", "step": ""},
+        "expected the key of a step, of at most 512 characters, got ''",
+        {"run": "r_1", "step": "s" * 512},
+    ),
+    ({**JOB, "attempt": 0}, "expected an attempt, from 1, got 0", {**JOB, "attempt": 1}),
     (
         {"run": "r_1", "step": "\ud800"},
         "expected text without lone surrogates, got some",

@@ -318,3 +318,14 @@ def test_of_a_store_that_is_not_there_nothing_is_said_to_be_well(
     assert err == f"store.missing: {said}\n"
     assert not (shell.folder / "out").exists()
     assert not (shell.folder / "typo").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--draft",)])
+def test_a_file_that_is_not_there_is_a_problem_and_makes_no_store(
+    shell: Shell, more: tuple[str, ...]
+) -> None:
+    code, out, err = shell("blueprint", "register", "helo.lua", *more)
+    assert (code, out) == (2, "")
+    said = "helo.lua:1: file.missing: expected a file, got nothing of that name"
+    assert err == f"{said} — did you mean 'hello.lua'?\n"
+    assert not (shell.folder / ".swarm").exists()

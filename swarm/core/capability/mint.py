@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from flowir.errors import shorten
 from flowir.records import dataclass
@@ -47,6 +47,17 @@ class Order:
     depth: int | None = None
 
 
+# What an order may name, for whoever asked for something else.
+_SAYABLE: Final[Mapping[str, str]] = {
+    "sub": "a subject of 1 to 64 of letters, digits, '.', '_', '@', ':', '+', '-', a letter or "
+    "digit first",
+    "run": "the id of a run",
+    "step": "the key of a step, of at most 512 characters",
+    "att": "an attempt, from 1",
+    "uses": "uses, from 1",
+}
+
+
 def mint(keyring: Keyring, order: Order, now_s: float, table: Table = TABLE) -> str:
     """Sign a new token with the current key.
 
@@ -59,8 +70,9 @@ def mint(keyring: Keyring, order: Order, now_s: float, table: Table = TABLE) -> 
     except UnicodeEncodeError as e:
         raise _refused("expected text without lone surrogates, got some") from e
     except Unread as e:
-        got = shorten(getattr(claims, str(e), None))
-        raise _refused(f"expected '{e}' as a token may say it, got {got}") from e
+        name, got = str(e), shorten(getattr(claims, str(e), None))
+        said = _SAYABLE.get(name, f"{name!r} as a token may say it")
+        raise _refused(f"expected {said}, got {got}") from e
     key = keyring.current
     return chain.seal(derived(key.secret, f"cap/{PURPOSE_OF[order.role]}"), key.kid, text)
 
