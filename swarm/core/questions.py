@@ -243,6 +243,11 @@ class QuestionBook:
         entry = self._entries.get(id)
         if entry is None:
             raise _refused("unknown", id, "the id of a question of this run", shorten(id))
+        left_s = self._left_s(entry.question)
+        if entry.open and left_s is not None and left_s <= 0:
+            # Nobody may have been here at the deadline; it holds all the same.
+            self._expire(entry)
+            await self._log.commit()
         if not entry.open:
             code = "closed" if entry.state == "withdrawn" else entry.state
             raise _refused(code, id, "one that waits for an answer", f"one that is {entry.state}")

@@ -308,7 +308,7 @@ async def test_a_question_is_waited_for_as_long_as_is_left(passed_s: float, left
     desk = Desk()
     question = desk.ask()
     desk.clock.now += passed_s
-    await desk.waited(question, lambda: desk.book.answer("r:1", True))
+    await desk.waited(question, lambda: desk.clock.scope.cancel())
     assert desk.clock.deadlines == [left_s]
 
 
@@ -358,6 +358,41 @@ async def test_at_the_deadline_a_question_is_somebody_elses_without_one() -> Non
         again.book.recall({**row, "run": "r"})
     (left,) = again.book.open()
     assert (left.to, left.deadline_at, left.ask) == ("bob", None, question.ask)
+
+
+@pytest.mark.parametrize("late_s", [0, 0.001, 5_000])
+@pytest.mark.parametrize("value", [True, "no answer to it"])
+async def test_a_deadline_holds_also_where_nobody_waited_for_it(late_s: float, value: Any) -> None:
+    """A run that rests has no host: whoever answers later finds it as a host would have left it."""
+    desk = Desk()
+    question = desk.ask()
+    desk.clock.now += 60 + late_s
+    with pytest.raises(Refused) as caught:
+        await desk.book.answer("r:1", value)
+    assert caught.value.code == "question.expired"
+    assert desk.notes.rows[1:] == [of("expired", "r:1", value=False)]
+    assert desk.notes.commits == [2]
+    assert desk.book.open() == ()
+    assert await desk.book.wait(question) is False
+
+
+async def test_just_before_its_deadline_a_question_is_answered() -> None:
+    desk = Desk()
+    desk.ask()
+    desk.clock.now += 59.999
+    await desk.book.answer("r:1", True)
+    assert desk.notes.rows[1:] == [of("answered", "r:1", value=True, by=None)]
+
+
+async def test_after_a_deadline_that_nobody_waited_for_the_answer_is_the_next_ones() -> None:
+    desk = Desk()
+    desk.ask(Ask("?", None, None, "ada", 5, "escalate", None, "bob"))
+    desk.clock.now += 6
+    await desk.book.answer("r:1", "late", by="bob")
+    assert desk.notes.rows[1:] == [
+        of("escalated", "r:1", to="bob"),
+        of("answered", "r:1", value="late", by="bob"),
+    ]
 
 
 async def test_an_answer_that_comes_with_the_deadline_counts() -> None:
