@@ -140,3 +140,57 @@ def test_an_error_that_is_raised_again_has_a_cause_that_is_a_code() -> None:
         assert (e.value.code, e.value.cause_code) == ("a.b", cause)
     with pytest.raises(FlowError, match="expected a string or null as cause_code, got number 5"):
         ops.fail("a.b", "m", None, 5)
+
+
+@pytest.mark.parametrize(
+    ("compute", "a", "b", "result"),
+    [
+        (ops.add, INT_MAX - 1, 1, INT_MAX),
+        (ops.add, INT_MIN + 1, -1, INT_MIN),
+        (ops.add, INT_MAX, 1, None),
+        (ops.sub, INT_MIN + 1, 1, INT_MIN),
+        (ops.sub, INT_MAX - 1, -1, INT_MAX),
+        (ops.sub, INT_MIN, 1, None),
+        (ops.mul, 2**62, -2, INT_MIN),
+        (ops.mul, 2**62, 2, None),
+        (ops.mul, INT_MAX, 1, INT_MAX),
+        (ops.add, 2**53 + 1, 0.0, float(2**53)),
+        (ops.mul, 1e308, 10, None),
+    ],
+)
+def test_numbers_end_where_64_bits_do(compute: Any, a: Any, b: Any, result: Any) -> None:
+    if result is None:
+        with pytest.raises(FlowError) as caught:
+            compute(a, b)
+        assert caught.value.code == "arith.overflow"
+        return
+    found = compute(a, b)
+    assert (type(found), found) == (type(result), result)
+
+
+@pytest.mark.parametrize("compute", [ops.add, ops.sub, ops.mul, ops.div, ops.mod, ops.idiv])
+@pytest.mark.parametrize("odd", ["2", [1], True, None, {}])
+def test_only_numbers_are_computed_with(compute: Any, odd: Any) -> None:
+    for pair in ((odd, 2), (2, odd)):
+        with pytest.raises(FlowError, match="expected a number, got") as caught:
+            compute(*pair)
+        assert caught.value.code == "type.mismatch"
+
+
+@pytest.mark.parametrize(("size", "paid"), [(63, 0), (64, 1), (127, 1), (128, 2)])
+def test_to_compare_what_is_large_costs_by_the_64(size: int, paid: int) -> None:
+    # Of an array of one text: two, one more, and the text with its quotes.
+    one, other = ["x" * (size - 5 - 5)], [""]
+    payer = meter()
+    before = payer.fuel
+    assert not ops.equal(payer, one, other)
+    assert before - payer.fuel == paid
+
+
+def test_two_values_that_are_as_large_as_they_may_be_are_compared() -> None:
+    payer = meter(value_size=100)
+    one = ["x" * 95]
+    assert ops.equal(payer, one, [*one])
+    with pytest.raises(FlowError) as caught:
+        ops.equal(payer, one, ["x" * 96])
+    assert caught.value.code == "value.too_large"

@@ -186,3 +186,13 @@ def test_what_is_too_large_or_too_deep_is_told_apart() -> None:
         with pytest.raises(FlowError) as caught:
             check_size(value, limits)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("ctx", [5, "text", True])
+def test_nothing_is_owned_of_a_context_that_holds_nothing(ctx: Any) -> None:
+    holder, goal = Holder(ctx), parse_path("$.a")
+    for path in (ROOT, goal):
+        with pytest.raises(FlowError) as caught:
+            own(holder, path, goal)
+        assert caught.value.code == "path.not_writable"
+        assert holder.ctx is ctx

@@ -200,6 +200,11 @@ COMPARED: dict[str, tuple[Any, ...]] = {
         REVIEW,
         attempt(step("$.review", "judge"), branch("ctx.review == 'WORD'"), restore=True),
     ),
+    "beside what is not there yet": (
+        step("$.z"),
+        branch("iif(ctx.x, ctx.review, ctx.z) == 'WORD'"),
+        REVIEW,
+    ),
     "beside a literal's member": (
         branch("ctx.x", assign("$.v", "lit{ r = 'NONE' }"), step("$.v.r")),
         branch("ctx.v.r == 'WORD'"),
