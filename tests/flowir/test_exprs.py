@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import flowir
 from flowir.errors import FlowError
-from flowir.exprs import UNKNOWN, Batch, Meter, cost_of, evaluate_compiled, reach_of
+from flowir.exprs import UNKNOWN, Batch, Meter, Reach, cost_of, evaluate_compiled, reach_of
 from flowir.externs import STANDARD_EXTERNS
 from flowir.limits import DEFAULT_LIMITS, INT_MAX, INT_MIN, Limits
+from flowir.text import parse_expr
 from flowir.values import measure
 from flowir.wire import load_expr
 from tests.flowir.strategies import exprs, json_values
@@ -287,3 +288,37 @@ def test_evaluate_gives_nothing_of_the_callers_away() -> None:
     ctx = {"l": [1]}
     flowir.evaluate("ctx.l", ctx).append(2)
     assert ctx == {"l": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "own", "levels"),
+    [
+        ("ctx.a", 1, 0, 0),
+        ("ctx", 1, 0, 0),
+        ("ctx.a == 1", 0, 8, 0),
+        ("not ctx.a", 0, 8, 0),
+        ("ctx.a + 1", 0, 8, 0),
+        ("#ctx.a", 0, 8, 0),
+        ("array{}", 0, 2, 1),
+        ("object{}", 0, 2, 1),
+        ("{ ctx.a, ctx.b }", 2, 2 + 1 + 1, 1),
+        ("{ ab = ctx.a }", 1, 2 + 5 + 1, 1),
+        ("{ ab = ctx.a, c = #ctx.b }", 1, 2 + 5 + 4 + 1 + 9, 1),
+        ("{ { ctx.a } }", 1, 2 + 1 + 3, 2),
+        ("default(ctx.a, #ctx.b)", 1, 2 + 1 + 9, 0),
+        ("iif(ctx.a, { ctx.b }, ctx.c)", 3, 2 + 1 + 4 + 1, 1),
+        ("get(ctx.a, ctx.b)", 2, 2 + 1 + 1, 0),
+        ("ctx.a .. 'b'", None, 0, 0),
+        ("list.range(0, 9)", None, 0, 0),
+        ("{ ctx.a .. 'b' }", None, 2 + 1, 1),
+        ("{ ctx.a, { ctx.b .. 'c' } }", None, 2 + 1 + 1 + 3, 2),
+    ],
+)
+def test_how_large_a_value_can_be_is_read_off_its_expression(
+    text: str, reads: int | None, own: int, levels: int
+) -> None:
+    assert reach_of(parse_expr(text)) == Reach(reads, own, levels)
+
+
+def test_what_is_bound_is_known_by_measuring_alone() -> None:
+    assert reach_of({"op": "path", "at": "@x.a"}) == Reach(None, 0, 0) == UNKNOWN

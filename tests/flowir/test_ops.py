@@ -194,3 +194,23 @@ def test_two_values_that_are_as_large_as_they_may_be_are_compared() -> None:
     with pytest.raises(FlowError) as caught:
         ops.equal(payer, one, ["x" * 96])
     assert caught.value.code == "value.too_large"
+
+
+@pytest.mark.parametrize(
+    ("values", "paid"),
+    [
+        ((), 0),
+        (("x" * 63,), 0),
+        (("x" * 64,), 1),
+        (("x" * 32, [0] * 32), 1),
+        (({str(n): 0 for n in range(63)}, 5, None), 0),
+        (([0] * 128, "x"), 2),
+    ],
+)
+def test_a_function_costs_by_the_members_of_what_it_is_given(
+    values: tuple[Any, ...], paid: int
+) -> None:
+    payer = meter()
+    before = payer.fuel
+    ops.pay_extern(payer, values)
+    assert before - payer.fuel == paid
