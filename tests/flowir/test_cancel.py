@@ -251,3 +251,21 @@ def test_a_machine_that_is_cancelled_before_it_starts_has_ended_for_good() -> No
     assert [lane["op"] for lane in state["lanes"]] == [None]
     again = Machine.restore({"kind": "step", "ref": "a", "in": {"op": "lit", "value": 1}}, state)
     assert (again.done, again.snapshot()) == (True, state)
+
+
+def test_a_cancellation_that_waited_for_a_finally_knows_what_it_came_over() -> None:
+    fail = {"op": "fail", "code": "a.b", "message": {"op": "lit", "value": "no"}}
+    tidy = {"kind": "step", "ref": "tidy", "in": {"op": "lit", "value": 1}}
+    flow = {
+        "kind": "try", "body": {"kind": "assign", "at": "$.x", "value": fail}, "on": ["x.y"],
+        "catch": {"kind": "seq", "children": []}, "error_at": "$.e", "finally": tidy,
+    }  # fmt: skip
+    machine = Machine(flow, {})
+    (asked,) = machine.start()
+    assert isinstance(asked, Dispatch)
+    assert machine.cancel("why") == machine.resolve(asked.key, Success(1)) == ()
+    assert machine.error is not None
+    assert machine.error.code == "run.cancelled"
+    cause = machine.error.__cause__
+    assert isinstance(cause, FlowError)
+    assert cause.code == "a.b"
