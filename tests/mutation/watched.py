@@ -174,7 +174,10 @@ TESTS = {
     "swarm/stores/git/checkpoints.py": "swarm/test_stores_git_checkpoints swarm/test_host_audit",
     "swarm/stores/git/histories.py": f"swarm/test_stores_git_histories {_VERSIONS}",
     "swarm/stores/git/index.py": f"swarm/test_stores_git_index {_VERSIONS}",
-    "swarm/stores/git/objects.py": f"swarm/test_stores_git_objects {_VERSIONS}",
+    "swarm/stores/git/objects.py": f"""
+        swarm/test_stores_git_objects swarm/test_stores_git_checkup
+        {_VERSIONS}
+    """,
     "swarm/stores/git/repository.py": f"swarm/test_stores_git_repository {_VERSIONS}",
     "swarm/stores/git/*.py": _VERSIONS,
     "swarm/workers/process/hearing.py": f"swarm/test_workers_process_hearing {_PROCESS}",

@@ -93,3 +93,13 @@ def test_who_takes_no_name_for_that_of_a_secret_is_found_out(
 
     monkeypatch.setattr(Secrets, "_is_key", blind)
     assert wrong(Secrets(), [{"token": "t"}, {"n": 1}]) == [{"token": "t"}]
+
+
+def test_names_are_remembered_up_to_so_many() -> None:
+    looks = Secrets()
+    known = looks._known  # pyright: ignore[reportPrivateUsage]
+    for number in range(10_001):
+        looks.hidden({f"n{number}": 1})
+    assert len(known) == 10_001
+    assert looks.hidden({"token": "t"}) == {"token": MASK}
+    assert known == {"token": True}

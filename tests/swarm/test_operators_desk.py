@@ -845,3 +845,137 @@ def test_a_part_is_of_who_holds_the_order_or_has_its_token() -> None:
     with pytest.raises(PeerFault):
         room.hear(bob, part)
     assert room.desk.acts == [Report("r/s/1", part)] * 2
+
+
+def test_what_was_taken_back_is_over_and_whoever_waits_is_next() -> None:
+    room = Room()
+    ada = room.sit("ada", capacity=1)
+    case, other = room.ask("r/s/1"), room.ask("r/s/2")
+    room.read()
+    room.desk.withdraw("r/s/1", "enough", 0)
+    assert (case.state, case.holder, other.holder) == ("over", None, ada)
+    assert room.read() == [("ada", "cancel", "r/s/1"), ("ada", "assign", "r/s/2")]
+    assert room.desk.is_over("r/s/1")
+    room.desk.withdraw("r/s/1", "enough", 0)
+    assert room.desk.acts == []
+
+
+def test_an_order_that_ends_without_its_holder_is_taken_from_him() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask()
+    room.read()
+    failure = WorkerFailure("operator.away", "nobody")
+    room.desk.fail("r/s/1", failure, 0)
+    assert room.read() == [("ada", "cancel", "r/s/1")]
+    cancel: Any = room.told[-1][1]
+    assert (cancel.reason, case.state, ada.orders) == ("nobody", "answered", {})
+    assert room.desk.collect("r/s/1", 0) is failure
+
+
+def test_whose_order_somebody_else_has_done_is_given_the_next() -> None:
+    room = Room()
+    ada, bob = room.sit("ada", capacity=1), room.sit("bob", "writer")
+    room.ask("r/s/1")
+    waits = room.ask("r/s/2")
+    room.read()
+    room.hear(bob, done("r/s/1"), proven=True)
+    assert waits.holder is ada
+    assert room.read() == [
+        ("bob", "settled", "r/s/1"), ("ada", "cancel", "r/s/1"), ("ada", "assign", "r/s/2"),
+    ]  # fmt: skip
+
+
+def test_who_takes_a_seat_is_told_and_so_is_who_has_lost_it() -> None:
+    room = Room()
+    ada, bob = room.sit("ada", "reviewer", "writer"), room.sit("bob", "writer")
+    room.hear(bob, Takeover(seat="reviewer"))
+    assert room.read() == [("ada", "seats", ""), ("bob", "seats", "")]
+    seats: list[Any] = [frame for _, frame in room.told]
+    assert [frame.seats for frame in seats] == [["writer"], ["writer", "reviewer"]]
+    assert (ada.seats, bob.seats) == (["writer"], ["writer", "reviewer"])
+    assert list(room.desk.seated("reviewer")) == [bob]
+
+
+@pytest.mark.parametrize("answer", ["declined", "let lapse"])
+def test_further_up_whoever_did_not_want_it_is_asked_once_more(answer: str) -> None:
+    room = Room()
+    ada = room.sit("ada", "reviewer", "lead", offers=True)
+    busy = room.sit("busy", capacity=1, tags=frozenset(("x",)))
+    room.ask("r/s/0", tags=frozenset(("x",)))
+    assert list(busy.orders) == ["r/s/0"]
+    case = room.ask(absence=Absence(60, "escalate", "lead"))
+    assert case.holder is ada
+    if answer == "declined":
+        room.hear(ada, Decline(key="r/s/1", reason="no"))
+    else:
+        room.pass_s(case, 30)
+    assert (case.state, case.holder) == ("waiting", None)
+    room.read()
+    room.pass_s(case, 59.9)
+    assert case.state == "waiting"
+    room.pass_s(case, 0.1)
+    assert (case.seats, case.absence, case.holder) == (("lead",), Absence(), ada)
+    assert room.read() == [("ada", "offer", "r/s/1")]
+
+
+def test_who_is_away_too_long_hands_his_order_on_and_is_not_given_it_again() -> None:
+    room = Room()
+    ada = room.sit("ada")
+    case = room.ask(absence=Absence(60, "next"))
+    room.read()
+    room.desk.detach(ada, 10)
+    room.now_s = 10
+    room.pass_s(case, 59.9)
+    assert case.holder is ada
+    room.pass_s(case, 0.1)
+    assert (case.state, case.holder, ada.orders) == ("waiting", None, {})
+    assert room.read() == [("ada", "cancel", "r/s/1")]
+    cancel: Any = room.told[-1][1]
+    assert cancel.reason == "you were away"
+    room.desk.attach(ada, room.now_s)
+    assert case.state == "waiting"
+    bob = room.sit("bob")
+    assert case.holder is bob
+
+
+def test_where_nobody_works_on_it_in_time_it_fails_and_says_where() -> None:
+    room = Room()
+    case = room.ask(seats=("lead",), absence=Absence(60, "fail"))
+    assert room.desk.due_s(case) == 60
+    room.pass_s(case, 60)
+    failed = room.desk.collect("r/s/1", 60)
+    assert isinstance(failed, WorkerFailure)
+    assert (failed.code, failed.message) == (
+        "operator.away", "'agent': nobody in seat 'reviewer' or 'lead' worked on it for 60 s",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("absence", "due_s"),
+    [
+        (Absence(), None), (Absence(None, "fail"), None), (Absence(60, "wait"), None),
+        (Absence(60, "next"), 60), (Absence(0, "fail"), 0),
+    ],
+)  # fmt: skip
+def test_of_what_waits_is_known_when_something_becomes_of_it(
+    absence: Absence, due_s: float | None
+) -> None:
+    room = Room()
+    assert room.desk.due_s(room.ask(absence=absence)) == due_s
+
+
+def test_the_soonest_of_what_may_become_of_an_order_is_due() -> None:
+    room = Room()
+    ada = room.sit("ada", offers=True)
+    case = room.ask(absence=Absence(20, "next"))
+    assert room.desk.due_s(case) == 30
+    room.desk.detach(ada, 5)
+    assert room.desk.due_s(case) == 25
+    room.desk.attach(ada, 6)
+    room.hear(ada, Accept(key="r/s/1"))
+    assert room.desk.due_s(case) is None
+    room.now_s = 8
+    room.desk.detach(ada, 8)
+    case.absence = Absence()
+    assert room.desk.due_s(case) == 608

@@ -16,7 +16,13 @@ from swarm.workers.process.order import Order
 from swarm.workers.process.program import Program
 from swarm.workers.process.reading import Found, Reading, reading_problems
 from swarm.workers.process.settings import ProcessSettings
-from swarm.workers.process.templates import Template, TemplateRefused, as_text, member
+from swarm.workers.process.templates import (
+    PLACEHOLDERS,
+    Template,
+    TemplateRefused,
+    as_text,
+    member,
+)
 
 # -- what is found -------------------------------------------------------------------------
 
@@ -380,3 +386,17 @@ def test_secrets_come_before_the_input_or_on_a_pipe_of_their_own(tmp_path: Path)
     assert apart.launch.secrets == first.stdin[:-2]
     none = order(tmp_path, "in", secrets_to="fd")
     assert (none.stdin, none.launch.secrets) == (b"in", None)
+
+
+def test_what_comes_from_the_run_is_known_of_each_placeholder() -> None:
+    ours = {
+        "input_file", "agent", "workdir", "folder", "run_id", "step", "key", "attempt",
+        "idempotency_key", "timeout_s", "secrets_fd",
+    }  # fmt: skip
+    assert PLACEHOLDERS.keys() - ours == {"input", "model", "instructions"}
+    for name in PLACEHOLDERS:
+        assert Template.of(f"{{{name}}}").begins_with_data is (name not in ours), name
+        assert not Template.of(f"--x={{{name}}}").begins_with_data
+    assert Template.of("{input.a.b}").begins_with_data
+    assert Template.of("{folder}{input}").begins_with_data, "what is ours may be nothing"
+    assert not Template.of("").begins_with_data
