@@ -25,6 +25,8 @@ Patience: TypeAlias = Literal["ask", "wait", "leave"]
 
 _OPEN = ("running", "waiting", "paused", "interrupted")
 _SHOWN = 2000
+# A question that is over is answered at once; who waits longer waits for somebody else.
+_SETTLED_S = 5.0
 
 
 wait_option = click.option(
@@ -45,10 +47,11 @@ async def outlast(host: Host, run: Run, since: int, patience: Patience, lines: L
     Returns as soon as the run goes on, whoever answered. *lines* are one for the command.
     """
     if patience != "ask":
-        for question in await questions_of(host, run):
+        asked = await questions_of(host, run)
+        for question in asked:
             say(told(question))
-    if patience == "leave":
-        return False
+        if patience == "leave":
+            return not asked and await _goes_on(run, since)
     stay: list[bool] = [True]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, run, since, tasks)
@@ -85,6 +88,15 @@ def told(question: Question) -> str:
             text = json.dumps(value, ensure_ascii=False)
             lines.append(f"  {name}: {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}")
     return "\n".join(lines)
+
+
+async def _goes_on(run: Run, since: int) -> bool:
+    """Tell whether a run that nobody is asked by goes on: its question is just over, then."""
+    with anyio.move_on_after(_SETTLED_S):
+        async for event in run.events(since):
+            if event["kind"].startswith("run."):
+                return True
+    return False
 
 
 async def _watch(run: Run, since: int, tasks: TaskGroup) -> None:

@@ -226,3 +226,19 @@ def test_who_waits_for_others_shows_what_is_asked_and_ends_with_the_run(
     finally:
         child.kill()
     assert (child.returncode, json.loads(out)["ok"]) == (0, True)
+
+
+def test_a_question_whose_deadline_has_passed_keeps_nobody_waiting(
+    folder: Path, swarm: Any
+) -> None:
+    """The run is waiting when the command comes, and is not a moment later: it is followed."""
+    script = ASK.replace(
+        "schema =", 'deadline_s = 0.2, on_deadline = "default", default = true, schema ='
+    )
+    (folder / "ask.lua").write_text(script)
+    for number in range(5):
+        name = f"r{number}"
+        assert swarm("run", "ask.lua", "--set", "text=hello", "--run-id", name)[0] == 3
+        time.sleep(0.3)
+        code, out, err = swarm("runs", "resume", name, "--json")
+        assert (code, json.loads(out)["ctx"]) == (0, {"text": "hello", "ok": True}), err
