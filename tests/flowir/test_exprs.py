@@ -322,3 +322,91 @@ def test_how_large_a_value_can_be_is_read_off_its_expression(
 
 def test_what_is_bound_is_known_by_measuring_alone() -> None:
     assert reach_of({"op": "path", "at": "@x.a"}) == Reach(None, 0, 0) == UNKNOWN
+
+
+CTX: dict[str, Any] = {
+    "n": 5, "z": 0, "f": 2.5, "s": "ab", "e": "", "t": True, "u": False, "nul": None,
+    "l": [1, [2], {"k": 3}], "o": {"k": 1, "nul": None}, "big": 2**62, "max": INT_MAX,
+}  # fmt: skip
+VALUES: list[tuple[str, Any]] = [
+    # truth: only null and false are not
+    ("not ctx.n", False), ("not ctx.z", False), ("not ctx.e", False), ("not ctx.u", True),
+    ("not ctx.nul", True), ("not ctx.l", False), ("not not ctx.s", True), ("not true", False),
+    ("not nil", True), ("not (ctx.n == 5)", False), ("not (ctx.t and ctx.u)", True),
+    ("ctx.n and ctx.s", True), ("ctx.nul and ctx.s", False), ("ctx.u or ctx.nul", False),
+    ("ctx.z or ctx.u", True), ("1 and ctx.n", True), ("nil or ctx.u", False),
+    ("iif(ctx.z, 1, 2)", 1), ("iif(ctx.nul, 1, 2)", 2), ("iif(ctx.u == false, 1, 2)", 1),
+    ("iif(ctx.u, 1, ctx.s)", "ab"), ("iif(true, ctx.n, 2)", 5),
+    # equality, with literals on either side or both
+    ("ctx.n == 5", True), ("5 == ctx.n", True), ("ctx.n == 5.0", True), ("ctx.n ~= 5", False),
+    ("ctx.n ~= 6", True), ("6 ~= ctx.n", True), ("ctx.t == 1", False), ("1 == ctx.t", False),
+    ("ctx.t == true", True), ("true == ctx.n", False), ("ctx.nul == nil", True),
+    ("nil == ctx.n", False), ("ctx.nul ~= nil", False), ("ctx.s == 'ab'", True),
+    ("'ac' == ctx.s", False), ("1 == 1.0", True), ("nil == nil", True), ("1 == true", False),
+    ("'a' ~= 'b'", True), ("ctx.l == ctx.l", True), ("ctx.l == lit{ 1 }", False),
+    ("ctx.o == lit{ k = 1, nul = nil }", True), ("lit{ 1, 2 } == lit{ 1, 2.0 }", True),
+    # order
+    ("ctx.n < 6", True), ("ctx.n < 5", False), ("ctx.n <= 5", True), ("ctx.n > 4", True),
+    ("5 > ctx.n", False), ("5 >= ctx.n", True), ("4 < ctx.n", True), ("ctx.f < 3", True),
+    ("2.5 <= ctx.f", True), ("ctx.s < 'b'", True), ("'b' < ctx.s", False), ("1 < 2", True),
+    ("ctx.max < 9.3e18", True),
+    # sums
+    ("ctx.n + 1", 6), ("ctx.n - 1", 4), ("1 + ctx.n", 6), ("1 - ctx.n", -4), ("ctx.f + 1", 3.5),
+    ("ctx.n + 1.5", 6.5), ("ctx.n - ctx.f", 2.5), ("ctx.big + 1", 2**62 + 1),
+    ("ctx.big - 1", 2**62 - 1), ("ctx.max - 1", INT_MAX - 1), ("ctx.max + -1", INT_MAX - 1),
+    ("0 - ctx.max", -INT_MAX), ("ctx.n * 2", 10), ("ctx.n / 2", 2.5), ("ctx.n // 2", 2),
+    ("ctx.n % 3", 2), ("-ctx.n % 3", 1), ("ctx.f // 2", 1.0), ("-ctx.f", -2.5),
+    # parts
+    ("ctx.l[0]", 1), ("ctx.l[1][0]", 2), ("ctx.l[-1].k", 3), ("get(ctx.l, ctx.z)", 1),
+    ("get(ctx.o, 'k')", 1), ("ctx[ctx.s .. '']", None), ("#ctx.l", 3), ("#ctx.s", 2),
+    ("#ctx.o", 2), ("default(ctx.none, 7)", 7), ("default(ctx.nul, 7)", 7),
+    ("default(ctx.u, 7)", False), ("default(ctx.l[9], 7)", 7), ("exists(ctx.nul)", False),
+    ("exists(ctx.none)", False), ("exists(ctx.l[2].k)", True), ("exists(ctx.l[3])", False),
+    ("contains(ctx.l, 1)", True), ("contains(ctx.l, 9)", False), ("ctx.s .. ctx.n", "ab5"),
+    ("{ ctx.n, { a = ctx.s } }", [5, {"a": "ab"}]), ("lit{ a = { 1 } }", {"a": [1]}),
+    # quantifiers
+    ("map(lit{ 1, 2 }, function(x, i) return x + i end)", [1, 3]),
+    ("filter(lit{ 1, 2, 3 }, function(x) return x ~= 2 end)", [1, 3]),
+    ("filter(lit{ 0, nil, false }, function(x) return x end)", [0]),
+    ("any(lit{ 1, 2 }, function(x) return x == 2 end)", True),
+    ("any(lit{ nil, false }, function(x) return x end)", False),
+    ("every(lit{ 1, 0 }, function(x) return x end)", True),
+    ("every(lit{ 1, nil }, function(x) return x end)", False),
+    ("any(array{}, function(x) return x end)", False),
+    ("every(array{}, function(x) return x end)", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES)
+def test_an_expression_means_this(text: str, value: Any) -> None:
+    if value is None:
+        with pytest.raises(FlowError) as caught:
+            flowir.evaluate(parse_expr(text), CTX)
+        assert caught.value.code == "path.missing"
+        return
+    found = flowir.evaluate(parse_expr(text), CTX)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("ctx.max + 1", "arith.overflow"),
+        ("ctx.big + ctx.big", "arith.overflow"),
+        ("ctx.big + 4611686018427387904", "arith.overflow"),
+        ("0 - ctx.max - 2", "arith.overflow"),
+        ("ctx.s + 1", "type.mismatch"),
+        ("ctx.t + 1", "type.mismatch"),
+        ("ctx.t < 1", "type.mismatch"),
+        ("1 < ctx.s", "type.mismatch"),
+        ("ctx.s < 1.5", "type.mismatch"),
+        ("ctx.none", "path.missing"),
+        ("ctx.l[3]", "path.missing"),
+        ("#ctx.n", "type.mismatch"),
+        ("map(ctx.n, function(x) return x end)", "type.mismatch"),
+    ],
+)
+def test_an_expression_that_has_no_value_says_why(text: str, code: str) -> None:
+    with pytest.raises(FlowError) as caught:
+        flowir.evaluate(parse_expr(text), CTX)
+    assert caught.value.code == code
