@@ -67,7 +67,7 @@ class Throttle:
         self._most = most
         self._peers = peers
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
-        self._until: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._until: dict[str, tuple[float, float]] = {}
 
     def wait_s(self, peer: str) -> float:
         """Return how long this peer has to wait; 0: he need not."""
@@ -86,7 +86,6 @@ class Throttle:
             _, before = self._until.get(peer, (0.0, 0.5))
             pause = min(60.0, before * 2)
             self._until[peer] = (now + pause, pause)
-            self._until.move_to_end(peer)
         else:
             self._until.pop(peer, None)
         self._bound()
