@@ -202,3 +202,19 @@ async def test_a_blob_is_there_with_the_first_row_that_needs_it(store: SqliteSto
     await store.journal.commit()
     assert await inner.blobs.get(name) == b"body"
     assert inner.blobs.put(ONE, b"body") == name
+
+
+async def test_a_blob_begins_a_new_transaction_where_one_has_grown_large(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner: Any = store.journal
+    grown: list[int] = []
+    real = inner._group.grow
+
+    def grow() -> None:
+        grown.append(1)
+        real()
+
+    monkeypatch.setattr(inner._group, "grow", grow)
+    inner.put(ONE, b"body")
+    assert grown == [1]

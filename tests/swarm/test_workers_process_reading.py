@@ -400,3 +400,22 @@ def test_what_comes_from_the_run_is_known_of_each_placeholder() -> None:
     assert Template.of("{input.a.b}").begins_with_data
     assert Template.of("{folder}{input}").begins_with_data, "what is ours may be nothing"
     assert not Template.of("").begins_with_data
+
+
+def test_a_program_works_where_its_agent_says_and_has_a_directory_of_its_own(
+    tmp_path: Path,
+) -> None:
+    here, elsewhere = tmp_path / "own", tmp_path / "folder"
+    for cwd, expected in ((None, here), (elsewhere, elsewhere)):
+        launch = order(here, "", cwd=cwd).launch
+        assert (launch.cwd, launch.workdir) == (expected, here)
+
+
+def test_more_secrets_than_a_pipe_takes_are_refused(tmp_path: Path) -> None:
+    most = 60 * 1024
+    secrets = {"key": "x" * most}
+    size = most + len('{"key": ""}\n')
+    assert told(tmp_path, "", secrets=secrets, secrets_to="fd") == (
+        "process.secrets",
+        f"process 'printer': expected at most {most} bytes of secrets, got {size}",
+    )
