@@ -536,6 +536,8 @@ async def test_an_audit_log_of_another_form_stays_beside_the_new_one(
             old.audit.record(entry)
         await old.journal.commit()
         old.close()
+        signed, moved = folder / "checkpoints.jsonl", folder / "checkpoints.before.jsonl"
+        signed.write_text("signed")
         monkeypatch.setattr(schema, "MIGRATIONS", before)
         again = opened(folder)
         assert again.audit.size == 0
@@ -544,6 +546,8 @@ async def test_an_audit_log_of_another_form_stays_beside_the_new_one(
         file = apsw.Connection(str(folder / "journal.db"))
         tables = {name for (name,) in file.execute("select name from sqlite_schema")}
         assert ("audit_before" in tables) == bool(kept)
+        assert (moved if kept else signed).read_text() == "signed"
+        assert signed.exists() != moved.exists()
         if kept:
             assert [no for (no,) in file.execute("select no from audit_before")] == kept
         for wrong in ("update audit set no = 5", "delete from audit"):

@@ -54,6 +54,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def filename(self) -> str:
+        """The file's path."""
+        ...
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction was begun and has not ended."""
         ...

@@ -20,11 +20,13 @@ released is never edited.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import apsw
 
 from swarm.errors import Refused
+from swarm.stores.checkpoints import CHECKPOINTS
 from swarm.stores.sqlite.binding import Connection
 
 __all__ = ("APPLICATION_ID", "MIGRATIONS", "admit", "migrate")
@@ -133,7 +135,8 @@ def _parents(connection: Connection) -> None:
 def _linked(connection: Connection) -> None:
     """Begin the audit log anew: its links are the leaves of its tree now.
 
-    What was written in the other form was signed as it is: it stays, beside the new one.
+    What was written in the other form was signed as it is: it stays, beside the new one, and
+    so do the checkpoints that the store has of it.
     """
     if connection.execute("select 1 from audit limit 1").fetchone() is None:
         return
@@ -145,6 +148,9 @@ def _linked(connection: Connection) -> None:
         """
     )
     _audit(connection)
+    signed = Path(connection.filename).with_name(CHECKPOINTS)
+    if signed.exists():
+        signed.replace(signed.with_suffix(".before.jsonl"))
 
 
 MIGRATIONS: tuple[Migration, ...] = (_first, _tokens, _audit, _parents, _linked)
