@@ -150,7 +150,7 @@ def table() -> str:
     states = {status: row for status, row in TRANSITIONS.items() if row}
     rows = [("", *states)]
     rows += [(e[4:], *(row.get(e, "-") for row in states.values())) for e in EVENTS]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 

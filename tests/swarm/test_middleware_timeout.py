@@ -250,6 +250,33 @@ async def test_a_worker_that_answers_although_it_is_too_late_has_answered() -> N
     assert outcome.ctx == {"given": 1, "out": "late", "more": "late"}
 
 
+class Lingering(Passing):
+    """One that awaits in place, and then something else."""
+
+    in_place = True
+
+    async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+        outcome = await next(call)
+        await self.clock.sleep(1)
+        return outcome
+
+
+async def test_behind_an_answer_that_was_too_late_to_be_cut_off_layers_may_wait() -> None:
+    async def deaf(value: object) -> object:
+        with CancelScope(shield=True):
+            await bench.clock.sleep(5)
+        return value
+
+    bench = Bench(functions={"work": deaf})
+    async with bench.host() as host:
+        host.layer(LayerFactory("lingering", 5, LayerParams, Lingering))
+        flow = seq(step("work"), step("work", "$.more"))
+        loaded = await host.load(document({"work": {}}, flow, ["lingering", timed(3)]))
+        outcome = await (await host.start(loaded, {"given": 1})).wait()
+    assert outcome.ctx == {"given": 1, "out": 1, "more": 1}
+    assert bench.clock.monotonic() == 1_000_000 + 12
+
+
 async def test_a_run_that_is_cancelled_is_not_late() -> None:
     bench = Bench(clock=FakeClock())
     bench.functions["work"] = work = Slow(bench.clock, 60)

@@ -132,6 +132,21 @@ async def test_a_log_without_entries_is_read(store: SqliteStore) -> None:
         assert list(reader.rows()) == []
 
 
+def test_what_cannot_be_read_is_left_closed(tmp_path: Path) -> None:
+    foreign, broken = tmp_path / "foreign.db", tmp_path / "broken.db"
+    made = apsw.Connection(str(foreign))
+    made.execute("create table other (n integer)")
+    made.close()
+    broken.write_bytes(b"SQLite format 3\0" + bytes(4096))
+    before = len(os.listdir("/proc/self/fd"))
+    kept = list[BaseException]()  # With their frames: nothing is closed by being forgotten.
+    for wrong in (foreign, broken):
+        with pytest.raises((Refused, SwarmError)) as told:
+            AuditReader(wrong)
+        kept.append(told.value)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_to_read_leaves_no_file_open(filled: SqliteStore) -> None:
     filled.close()  # SQLite closes nothing while another has the file in hand.
     before = len(os.listdir("/proc/self/fd"))

@@ -7,6 +7,7 @@ and then the chain, the tree and the checkpoints show what was done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -97,13 +98,16 @@ class AuditReader:
 
     def __init__(self, file: Path) -> None:
         self._path = str(file)
-        try:
-            self._connection = connect_reader(Source(self._path))
-            schema.admit(self._connection, self._path)
-            self._connection.execute("begin")
-            self.size, self.head, self.root = self._end()
-        except apsw.Error as error:
-            raise self._unreadable(error) from error
+        with ExitStack() as undo:
+            try:
+                self._connection = connect_reader(Source(self._path))
+                undo.callback(self._connection.close, True)
+                schema.admit(self._connection, self._path)
+                self._connection.execute("begin")
+                self.size, self.head, self.root = self._end()
+            except apsw.Error as error:
+                raise self._unreadable(error) from error
+            undo.pop_all()
 
     def __enter__(self) -> AuditReader:
         return self
