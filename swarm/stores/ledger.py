@@ -78,10 +78,8 @@ class MemoryLedger:
             until_s, kind, name = heappop(self._ends)
             if not kind:
                 self._uses.pop(name, None)
-                continue
-            # Revoked again meanwhile, it has another end.
-            found = self._voids.get((kind, name))
-            if found is not None and found[1] == until_s:
+            # Revoked again meanwhile it has another end, or the same one once more.
+            elif (kind, name) in self._voids and self._voids[kind, name][1] == until_s:
                 del self._voids[kind, name]
 
     # -- what another keeps beside ------------------------------------------------------

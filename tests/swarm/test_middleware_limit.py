@@ -99,6 +99,42 @@ async def test_runs_take_turns(limit: dict[str, Any]) -> None:
     assert crowd.order.index("single") <= 3
 
 
+class Sleepers(FakeClock):
+    """Counts who waits for a time at once."""
+
+    now = most = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds > 0
+        self.most = max(self.most, self.now)
+        try:
+            await super().sleep(seconds)
+        finally:
+            self.now -= seconds > 0
+
+
+async def test_one_waits_for_its_second_and_the_others_for_their_turns() -> None:
+    clock = Sleepers()
+    crowd = Crowd(clock, 0)
+    bench = Bench(clock=clock, functions={"work": crowd})
+    layers = [{"use": "limit", "rate_per_s": 1}]
+    async with bench.host() as host:
+        many = await host.load(document({"work": {}}, lanes("work", 5), layers))
+        one = await host.load(document({"work": {}}, step("work"), layers))
+        first = await host.start(many, {"given": 0})
+        await clock.settle()
+        second = await host.start(one, {"given": "single"})
+        for _ in range(6):
+            await clock.settle()
+            await clock.advance(1)
+        for run in (first, second):
+            assert (await run.wait()).status == "succeeded"
+    # The third had its turn before the other run came; lanes begin in any order.
+    assert [where for where, value in enumerate(crowd.order) if value == "single"] == [3]
+    assert crowd.began == [0, 1, 2, 3, 4, 5]
+    assert clock.most == 1
+
+
 async def test_a_scope_decides_what_counts_together() -> None:
     apart = await two_runs([{"use": "limit", "concurrency": 1}], 2)
     together = await two_runs([{"use": "limit", "concurrency": 1, "scope": "host"}], 2)

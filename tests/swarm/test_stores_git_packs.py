@@ -13,6 +13,7 @@ import pygit2
 import pytest
 
 from swarm.errors import SwarmError
+from swarm.stores.git import packing
 from swarm.stores.git.objects import Objects
 from swarm.stores.git.packing import Packing
 from swarm.stores.git.packs import Packs
@@ -216,6 +217,21 @@ def test_what_nothing_names_goes_after_ten_minutes(
     assert loose(made) == (set() if goes else unnamed)
     left = sum(place.stat().st_size for place in made.path.glob("objects/*/*") if place.is_file())
     assert freed == max(whole - left, 0)
+
+
+@pytest.mark.parametrize(("more_s", "goes"), [(0, False), (1, True)])
+def test_ten_minutes_are_over_when_there_is_more(
+    made: Repository, monkeypatch: pytest.MonkeyPatch, more_s: int, goes: bool
+) -> None:
+    history(made, "a")
+    named = loose(made)
+    commit(made, "unnamed")
+    for oid in loose(made):
+        os.utime(made.path / "objects" / oid[:2] / oid[2:], (1_000_000, 1_000_000))
+    monkeypatch.setattr(packing.time, "time", lambda: 1_000_600.0 + more_s)
+    assert bool(Packing(made).collect(dry_run=True)) == goes
+    Packing(made).collect(dry_run=False)
+    assert bool(loose(made) - named) != goes
 
 
 @pytest.mark.parametrize("ref", ["refs/blueprints/review", "refs/tags/review/x", "refs/drafts/r"])
