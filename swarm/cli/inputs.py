@@ -106,10 +106,14 @@ def _value(text: str) -> Any:
     """
     try:
         return parse_json(text)
-    except flowir.FlowError:
-        if _is_json(text):
+    except flowir.Malformed:
+        if len(text) <= _ARGUMENT and _is_json(text):
             raise
         return text
+
+
+# No argument of a program is longer on Linux: what is, was not typed.
+_ARGUMENT = 128 * 1024
 
 
 def _is_json(text: str) -> bool:

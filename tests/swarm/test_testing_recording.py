@@ -204,7 +204,7 @@ def test_a_run_that_waits_is_not_recorded(folder: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "expected a recording of a run, got [Errno 2]"),
+        (None, "expected a recording of a run, got: no such file or directory"),
         ("", "expected a recording of a run, got"),
         ("[]", "$: "),
         ('{"swarm_recording": 2}', "swarm_recording: "),

@@ -23,6 +23,7 @@ import pytest
 
 import swarm
 from flowir import WorkerFailure
+from flowir.report import member
 from swarm.blueprint.agent import AgentSpec
 from swarm.lua.runner import InlineScripts
 from swarm.ports.worker import Call, Toolbox
@@ -552,7 +553,7 @@ async def variables_that_change_programs(shop: Shop) -> None:
         agent = AgentSpec("tool", "process", {"argv": ["true"], "env": {name: "x"}})
         tools = Toolbox(InlineScripts(), {})
         found = [(p.code, p.field) for p in ProcessFactory().problems(agent, tools)]
-        expect(found == [("process.env", f"env.{name}")], found)
+        expect(found == [("process.env", f"env{member(name)}")], found)
 
 
 _HIDDEN = "hunter2-hunter2"
