@@ -17,7 +17,7 @@ from flowir.effects import tuple_of
 from flowir.errors import WorkerFailure, shorten
 from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
-from swarm.core.answers import admitted, kept, worker_error
+from swarm.core.answers import RAISED, admitted, kept, worker_error
 from swarm.ports.layer import Beginning, Layer, LayerCall, Next
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
@@ -83,7 +83,7 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: b
             outcome = await worker(call, call.link)
         except WorkerFailure:
             raise
-        except Exception as error:
+        except RAISED as error:
             raise worker_error(error) from error
         if contract is None:
             found = admitted(outcome, call.agent, limits)
@@ -119,7 +119,7 @@ def _around(key: str, layer: Layer, next: Next) -> Next:
             outcome: Any = await layer(call, next)
         except WorkerFailure:
             raise
-        except Exception as error:
+        except RAISED as error:
             said = f"layer {key!r} around {call.agent!r}: {type(error).__name__}: {error}"
             raise WorkerFailure("layer.failed", said) from error
         if not isinstance(outcome, Outcome):

@@ -22,7 +22,7 @@ from swarm.blueprint.contract import Breach, Contract
 from swarm.core.outputs import keep
 from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 
-__all__ = ("Answer", "admitted", "ask", "kept", "timed_out", "worker_error")
+__all__ = ("RAISED", "Answer", "admitted", "ask", "kept", "timed_out", "worker_error")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,9 +32,12 @@ _BYTES: Final = frozenset({bytes, bytearray, memoryview})
 _NO_PARTS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # A schema takes some microseconds for every value within a value.
 _IN_PLACE = 16 * 1024
+# What code of somebody's may raise, and its step fails. What would end a program, as argparse
+# does, does not end the host and all its runs.
+RAISED: Final = (Exception, SystemExit)
 # The codes of failures that stand for an exception of somebody's code, and whose frames
 # say nothing to its author.
-_RAISED = ("worker.error", "layer.failed")
+_CODES = ("worker.error", "layer.failed")
 _OURS = ("swarm.", "flowir.", "anyio.", "concurrent.", "asyncio.", "trio.")
 
 
@@ -89,11 +92,10 @@ async def ask(
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)
     except WorkerFailure as failure:
-        if failure.code in _RAISED and isinstance(failure.__cause__, Exception):
+        if failure.code in _CODES and isinstance(failure.__cause__, RAISED):
             _tell(call, failure.__cause__)
         return Answer(_failed(failure, limits))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a worker raises fails it
-        # What would end a program, as argparse does, does not end the host and all its runs.
+    except RAISED as error:
         _tell(call, error)
         return Answer(_failed(worker_error(error), limits))
 

@@ -292,16 +292,19 @@ async def test_what_a_worker_answered_stays_admitted_behind_layers_of_our_own_al
     assert type(await stacked(Plain())(CALL, RecordedLink())) is Outcome
 
 
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
 @pytest.mark.parametrize("own", [True, False])
-async def test_what_a_worker_raises_is_a_failure_to_every_layer(own: bool) -> None:
+async def test_what_a_worker_raises_is_a_failure_to_every_layer(
+    own: bool, kind: type[BaseException]
+) -> None:
     async def broken(call: Call, link: Any) -> Outcome:
-        raise ValueError("odd")
+        raise kind("odd")
 
     seen: list[Any] = []
-    with pytest.raises(WorkerFailure, match=r"^ValueError: odd$") as caught:
+    with pytest.raises(WorkerFailure, match=rf"^{kind.__name__}: odd$") as caught:
         await stacked(Noting("one", seen), worker=broken, own=own)(CALL, RecordedLink())
     assert seen == ["worker.error"]
-    assert isinstance(caught.value.__cause__, ValueError)
+    assert isinstance(caught.value.__cause__, kind)
 
 
 async def test_a_strangers_layer_fails_with_its_name_and_for_good_if_it_returns_no_outcome() -> (
@@ -324,6 +327,13 @@ async def test_a_strangers_layer_fails_with_its_name_and_for_good_if_it_returns_
     assert (caught.value.code, str(caught.value), caught.value.permanent) == (
         "layer.failed", said, False,
     )  # fmt: skip
+
+    class Leaving:
+        async def __call__(self, call: LayerCall, next: Next) -> Outcome:
+            raise SystemExit(2)
+
+    with pytest.raises(WorkerFailure, match=r"^layer 'l0' around 'a': SystemExit: 2$"):
+        await stacked(Leaving(), Plain())(CALL, RecordedLink())
     # What it raises as a failure is one as it is.
     passing = stacked(Plain(), contract=PROMISE)
     with pytest.raises(WorkerFailure, match=r"^the answer of 'a'"):
