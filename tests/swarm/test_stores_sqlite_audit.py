@@ -13,7 +13,7 @@ import pytest
 from swarm.core.audit.entries import Growth, Kept, entry_of
 from swarm.errors import Refused, SwarmError
 from swarm.ports.audit import AuditEntry
-from swarm.stores.sqlite import SqliteStore, open_store
+from swarm.stores.sqlite import SqliteStore, open_store, schema
 from swarm.stores.sqlite.audit import AuditReader
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +178,12 @@ def test_a_file_that_cannot_be_read_says_so(store: SqliteStore, tmp_path: Path) 
     with pytest.raises(Refused) as newer:
         AuditReader(path)
     assert newer.value.code == "store.newer"
-    change(path, "pragma user_version = 1; drop table audit")
+    # Its log has another form, and to read it by this one would look like a forgery.
+    change(path, f"pragma user_version = {schema.LINKED - 1}")
+    with pytest.raises(Refused) as older:
+        AuditReader(path)
+    assert older.value.code == "store.older"
+    change(path, f"pragma user_version = {schema.LINKED}; drop table audit")
     with pytest.raises(SwarmError) as failed:
         AuditReader(path)
     assert failed.value.code == "audit.unreadable"

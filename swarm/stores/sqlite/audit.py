@@ -93,7 +93,8 @@ class AuditReader:
     """The audit log in the file of a store, read beside whoever has that open.
 
     What is read is one state of the file, as it was at the opening.
-    Raises: SwarmError (audit.unreadable), for a file that cannot be read.
+    Raises: SwarmError (audit.unreadable), for a file that cannot be read; Refused
+    (store.foreign, store.newer, store.older).
     """
 
     def __init__(self, file: Path) -> None:
@@ -102,7 +103,7 @@ class AuditReader:
             try:
                 self._connection = connect_reader(Source(self._path))
                 undo.callback(self._connection.close, True)
-                schema.admit(self._connection, self._path)
+                schema.admit_reader(self._connection, self._path, schema.LINKED)
                 self._connection.execute("begin")
                 self.size, self.head, self.root = self._end()
             except apsw.Error as error:

@@ -29,7 +29,7 @@ from swarm.errors import Refused
 from swarm.stores.checkpoints import CHECKPOINTS
 from swarm.stores.sqlite.binding import Connection
 
-__all__ = ("APPLICATION_ID", "MIGRATIONS", "admit", "migrate")
+__all__ = ("APPLICATION_ID", "LINKED", "MIGRATIONS", "admit", "admit_reader", "migrate")
 
 Migration: TypeAlias = Callable[[Connection], None]
 
@@ -186,19 +186,21 @@ def admit(connection: Connection, path: str) -> None:
 
 # Readers change nothing, and find what they ask for in stores from this version on.
 READABLE: Final = 4
+# The audit log has its form of now in stores from this version on.
+LINKED: Final = 5
 
 
-def admit_reader(connection: Connection, path: str) -> None:
+def admit_reader(connection: Connection, path: str, least: int = READABLE) -> None:
     """Look whether this file is a store whose runs can be read as it is.
 
     Raises: Refused (store.foreign, store.newer, store.older).
     """
     admit(connection, path)
     version = _number(connection, "pragma user_version")
-    if version < READABLE:
+    if version < least:
         raise Refused(
             "store.older",
-            f"{path}: expected a store of version {READABLE} or newer, got {version} — a command "
+            f"{path}: expected a store of version {least} or newer, got {version} — a command "
             "that writes to it, such as swarm runs resume, brings it up to date",
             path=path,
             version=version,
