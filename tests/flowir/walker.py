@@ -241,7 +241,8 @@ class Walker:
     def _fail(self, expr: JSON, env: dict[str, JSON]) -> JSON:
         message = self._walk(expr["message"], env)
         data = self._walk(expr["data"], env) if "data" in expr else None
-        if not isinstance(message, str):
+        cause = self._walk(expr["cause_code"], env) if "cause_code" in expr else None
+        if not isinstance(message, str) or not isinstance(cause, str | None):
             raise _fails("type.mismatch")
         raise _fails(expr["code"], data)
 
