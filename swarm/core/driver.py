@@ -29,8 +29,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, NamedTuple, cast
 
-import anyio
-from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from flowir.errors import FlowError
@@ -50,6 +48,7 @@ from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import RunOutcome
+from swarm.core.tasks import Tasks, task_group
 from swarm.core.terms import TermsBook
 from swarm.core.waits import Waits
 from swarm.core.workshop import Workshop
@@ -143,7 +142,7 @@ class Driver:
             table=table,
         )
         self._clock = clock
-        self._tasks: TaskGroup | None = None
+        self._tasks: Tasks | None = None
         self._turn = 0
         self._first = _NOBODY
 
@@ -200,11 +199,8 @@ class Driver:
         agenda = self._agenda
         first, self._first = self._first, _NOBODY
         try:
-            if len(first) == 1:
-                await self._follow(first[0])
-            else:
-                await self._go(first)
-            del first
+            # Taken out: the list outlives the attempt, as long as its lane goes on.
+            await (self._follow(first.pop()) if len(first) == 1 else self._go(first))
             if agenda.outcome is None and not agenda.parked:
                 if not agenda.pausing:
                     raise Bug("the machine waits, but for nothing")
@@ -273,7 +269,7 @@ class Driver:
         if len(admitted) == 1:
             await self._follow(admitted[0])
         elif admitted:
-            async with anyio.create_task_group() as tasks:
+            async with task_group() as tasks:
                 self._tasks = tasks
                 for attempt in admitted:
                     tasks.start_soon(self._follow, attempt)
@@ -300,6 +296,8 @@ class Driver:
                     follows = self._take_in(attempt, answer)
                     if follows is None:
                         return
+                    # What is done with is let go before the wait.
+                    attempt = answer = None
                     if log.unsaved:
                         await log.commit()
                     if isinstance(follows, _Follows):

@@ -17,7 +17,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio import CancelScope
+from anyio.abc import TaskGroup, TaskStatus
 
 from flowir.effects import Admitted
 from flowir.errors import FlowError, shorten
@@ -34,6 +35,7 @@ from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import ENDED, RESUMABLE, RunOutcome, RunStatus
+from swarm.core.tasks import Tasks, task_group
 from swarm.core.terms import TermsBook
 from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
@@ -89,7 +91,8 @@ class Runs:
         self._live: dict[RunId, Run] = {}
         # Set aside at the opening because the store is short, and not resumed since.
         self._short: dict[RunId, SwarmError] = {}
-        self._tasks: TaskGroup | None = None
+        self._tasks: Tasks | None = None
+        self._scope = CancelScope(shield=True)
         self._naming = anyio.Lock()
         self._children = ChildCarrier(self)
         self._terms: dict[int, TermsBook] = {}
@@ -104,7 +107,7 @@ class Runs:
         Shape: *short* says that an end of the store is missing. What has not ended may be
         shorter than it was, and repeat what was done: it is set aside.
         """
-        self._tasks = tasks
+        self._tasks = await tasks.start(_carried, self._scope)
         if not self._parts.durable:
             return
         await self._bury()
@@ -152,13 +155,16 @@ class Runs:
         """Let all that is carried on rest, or end; return when it is gone."""
         self._tasks = None
         live = list(self._live.values())
-        for run in live:
-            if self._parts.durable:
-                await run.interrupt()
-            else:
-                await run.stop("the host is closing")
-        for run in live:
-            await run.wait()
+        try:
+            for run in live:
+                if self._parts.durable:
+                    await run.interrupt()
+                else:
+                    await run.stop("the host is closing")
+            for run in live:
+                await run.wait()
+        finally:
+            self._scope.cancel()
 
     # -- finding -----------------------------------------------------------------------
 
@@ -509,6 +515,19 @@ class Runs:
     def rested(self, run: Run) -> None:
         """Let go of a run that nobody carries on any more."""
         self._live.pop(RunId(run.id), None)
+
+
+async def _carried(
+    scope: CancelScope, *, task_status: TaskStatus[Tasks] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Hold the tasks that runs go on in, until *scope* is cancelled.
+
+    Whoever cancels the host's body does not cut them off: they are let go as it leaves.
+    """
+    with scope:
+        async with task_group() as tasks:
+            task_status.started(tasks)
+            await anyio.sleep_forever()
 
 
 def closed() -> Refused:

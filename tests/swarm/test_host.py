@@ -242,6 +242,21 @@ async def test_leaving_does_not_wait_for_ever_for_a_worker_that_does_not_end() -
     assert (await run.wait()).error is not None
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_leaving_waits_for_no_shield_on_asyncio(anyio_backend: str) -> None:
+    async def shielded(call: Call, link: StepLink) -> Outcome:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep_forever()
+        return Outcome(None)
+
+    host = Host(Parts(MemoryJournal(), FakeClock(), CountedIds()), shutdown_s=0.01)
+    with anyio.fail_after(5):
+        async with host:
+            run = await host.start(scripted_blueprint(STAY, {"stay": shielded}))
+            await anyio.wait_all_tasks_blocked()
+    assert not run.live
+
+
 async def test_an_error_in_the_body_is_not_hidden_by_leaving() -> None:
     stay = Stay()
 
