@@ -6,6 +6,7 @@ rivals take turns.
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 - what apps use
 import gc
 import sys
 import time
@@ -115,9 +116,8 @@ async def started_together(
             await (await host.start(blueprint)).result()
 
         async def all_runs() -> None:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(RUNS):
-                    tasks.start_soon(one)
+            # As an app would: a group of anyio's takes as long to start a task as two steps do.
+            await asyncio.gather(*(one() for _ in range(RUNS)))
 
         return await timed(all_runs, clock)
 

@@ -121,6 +121,51 @@ async def test_a_disk_that_becomes_slow_is_left_to_a_thread() -> None:
     assert bench.whole()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio a leader may come first
+async def test_many_who_share_wait_for_a_slow_commit_in_place(anyio_backend: str) -> None:
+    """What keeps the loop for 2 ms is nothing beside the turn of a thousand; for ten it is."""
+    many = Bench(seconds=0.002, cost_s=0.002)
+    await many.together(1_000, 2)
+    assert many.threads == {threading.get_ident()}
+    assert many.whole()
+    few = Bench(seconds=0.002, cost_s=0.002)
+    await few.together(10, 2)
+    assert threading.get_ident() not in few.threads
+    assert few.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("tasks", "in_place"), [(398, False), (402, True)])
+async def test_each_who_shares_a_commit_lets_it_take_five_microseconds(
+    anyio_backend: str, tasks: int, *, in_place: bool
+) -> None:
+    bench = Bench(seconds=0.002)
+    await bench.together(tasks, 1)
+    assert (bench.threads == {threading.get_ident()}) is in_place
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_waits_does_as_the_last_flight_went(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    """Behind a thread, for news; in place, by turns, though the first who comes is alone."""
+    made: list[object] = []
+    real = anyio.Event
+
+    def event() -> anyio.Event:
+        made.append(1)
+        return real()
+
+    monkeypatch.setattr(group.anyio, "Event", event)
+    bench = Bench(seconds=0.002, cost_s=0.002)
+    await bench.together(1_000, 3)
+    assert made == [], "in place"
+    slow = Bench(seconds=0.002, cost_s=0.002)
+    await slow.together(10, 3)
+    assert made, "behind a thread"
+
+
 async def test_more_rows_than_a_transaction_takes_are_written_in_parts() -> None:
     bench = Bench()
     for _ in range(20):
@@ -242,7 +287,7 @@ async def test_who_waits_behind_a_thread_leaves_the_loop_alone(
         turns += 1
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(group, "checkpoint", counted)
+    monkeypatch.setattr(group, "giving_turns", lambda: counted)
     bench, done = Bench(), threading.Event()
     begun = anyio.Event()
 
