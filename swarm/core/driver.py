@@ -305,6 +305,8 @@ class Driver:
                         if follows is None:
                             return
                     attempt = follows
+            if attempt is None:
+                raise Bug("a lane was stopped between two attempts")
             attempt = await self._advance(attempt, answer)
 
     async def _advance(self, attempt: Attempt, answer: Answer | None) -> Attempt | None:

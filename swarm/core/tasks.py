@@ -27,8 +27,8 @@ class Tasks(Protocol):
     """
 
     def start_soon(
-        self, act: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: object = None
-    ) -> None:
+        self, act: Callable[..., Coroutine[Any, Any, None]], /, *args: Any, name: object = None
+    ) -> object:
         """Let *act* go on beside whoever starts it."""
         ...
 
@@ -39,12 +39,13 @@ class Tasks(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> bool | None: ...
 
 
 class _AsyncioTasks(asyncio.TaskGroup):
     def start_soon(
-        self, act: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: object = None
+        self, act: Callable[..., Coroutine[Any, Any, None]], /, *args: Any, name: object = None
     ) -> None:
         work = act(*args)
         try:

@@ -105,13 +105,15 @@ async def test_leaving_interrupts_and_the_next_host_goes_on_by_itself() -> None:
 async def test_who_cancels_the_body_of_a_host_interrupts_its_runs_in_order() -> None:
     world = World()
     world.stay_at = {2}
+    runs: list[Run] = []
     with anyio.CancelScope() as scope:
         async with world.host() as host:
-            run = await host.start(await host.load(FIVE), run_id="mine")
+            runs.append(await host.start(await host.load(FIVE), run_id="mine"))
             await world.until(lambda: 2 in world.came)
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
+    run = runs[0]
     assert run.status == "interrupted"
     assert (await world.kinds(run))[-1] == "run.interrupted"
     assert (await world.kinds(run, "step."))[-1] == "step.interrupted"
