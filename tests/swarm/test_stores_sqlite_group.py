@@ -25,6 +25,20 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what grows by each event that somebody waits for."""
+    made: list[object] = []
+    real = anyio.Event
+
+    def event() -> anyio.Event:
+        made.append(1)
+        return real()
+
+    monkeypatch.setattr(group.anyio, "Event", event)
+    return made
+
+
 class Bench:
     """A group over a writer that keeps what it gets, takes *cost_s*, and can refuse.
 
@@ -147,23 +161,15 @@ async def test_each_who_shares_a_commit_lets_it_take_five_microseconds(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_who_waits_does_as_the_last_flight_went(
-    monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+    events: list[object], anyio_backend: str
 ) -> None:
     """Behind a thread, for news; in place, by turns, though the first who comes is alone."""
-    made: list[object] = []
-    real = anyio.Event
-
-    def event() -> anyio.Event:
-        made.append(1)
-        return real()
-
-    monkeypatch.setattr(group.anyio, "Event", event)
     bench = Bench(seconds=0.002, cost_s=0.002)
     await bench.together(1_000, 3)
-    assert made == [], "in place"
+    assert events == [], "in place"
     slow = Bench(seconds=0.002, cost_s=0.002)
     await slow.together(10, 3)
-    assert made, "behind a thread"
+    assert events, "behind a thread"
 
 
 async def test_more_rows_than_a_transaction_takes_are_written_in_parts() -> None:
@@ -313,19 +319,11 @@ async def test_who_waits_behind_a_thread_leaves_the_loop_alone(
 
 
 async def test_who_waits_for_a_commit_in_place_waits_for_turns_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    events: list[object],
 ) -> None:
     bench = Bench(seconds=0.0005)
-    made: list[object] = []
-    real = anyio.Event
-
-    def event() -> anyio.Event:
-        made.append(1)
-        return real()
-
-    monkeypatch.setattr(group.anyio, "Event", event)
     await bench.together(50, 4)
-    assert made == []
+    assert events == []
     assert bench.whole()
 
 
