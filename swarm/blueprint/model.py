@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from flowir.errors import Problem
 from flowir.limits import DEFAULT_LIMITS
 from swarm.blueprint.budget import Budget, Slice
+from swarm.blueprint.places import inside
 from swarm.blueprint.sentences import problems_of
 from swarm.blueprint.shapes import is_array, is_object
 
@@ -78,7 +79,7 @@ def _check_id(value: str) -> str:
 def _check_name(value: str) -> str:
     if not AGENT_NAME.fullmatch(value):
         raise PydanticCustomError(
-            "name", "1 to 63 letters, digits, '_', '-', '.', a letter or '_' first"
+            "name", "1 to 63 of A-Z, a-z, 0-9, '_', '-', '.', a letter or '_' first"
         )
     if value.startswith(BUILT_IN_PREFIX):
         raise PydanticCustomError("name", "a name that does not begin with 'swarm.'")
@@ -174,6 +175,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "$.limits": LimitsModel,
     "$.limits.budget": Budget,
 }
+_OF_AGENTS: dict[str, type[BaseModel]] = {"budget": Slice, "reserve": ReserveModel}
 
 
 def model_problems(document: Any) -> list[Problem]:
@@ -185,5 +187,15 @@ def model_problems(document: Any) -> list[Problem]:
     try:
         DocumentModel.model_validate(document)
     except ValidationError as e:
-        return problems_of(e, _MODELS)
+        return problems_of(e, _MODELS | _models_of_agents(document))
     return []
+
+
+def _models_of_agents(document: Any) -> dict[str, type[BaseModel]]:
+    """Return the models of what an agent has within, by place."""
+    agents: Any = document.get("agents") if is_object(document) else None
+    return {
+        inside(inside("$.agents", i), name): model
+        for i in range(len(agents) if is_array(agents) else 0)
+        for name, model in _OF_AGENTS.items()
+    }

@@ -62,14 +62,19 @@ def _problem(
     if kind == "missing":
         return Problem(f"{of}.field_missing", around, f"expected a field {last!r}, got none")
     if kind == "extra_forbidden":
-        return _unknown(of, at, last, fields.get(around, ()))
+        return _unknown(of, at, around, last, fields.get(around, ()))
     expected = _EXPECTED.get(kind, lambda _: str(detail["msg"]))(detail.get("ctx", {}))
     code = f"{of}.{kind}" if kind in _OWN else f"{of}.field_wrong"
     return Problem(code, at, f"expected {expected}, got {shorten(detail['input'])}")
 
 
-def _unknown(of: str, at: str, name: str, fields: Iterable[str]) -> Problem:
-    owner = "the layer" if of == "layer" else "the document"
+# What has fields of its own, by the last word of its place.
+_OWNERS = {".budget": "a budget", ".limits": "the limits", ".reserve": "the reserve"}
+
+
+def _unknown(of: str, at: str, around: str, name: str, fields: Iterable[str]) -> Problem:
+    whole = "the layer" if of == "layer" else "the document"
+    owner = _OWNERS.get(around[around.rfind(".") :], whole)
     sentence = f"expected a field of {owner}, got {name!r}"
     return Problem(f"{of}.field_unknown", at, sentence, suggest(name, fields))
 

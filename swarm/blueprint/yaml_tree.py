@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner
 
 from flowir.door import parse_json
@@ -69,7 +70,7 @@ def read_tree(text: str, *, depth: int) -> YamlTree:
         for event in parser.parse(text):
             builder.take(event)
     except YAMLError as e:
-        raise _not_yaml(e) from None
+        raise _unreadable(text, e) if isinstance(e, ReaderError) else _not_yaml(e) from None
     if not builder.started:
         raise YamlRefused("expected a document, got an empty file", None)
     return YamlTree(builder.value, builder.lines)
@@ -93,8 +94,16 @@ def _too_deep(depth: int, line: int) -> YamlRefused:
     return YamlRefused(f"expected at most {depth} levels, got more", line)
 
 
+def _unreadable(text: str, error: Any) -> YamlRefused:
+    """Name the line of a character that no YAML may have."""
+    line = text.count("\n", 0, error.position) + 1
+    return YamlRefused(
+        f"expected YAML: expected text, got the character U+{ord(text[error.position]):04X}", line
+    )
+
+
 def _not_yaml(error: Any) -> YamlRefused:
-    """Say what the parser says, in one line; an error of its reader has no mark."""
+    """Say what the parser says, in one line."""
     mark, said = None, str(error)
     if isinstance(error, MarkedYAMLError):
         marked: Any = error

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.words import allowed
 from swarm.cli.exits import Exit, say
 from swarm.cli.problems import problem_line
 from swarm.cli.project import Project, find_project, import_functions
@@ -148,11 +149,19 @@ def _files_beside(name: str) -> Generator[None]:
     try:
         yield
     except Refused as refused:
-        if refused.code != "version.unknown":
+        hint = _file_meant(name) if refused.code in ("version.unknown", "version.id") else None
+        if hint is None:
             raise
-        spelled = (f"{name}{suffix}" for suffix in SUFFIXES)
-        there = next((file for file in spelled if Path(file).is_file()), None)
-        if there is None:
-            raise
-        said = f"{refused.message} — for the file, say {there!r}"
+        said = f"{refused.message} — {hint}"
         raise Refused(refused.code, said, **refused.values) from refused
+
+
+def _file_meant(name: str) -> str | None:
+    """Return the hint that *name* may have been meant for a file."""
+    spelled = (f"{name}{suffix}" for suffix in SUFFIXES)
+    there = next((file for file in spelled if Path(file).is_file()), None)
+    if there is not None:
+        return f"for the file, say {there!r}"
+    if Path(name).is_file():
+        return f"for the file, give it a name that ends in {allowed(SUFFIXES)}"
+    return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TypeAlias
 
 import anyio
 import click
 
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.cli.blueprints import InvalidBlueprint, look_at
-from swarm.cli.exits import Exit, print_lines, print_result
+from swarm.cli.exits import Exit, print_lines, print_result, say
 from swarm.cli.problems import problem_json, problem_line
-from swarm.errors import Problem
+from swarm.errors import Problem, Refused
 
 __all__ = ("command",)
 
@@ -29,29 +30,41 @@ def command(blueprints: tuple[str, ...], layers: bool, as_json: bool) -> int:
     any problem.
     """
     looked = [anyio.run(_looked, name) for name in blueprints]
-    found = [problem for problems, _ in looked for problem in problems]
+    found = [problem for problems, _, _ in looked for problem in problems]
     for problem in found:
         if as_json:
             print_result(json.dumps(problem_json(problem), ensure_ascii=False))
         else:
             print_lines(problem_line(problem))
     if layers:
-        for _, blueprint in looked:
+        for _, blueprint, _ in looked:
             for line in () if blueprint is None else _layers(blueprint, as_json):
                 print_result(line) if as_json else print_lines(line)
-    return Exit.WRONG if found else Exit.OK
+    refused = [refusal for _, _, refusal in looked if refusal is not None]
+    for refusal in refused:
+        say(f"{refusal.code}: {refusal}")
+    return Exit.WRONG if found or refused else Exit.OK
 
 
-async def _looked(name: str) -> tuple[tuple[Problem, ...], CompiledBlueprint | None]:
+_Looked: TypeAlias = tuple[tuple[Problem, ...], CompiledBlueprint | None, Refused | None]
+
+
+async def _looked(name: str) -> _Looked:
+    """Return what is wrong with a blueprint, or why there is none of that name.
+
+    One name that is refused hides nothing of the others.
+    """
     if name.endswith(TESTS):
         # Who checks blueprints alone does not load what runs tests.
         from swarm.cli.testing_check import mistakes_of
 
-        return await mistakes_of(name), None
+        return await mistakes_of(name), None, None
     try:
-        return (), await look_at(name)
+        return (), await look_at(name), None
     except InvalidBlueprint as e:
-        return e.problems, None
+        return e.problems, None, None
+    except Refused as refused:
+        return (), None, refused
 
 
 def _layers(blueprint: CompiledBlueprint, as_json: bool) -> list[str]:

@@ -79,7 +79,8 @@ def compile_document(
         listed=named.listed,
     )
     findings = [*found, *named.found]
-    if document is not None:
+    # A file may say null, too: then nothing is known to be wrong yet.
+    if document is not None or not findings:
         findings += (problem for problem in model_problems(document) if problem.at not in told)
     if not is_object(document):
         raise BlueprintInvalid(blame.problems(findings))
@@ -88,8 +89,10 @@ def compile_document(
     flow = expand_texts(document.get("flow"), ROOT, findings)
     flow = with_retries(flow, roster.by_name())
     refs = dict(refs_of(flow))
-    # A step whose agent is nil by mistake may have meant any of them.
+    # A step whose agent is nil by mistake may have meant any of them, and so may a flow that
+    # is none.
     is_unsure = any(at in told and blame.is_written(at) for at in refs)
+    is_unsure |= ROOT in told or not is_object(document.get("flow"))
     plan = plan_layers(document, roster.declared, registry.layers, tools)
     roster.called |= plan.called
     findings += roster.problems(refs, registry, tools, told=told, is_unsure=is_unsure)

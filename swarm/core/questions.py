@@ -301,6 +301,7 @@ def faults(ask: Ask) -> Iterator[tuple[str, str]]:
     if ask.on_deadline in ("default", "escalate") and deadline_s is None:
         yield "deadline_s", f"expected seconds, for on_deadline {ask.on_deadline!r}, got none"
     yield from _people(ask)
+    yield from _unheard(ask)
     if ask.on_deadline == "default" and ask.schema is not None and fault is None:
         why = mismatch(ask.schema, ask.default)
         if why is not None:
@@ -313,6 +314,16 @@ def _people(ask: Ask) -> Iterator[tuple[str, str]]:
             yield field, f"expected a name or a role, got {shorten(name)}"
     if ask.on_deadline == "escalate" and ask.escalate_to is None:
         yield "escalate_to", "expected whom to ask then, got none"
+
+
+def _unheard(ask: Ask) -> Iterator[tuple[str, str]]:
+    """Yield what another policy than the question's own would have heard."""
+    for field, policy, given in (
+        ("default", "default", ask.default),
+        ("escalate_to", "escalate", ask.escalate_to),
+    ):
+        if given is not None and ask.on_deadline in ON_DEADLINE and ask.on_deadline != policy:
+            yield field, f"expected on_deadline {policy!r} beside it, got {ask.on_deadline!r}"
 
 
 def _recalled(row: Mapping[str, Any]) -> Question:

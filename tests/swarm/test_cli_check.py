@@ -115,3 +115,22 @@ def test_a_name_that_is_no_utf8_is_a_problem(
     assert shown.startswith("a\\udcff.lua:1: file.encoding: expected a path in UTF-8, got '")
     assert invoke(["check", name, "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["path"] == name
+
+
+def test_a_name_that_is_refused_hides_nothing_of_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "notes.txt").write_text("")
+    (folder / "good.YAML").write_text("")
+    assert invoke(["check", "notes.txt", "good.YAML", "nosuch", "mistakes.lua", "good.json"]) == 2
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 5
+    hint = " — for the file, give it a name that ends in '.json', '.lua', '.yaml', '.yml'"
+    refused = shown.err.splitlines()
+    assert [line.partition(":")[0] for line in refused] == [
+        "version.unknown",
+        "version.id",
+        "version.unknown",
+    ]
+    assert [line.endswith(hint) for line in refused] == [True, True, False]
+    assert invoke(["check", "nosuch"]) == 2

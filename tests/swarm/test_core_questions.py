@@ -208,7 +208,7 @@ def test_what_an_attempt_asked_is_withdrawn_with_it() -> None:
             [("escalate_to", "expected whom to ask then, got none")],
         ),
         (
-            Ask("?", to="", escalate_to=5),  # type: ignore[arg-type]
+            Ask("?", None, None, "", 5, "escalate", None, 5),  # type: ignore[arg-type]
             [
                 ("to", "expected a name or a role, got ''"),
                 ("escalate_to", "expected a name or a role, got 5"),
@@ -219,7 +219,19 @@ def test_what_an_attempt_asked_is_withdrawn_with_it() -> None:
             [("default", "expected what fits the schema, got 1: $: expected null, got 1")],
         ),
         # A schema that is none is held against nothing.
-        (Ask("?", {}, {"type": "null"}, None, 5, "fail", 1), []),
+        (Ask("?", {}, {"type": "null"}, None, 5, "fail"), []),
+        # What no policy hears would be lost without a word.
+        (
+            Ask("?", deadline_s=5, default="x", escalate_to="bob"),
+            [
+                ("default", "expected on_deadline 'default' beside it, got 'fail'"),
+                ("escalate_to", "expected on_deadline 'escalate' beside it, got 'fail'"),
+            ],
+        ),
+        (
+            Ask("?", None, None, None, 5, "default", 1, "bob"),
+            [("escalate_to", "expected on_deadline 'escalate' beside it, got 'default'")],
+        ),
     ],
 )
 def test_all_that_is_wrong_with_a_question_is_found(ask: Ask, found: list[tuple[str, str]]) -> None:
