@@ -127,6 +127,8 @@ _SLIPS = tuple(
     )
 )
 _DOTTED_WORD = re.compile(r"(?<=\.)[a-z]+\b")
+# Words and blanks alone: no field of anything, no operator, no call.
+_PROSE = re.compile(r"\w+(?:[ ,;:!?'.-]+\w+)*[.!?]?")
 _ROOTED_WORD = re.compile(r"(?<=\$)[A-Za-z_]\w*")
 
 
@@ -139,4 +141,6 @@ def slip(text: str, offset: int) -> str | None:
     for back, pattern, hint in _SLIPS:
         if offset >= back and pattern.match(text, offset - back):
             return hint
+    if _PROSE.fullmatch(text):
+        return "a text stands in quotes of its own: '…'"
     return None

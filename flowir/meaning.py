@@ -352,13 +352,16 @@ def _written_path(place: Place, scope: Scope) -> Path:
     return path
 
 
+_QUOTED = "a field of the context is ctx.{name}, a text stands in quotes of its own: '{name}'"
+
+
 def _unknown(piece: Name, scope: Scope) -> SyntaxFault:
     name = piece.name
     if name in KNOWN:
         return _fault(piece, f"expected a value, got '{name}', which is called: {name}(…)")
     words = ["ctx", "nil", "true", "false", *scope.names]
     meant = _FOREIGN.get(name.lower()) or near(name, words)
-    hint = f"did you mean '{meant}'?" if meant else f"a field of the context is ctx.{name}"
+    hint = f"did you mean '{meant}'?" if meant else _QUOTED.format(name=name)
     return _fault(piece, f"expected a value, got the unknown name '{name}'", hint)
 
 

@@ -108,9 +108,11 @@ class Report:
         message = f"expected a field of {owner}, got {shorten(name)}"
         self.add(at + member(name), message, hint)
 
-    def missing_field(self, at: str, owner: str, name: str, why: str = "") -> None:
+    def missing_field(
+        self, at: str, owner: str, name: str, why: str = "", *, hint: str | None = None
+    ) -> None:
         """Take down that *owner* lacks a field."""
-        self.add(at, f"expected {owner} to have {name!r}{why}, got none")
+        self.add(at, f"expected {owner} to have {name!r}{why}, got none", hint)
 
     def too_deep(self, at: str, what: str, limit: int, value: Any) -> None:
         """Take down that *value* lies too deep; a cycle ends the reading."""

@@ -190,7 +190,8 @@ class ExprReader:
 
     def _unknown_op(self, value: dict[Any, Any], at: str) -> Expr:
         if "op" not in value:
-            self._report.missing_field(at, "an expression", "op")
+            hint = 'an object is {"op": "object", "fields": {…}}'
+            self._report.missing_field(at, "an expression", "op", hint=hint)
         else:
             op = value["op"]
             hint = (nearest(op, _OPS) if type(op) is str else None) or f"ops: {', '.join(_OPS)}"

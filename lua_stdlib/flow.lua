@@ -37,6 +37,16 @@ end
 
 -- agents ------------------------------------------------------------------------------------
 
+-- An agent that has its settings answers steps, and no script.
+local COMPLETE = {
+  __metatable = "agent",
+  __call = host.public(function(agent)
+    local hint = "call it inside the flow's function, or write flow.step { agent = … }"
+    local message = "expected a step that asks it, got a call while the script runs"
+    check.blame("agent " .. check.shown(rawget(agent, "name")), message, hint)
+  end),
+}
+
 local function complete(agent, settings)
   local builder = "flow." .. agent.builder
   local is_text = type(settings) == "string" or check.builder_of(settings) == "file"
@@ -57,7 +67,7 @@ local function complete(agent, settings)
   result.name = agent.name
   result.kind = agent.kind or settings.kind
   if agent.named and result[agent.named] == nil then result[agent.named] = agent.name end
-  return result
+  return setmetatable(result, COMPLETE)
 end
 
 -- Make a constructor: `flow.<builder> "name"` is an agent already, and calling that with
@@ -166,7 +176,7 @@ local STEP = {
   input = may(rules.expression),
   out = may(rules.path),
   timeout_s = may(rules.seconds),
-  retry = may(rules.table),
+  retry = may(rules.plain_table),
   id = ID,
   implicit = IMPLICIT,
 }
@@ -350,10 +360,10 @@ local BLUEPRINT = {
   id = need(rules.text),
   flow = need(rules.flow),
   agents = list("a list of agents", rules.agent_table),
-  inputs = may(rules.table),
+  inputs = may(rules.plain_table),
   files = { check.paths, optional = true, each = rules.text },
-  limits = may(rules.table),
-  layers = may(rules.table),
+  limits = may(rules.plain_table),
+  layers = may(rules.plain_table),
   description = may(rules.words),
 }
 
@@ -400,7 +410,7 @@ host.finish(function(result)
   for _, thing in ipairs(wrong) do
     if thing.__problems then left[#left + 1] = thing end
   end
-  if #left == 0 then return result end
+  if #left == 0 then return result, false end
   if check.builder_of(result) ~= "blueprint" then
     local thing = check.builder_of(result) and result or {}
     local file, line = thing.__file, thing.__line
@@ -411,7 +421,7 @@ host.finish(function(result)
     if not seen[thing] then strays[#strays + 1] = told(thing) end
   end
   result.__strays = strays
-  return result
+  return result, true
 end)
 
 local names = {}

@@ -22,6 +22,26 @@ function check.blame(builder, message, hint)
   error(file .. ":" .. line .. ": " .. builder .. ": " .. message, 0)
 end
 
+-- Tell what a table is that is neither a list nor a table of names; what was expected, a hint.
+local function odd(value)
+  local items, last, name = 0, 0, nil
+  for key in pairs(value) do
+    if math.type(key) == "integer" and key > 0 then
+      items, last = items + 1, math.max(last, key)
+    elseif type(key) == "string" and (name == nil or key < name) then
+      name = key
+    end
+  end
+  if items == 0 then return nil end
+  if name then
+    return "a list that has the name " .. check.shown(name) .. " too",
+      "a list or a table with names"
+  end
+  if last == items then return nil end
+  return "a list with " .. items .. " of " .. last .. " items", "a list without holes",
+    "write flow.null where nothing is meant"
+end
+
 --- Name a value in a sentence.
 -- @param value anything
 -- @treturn string `'text'`, `5`, `nil`, `a function`, `a flow.seq`, `a list`, …
@@ -37,7 +57,7 @@ function check.shown(value)
   local builder = rawget(value, "__swarm")
   if builder == "agent" then return "the agent " .. check.shown(rawget(value, "name")) end
   if builder then return "a flow." .. builder end
-  return rawlen(value) > 0 and "a list" or "a table"
+  return odd(value) or rawlen(value) > 0 and "a list" or "a table"
 end
 
 -- words -------------------------------------------------------------------------------------
@@ -187,15 +207,23 @@ function rules.table(value)
   return "a table"
 end
 
+function rules.plain_table(value)
+  local expected = rules.table(value)
+  if expected then return expected end
+  return rules.setting(value)
+end
+
 -- Look through a tree of plain values for one that is refused.
 local function search(value, expected, refused, trail, depth)
   if refused(value) then return expected, trail, value end
   if type(value) ~= "table" or rawequal(value, null) or builder_of(value) then return nil end
+  local _, wanted, hint = odd(value)
+  if wanted then return wanted, trail, value, hint end
   if depth == 0 then return expected .. " of at most " .. DEPTH .. " levels", trail, value end
   for key, member in pairs(value) do
     local place = trail .. (type(key) == "number" and "[" .. key .. "]" or "." .. tostring(key))
-    local found, where, offender = search(member, expected, refused, place, depth - 1)
-    if found then return found, where, offender end
+    local found, where, offender, hint = search(member, expected, refused, place, depth - 1)
+    if found then return found, where, offender, hint end
   end
   return nil
 end
@@ -247,9 +275,7 @@ function check.list(expected)
   return function(value)
     if type(value) ~= "table" or rawequal(value, null) or builder_of(value) then return expected end
     for key in pairs(value) do
-      if math.type(key) ~= "integer" then
-        return expected, "." .. tostring(key), rawget(value, key)
-      end
+      if math.type(key) ~= "integer" then return expected end
     end
     return nil
   end

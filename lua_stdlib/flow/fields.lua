@@ -40,8 +40,16 @@ end
 
 local function is_node(value) return check.NODES[check.builder_of(value)] ~= nil end
 
+-- What JSON and YAML call a field, and what it is called here.
+local ON_THE_WIRE = {
+  body = "run", bind = "as", cond = "when", items = "over", ref = "agent",
+  ["else"] = "otherwise", ["in"] = "input", ["then"] = "run",
+}
+
 -- The field that an unknown one stands for: a near name, or the one node that is missing.
 local function meant_by(key, value, spec, shape, names)
+  local wire = ON_THE_WIRE[key]
+  if wire and shape[wire] and rawget(spec, wire) == nil then return wire end
   local near = type(key) == "string" and check.nearest(key, names)
   if near and rawget(spec, near) ~= nil then near = nil end
   if near and not check.fault(near, value, shape[near][1]) then return near end

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from flowir.report import near, nearest
+from flowir.report import near
 
-__all__ = ("allowed", "near", "suggest")
+__all__ = ("allowed", "meant", "near", "suggest")
 
 _LISTED = 12
 
@@ -22,7 +22,30 @@ def allowed(known: Iterable[str]) -> str:
     return ", ".join(map(repr, words[:_LISTED])) + more
 
 
+# What other tools call a setting.
+_ELSEWHERE = {
+    "cmd": "argv",
+    "command": "argv",
+    "question": "prompt",
+    "script": "source",
+    "system": "instructions",
+}
+
+
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """Return the hint for a wrong word: the near one, else those there are."""
+    """Return the hint for a wrong word: the near one, else those there are.
+
+    >>> suggest("cmd", ["argv", "cwd"])
+    "did you mean 'argv'?"
+    """
     words = list(known)
-    return nearest(word, words) or (f"known are {allowed(words)}" if words else None)
+    likely = meant(word, words)
+    if likely is not None:
+        return f"did you mean {likely!r}?"
+    return f"known are {allowed(words)}" if words else None
+
+
+def meant(word: str, known: Collection[str]) -> str | None:
+    """Return the word that *word* was probably meant to be: another tool's, or a near one."""
+    elsewhere = _ELSEWHERE.get(word)
+    return elsewhere if elsewhere in known else near(word, known)

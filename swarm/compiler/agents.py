@@ -19,7 +19,7 @@ from swarm.blueprint.places import inside
 from swarm.blueprint.schemas import schema_problems
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.verdicts import verdict_problems
-from swarm.blueprint.words import allowed, near, suggest
+from swarm.blueprint.words import allowed, meant, near, suggest
 from swarm.compiler.blame import LineFinding
 from swarm.compiler.flow import retry_problems
 from swarm.compiler.registry import Registry
@@ -98,7 +98,8 @@ class Roster:
             seen.add(spec.name)
 
     def _unknown(self, refs: Mapping[str, str], meant: Mapping[str, str]) -> Iterator[Problem]:
-        others = f"known are {allowed(self.names)}" if self.names else "add it to 'agents'"
+        known = f"known are {allowed(self.names)}, others are added to 'agents'"
+        others = known if self.names else "add it to 'agents'"
         for at, name in refs.items():
             if name not in self.names and name not in BUILT_IN:
                 sentence = f"expected an agent of this blueprint, got {name!r}"
@@ -180,8 +181,8 @@ def _field_problems(
         hint = suggest(name, known - {"name", "kind"})
         yield Problem("agent.field_unknown", inside(at, name), sentence, hint)
     # A misspelt name is one mistake: the field it was meant for is not missing as well.
-    meant = {near(name, known) for name in unknown}
-    for name in sorted(factory.required - spec.settings.keys() - meant):
+    taken = {meant(name, known) for name in unknown}
+    for name in sorted(factory.required - spec.settings.keys() - taken):
         if inside(at, name) not in told:
             sentence = f"expected a field {name!r}, got none"
             yield Problem("agent.field_missing", at, sentence)

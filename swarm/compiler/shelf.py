@@ -201,10 +201,12 @@ def _neighbour(path: Path) -> str | None:
         there = [other.name for other in path.parent.iterdir() if not other.name.startswith(".")]
     except (OSError, ValueError):
         return None
-    meant = near(path.name, there)
-    if meant is None:
-        return f"there are {allowed(there)}" if there else None
-    return f"did you mean {meant!r}?"
+    alike = {Path(name).stem: name for name in there if Path(name).suffix == path.suffix}
+    meant = near(path.stem, alike)
+    if meant is not None:
+        return f"did you mean {alike[meant]!r}?"
+    shown = list(alike.values()) or there
+    return f"there are {allowed(shown)}" if shown else None
 
 
 def _refuse(code: str, sentence: str, hint: str | None = None) -> NoReturn:

@@ -28,6 +28,7 @@ _ABSENT = {
     "collectgarbage": "memory is looked after",
     "debug": "scripts have no debug library",
     "dofile": "use require in blueprint scripts",
+    "flow": 'a blueprint script begins with local flow = require "flow"',
     "io": "scripts reach no files: let an agent of kind 'process' do it",
     "load": "scripts run no code made at run time",
     "loadfile": "use require in blueprint scripts",
@@ -80,6 +81,8 @@ _LIMITS = {
 def syntax_failure(message: str, script: Script) -> ScriptFailed:
     """Build the error of a source that cannot be compiled."""
     where, message = _placed(message, [script.name])
+    if where is not None and where.line is not None:
+        message = _sharpened(message, _line(script.source, where.line))
     return ScriptFailed("script.syntax", message, where=where or Place(script.name))
 
 
@@ -109,6 +112,56 @@ def refused_source(script: Script, max_bytes: int) -> ScriptFailed | None:
         return None
     message = f"expected at most {max_bytes} bytes of source, got more"
     return ScriptFailed("script.syntax", message, where=Place(script.name))
+
+
+# What people write who know another language, by what Lua stumbles over.
+_SLIPS = (
+    ("!", "!=", "'not equal' is written ~="),
+    ("!", "!", "negation is written not"),
+    ("&", "&&", "'both' is written and"),
+    ("|", "||", "'either' is written or"),
+    ("+", "+=", "write x = x + 1"),
+    ("+", "++", "write x = x + 1"),
+    ("-", "-=", "write x = x - 1"),
+    ("//", "//", "a comment begins with --"),
+)
+_STRANGE = re.compile(r"'<\\(\d+)>'")
+_NEAR = re.compile(r"near '([^']*)'")
+_QUOTES = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb"
+
+
+def _line(source: str, line: int) -> str:
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[line - 1] if line <= len(lines) else ""
+
+
+def _sharpened(message: str, line: str) -> str:
+    """Say what Lua's compiler means, where its author knows another language.
+
+    Lua takes text for bytes, and names the first byte of a letter that it does not know.
+    """
+    if strange := _STRANGE.search(message):
+        letter = next((c for c in line if c.encode()[0] == int(strange[1])), None)
+        if letter is None:
+            return message
+        shown = repr(letter) if letter.isprintable() else f"U+{ord(letter):04X}"
+        hint = _of_letter(letter)
+        return f"{message[: strange.start()]}{shown}{message[strange.end() :]} — {hint}"
+    if message.endswith("expected near '='"):
+        return f"{message} — 'equal' is written =="
+    near = _NEAR.search(message)
+    for token, written, hint in _SLIPS if near else ():
+        if near and near[1] == token and written in line:
+            return f"{message} — {hint}"
+    return message
+
+
+def _of_letter(letter: str) -> str:
+    if letter in _QUOTES:
+        return 'a text stands between " and "'
+    if letter.isalpha():
+        return 'names have A-Z, a-z, 0-9 and _; any other key is written ctx["…"]'
+    return "outside of texts Lua is written in ASCII"
 
 
 def _placed(message: str, chunks: Iterable[str]) -> tuple[Place | None, str]:

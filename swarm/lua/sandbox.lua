@@ -7,7 +7,7 @@ local convert, meter, library = (...).convert, (...).meter, (...).library
 local closures = (...).closures
 local encode, decode, null, array = convert.encode, convert.decode, convert.null, convert.array
 local showable, blame, ask = convert.showable, meter.blame, meter.ask
-local load, pcall, error, type, next = load, pcall, error, type, next
+local load, pcall, error, type, next, ipairs = load, pcall, error, type, next, ipairs
 local rawequal, rawget, setmetatable = rawequal, rawget, setmetatable
 local getmetatable, getinfo = debug.getmetatable, debug.getinfo
 local pack, concat, gmatch, sub = table.pack, table.concat, string.gmatch, string.sub
@@ -144,7 +144,8 @@ local privileged = {
   end,
   -- Wrap what authors call.
   public = meter.unfollowed,
-  -- Hand the script's result through a function before it leaves.
+  -- Hand the script's result through a function before it leaves, which also tells whether
+  -- mistakes are told with it.
   finish = function(f) script.finish = f end,
 }
 
@@ -181,18 +182,55 @@ local function requirer(env)
   return require
 end
 
+-- Names that other hosts of Lua, and other scripts of ours, have: who asks for one may want to
+-- know whether it is there.
+local ELSEWHERE = {}
+for name in gmatch([[
+  arg bit bit32 collectgarbage debug dofile getfenv input io jit load loadfile loadstring
+  module newproxy os package print setfenv swarm unpack warn
+]], "%w+") do
+  ELSEWHERE[name] = true
+end
+
+-- Remember which globals were read that are not there, and on which line first.
+local function watched(env)
+  local unset = {}
+  local index = meter.unfollowed(function(_, name)
+    if type(name) == "string" and not ELSEWHERE[name] and not unset[name] then
+      unset[name] = true
+      unset[#unset + 1] = { name = name, file = script.file, line = script.line }
+    end
+  end)
+  setmetatable(env, { __index = index })
+  return unset
+end
+
+-- A name that nothing ever gave a value is a misspelt one; as the last item of a list it
+-- would be gone without a trace.
+local function refuse_unset(env, unset)
+  for _, read in ipairs(unset) do
+    if rawget(env, read.name) == nil then
+      local name = showable(read.name, 60)
+      error(read.file .. ":" .. read.line .. ": '" .. name
+        .. "': expected a name that the script gives a value, got nil", 0)
+    end
+  end
+end
+
 -- Prepare a blueprint script; returns nothing, or why it cannot be compiled.
 local function author(name, source, instructions, seconds, list_part)
   local env = library.environment()
   env.require = requirer(env)
+  local unset = watched(env)
   local chunk, why = load(source, "@" .. name, "t", env)
   if not chunk then return showable(why, LETTERS) end
   library.begin(1)
   local fresh = { instructions = instructions, seconds = seconds }
   fresh.follows, fresh.file, fresh.line = true, name, 1
   begin(fresh, function()
-    local result = chunk()
-    if fresh.finish then result = fresh.finish(result) end
+    local result, has_mistakes = chunk(), false
+    if fresh.finish then result, has_mistakes = fresh.finish(result) end
+    if not has_mistakes then refuse_unset(env, unset) end
     fresh.ended = true
     return leaving(result, BLUEPRINT, "value", list_part)
   end)

@@ -43,6 +43,25 @@ it("an agent's settings are plain", function()
   notes(flow.ask "q" { kind = "x" }, "unknown field 'kind'")
 end)
 
+it("an agent that has its settings is asked by steps, and not by the script", function()
+  local writer = flow.lua "writer" [[ return input ]]
+  local message = "agent 'writer': expected a step that asks it, got a call while the script runs"
+  fails(function() writer(1) end, message)
+  equal(getmetatable(writer), "agent")
+end)
+
+it("what the wire calls a field is known", function()
+  local step = flow.step { ref = "w", ["in"] = "ctx.x" }
+  notes(step, "unknown field 'ref' — did you mean 'agent'?")
+  equal({ step.agent, step.input }, { "w", "ctx.x" })
+  local branch = flow.branch { cond = "ctx.a", ["then"] = nothing, ["else"] = nothing }
+  notes(branch, "unknown field 'else' — did you mean 'otherwise'?")
+  equal({ branch.when, branch.run == nil, branch.otherwise == nil }, { "ctx.a", false, false })
+  local fan = flow.fanout { items = "ctx.l", bind = "ctx.i", body = nothing, out = "ctx.o" }
+  notes(fan, "unknown field 'items' — did you mean 'over'?")
+  equal({ fan.over, fan.as, fan.run == nil }, { "ctx.l", "ctx.i", false })
+end)
+
 it("an agent's metatable is locked", function()
   equal(getmetatable(flow.fn "f"), "agent")
   fails(function() setmetatable(flow.fn "f", {}) end, "protected metatable")

@@ -371,3 +371,88 @@ async def test_authors_cannot_reach_what_the_standard_library_may_ask() -> None:
     source = "local t = {} for k, v in pairs(require 'flow.check') do t[k] = type(v) end return t"
     assert "caller" not in await author(source)
     assert await author("return select('#', ...)") == 0
+
+
+UNSET = "'{}': expected a name that the script gives a value, got nil"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "name"),
+    [
+        ("return flow.seq { flow.seq {},\n  last_step }", 3, "last_step"),
+        ("local t = { 1, misspelt }\nreturn flow.seq {}", 2, "misspelt"),
+        ("local t = _G.misspelt\nreturn flow.seq {}", 2, "misspelt"),
+        ("local a = first or second\nreturn flow.seq {}", 2, "first"),
+        ("unset = nil\nlocal a = unset\nreturn flow.seq {}", 3, "unset"),
+    ],
+)
+async def test_a_name_that_nothing_gives_a_value_is_not_lost(
+    source: str, line: int, name: str
+) -> None:
+    failed = await failure(HEAD + source)
+    assert (failed.code, failed.bare) == ("script.error", UNSET.format(name))
+    assert failed.where == Place("blueprints/review.lua", line)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "first_seen = first_seen or 1\nreturn flow.seq {}",
+        "local unpack = unpack or table.unpack\nreturn flow.seq {}",
+        "local bits, say = bit32, print\nreturn flow.seq {}",
+        "local a = rawget(_G, 'misspelt')\nreturn flow.seq {}",
+        "local t = {}\nlocal a = t.misspelt\nreturn flow.seq {}",
+    ],
+)
+async def test_what_has_a_value_in_the_end_or_elsewhere_may_be_asked_for(source: str) -> None:
+    assert bare(await author(HEAD + source)) == {"__swarm": "seq"}
+
+
+async def test_mistakes_of_builders_are_told_before_names_without_a_value() -> None:
+    told = await author(HEAD + "return flow.seq { misspelt, flow.seq {}, last_step }")
+    (stray,) = told["__strays"]
+    assert [fault["item"] for fault in stray["__problems"]] == [1]
+
+
+async def test_a_modules_name_without_a_value_is_told_in_the_module(tmp_path: Path) -> None:
+    (tmp_path / "part.lua").write_text("local x = 1\nreturn { x, misspelt }")
+    failed = await failure("local part = require 'part'\nreturn 1", tmp_path)
+    assert failed.bare == UNSET.format("misspelt")
+    assert failed.where == Place(str(tmp_path / "part.lua"), 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("if a != 1 then end", "'then' expected near '!' — 'not equal' is written ~="),
+        ("if a = 1 then end", "'then' expected near '=' — 'equal' is written =="),
+        ("if a && b then end", "unexpected symbol near '&' — 'both' is written and"),
+        ("if a || b then end", "unexpected symbol near '|' — 'either' is written or"),
+        ("if !a then end", "unexpected symbol near '!' — negation is written not"),
+        ("a += 1", "syntax error near '+' — write x = x + 1"),
+        ("a++", "syntax error near '+' — write x = x + 1"),
+        ("a -= 1", "syntax error near '-' — write x = x - 1"),
+        ("do end // note", "unexpected symbol near '//' — a comment begins with --"),
+        (
+            "local a = \u201ctea\u201d",
+            "unexpected symbol near '\u201c' — a text stands between \" and \"",
+        ),
+        (
+            "local a =\u00a01",
+            "unexpected symbol near U+00A0 — outside of texts Lua is written in ASCII",
+        ),
+        (
+            "ctx.größe = 1",
+            (
+                "syntax error near 'ö' — names have A-Z, a-z, 0-9 and _; any other key is written "
+                'ctx["…"]'
+            ),
+        ),
+        ("local a = 'x\u201d' )", "unexpected symbol near ')'"),
+        ("a - b", "syntax error near '-'"),
+    ],
+)
+async def test_what_another_language_writes_is_said_in_lua(source: str, message: str) -> None:
+    failed = await failure("local x = 1\r\n" + source)
+    assert (failed.code, failed.bare) == ("script.syntax", message)
+    assert failed.where == Place("blueprints/review.lua", 2)

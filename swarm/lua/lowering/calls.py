@@ -83,7 +83,10 @@ def _options(low: Lowers, e: Expression, scope: Scope) -> dict[str, Any]:
     """Read the options of a call, which are the same in every run."""
     with low.work.aside() as nodes:
         value = low.value(e, scope)
-    if nodes or not value.literal or not isinstance(value.literal[0], dict):
+    if value.literal and not isinstance(value.literal[0], dict):
+        hint = "put several values into one input: agent({ a = …, b = … })"
+        raise Refused(e.line, "an agent takes one input, and a table of options", hint)
+    if nodes or not value.literal:
         hint = 'write { timeout_s = 60, retry = { max_attempts = 3 }, id = "name" }'
         raise Refused(e.line, "the options of a call are constants", hint)
     options: dict[str, Any] = value.literal[0]

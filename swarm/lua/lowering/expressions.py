@@ -149,7 +149,8 @@ def _unknown(e: Name, scope: Scope) -> Refused:
         return Refused(e.line, f"'{e.name}': {ABSENT[e.name]}")
     if is_global(e.name):
         return Refused(e.line, f"'{e.name}' is a function, not a value", "call it")
-    hint = "declare it with local, or write ctx." + e.name
+    meant = scope.near(e.name)
+    hint = f"did you mean '{meant}'?" if meant else f"declare it with local, or write ctx.{e.name}"
     return Refused(e.line, f"'{e.name}' stands for nothing here", hint)
 
 

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TypeAlias
 
 from flowir.records import dataclass
+from flowir.report import near
 from flowir.syntax import Function
 from swarm.lua.lowering.known import (
     Agent,
@@ -95,6 +96,15 @@ class Scope:
                 return found
             scope = scope.parent
         return None
+
+    def near(self, name: str) -> str | None:
+        """Return the name that may be looked up here and that *name* was probably meant for."""
+        known: set[str] = set()
+        scope: Scope | None = self
+        while scope is not None:
+            known |= scope.names.keys()
+            scope = scope.parent
+        return near(name, sorted(known))
 
     def as_it_is(self) -> Scope:
         """Return the scope as a function that is declared now sees it, whatever comes later."""

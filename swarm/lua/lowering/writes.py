@@ -137,7 +137,9 @@ def _variable(low: Lowers, base: Name, scope: Scope, has_keys: bool) -> tuple[Se
                 raise Refused(base.line, why, hint)
             return parse_path(slot.place).segments
         case None:
+            meant = scope.near(base.name) if has_keys else None
             hint = f"write local {base.name} = …, or ctx.{base.name} = …"
+            hint = f"did you mean '{meant}'?" if meant else hint
             raise Refused(base.line, f"'{base.name}' is no local: a flow has no globals", hint)
         case Callee():
             raise Refused(base.line, f"'{base.name}' is a function, and stays the one it is")
