@@ -30,7 +30,7 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script
 from tests.plain.rewriting import rewritten
 
-__all__ = ("FILE", "HEAD", "Batch", "Ended", "Program", "TooLong", "answer", "told_by")
+__all__ = ("AGENTS", "FILE", "HEAD", "Batch", "Ended", "Program", "TooLong", "answer", "told_by")
 
 JSON = Any
 T = TypeVar("T")

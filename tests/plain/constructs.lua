@@ -332,6 +332,9 @@ function(ctx) return util.inc(util.inc(1)) end
 function(ctx) if clamp(ctx.n or 0, 1, 2) == 2 then return "two" end return "one" end
 function(ctx) local join = function(a, b) return a .. "-" .. b end return join("x", join("y", "z")) end
 --@ helpers that Lua computes
+function(ctx) local function clean(s) return (s:gsub("%s+", " ")) end return clean("a  b") .. clean("c   d") end
+function(ctx) local function mirror(s) return s:lower() .. s:reverse() end return { mirror("Ab"), echo(mirror("c")) } end
+function(ctx) local function pair(a) return { a = a, text = ("%d!"):format(a) } end return pair(ctx.n or 2).text end
 function(ctx) return slug("Hello  Big World") end
 function(ctx) return { classify(-1), classify(0), classify(ctx.n or 1) } end
 function(ctx) return sum({ 1, 2, 3 }) + sum(ctx.l or {}) end

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 
 import flowir
-from tests.plain.both import FILE, Batch, Program
+from tests.plain.both import AGENTS, FILE, Batch, Program
 from tests.plain.written import CONSTRUCTS, REFUSALS, Refusal, Written
 
 
@@ -20,6 +21,13 @@ def lowered() -> Batch:
 @cache
 def refused() -> Batch:
     return Batch.of([one.body for one in REFUSALS])
+
+
+def asked(node: Any) -> set[str]:
+    """Return the agents of all steps in a wire flow."""
+    inner: list[Any] = list(node.values()) if isinstance(node, dict) else node
+    found = {str(node["ref"])} if isinstance(node, dict) and node.get("kind") == "step" else set()
+    return found.union(*(asked(one) for one in inner if isinstance(one, (dict, list))))
 
 
 def shown(one: Written | Refusal) -> str:
@@ -37,6 +45,12 @@ def test_a_flow_does_what_lua_does(one: Written) -> None:
 def test_a_lowered_flow_has_no_problems(one: Written) -> None:
     program = lowered().program(CONSTRUCTS.index(one))
     assert flowir.check(program.flow) == ()
+
+
+@pytest.mark.parametrize("one", CONSTRUCTS, ids=shown)
+def test_a_lowered_flow_has_the_agents_that_its_steps_ask(one: Written) -> None:
+    plain = lowered().lowered(CONSTRUCTS.index(one))
+    assert {agent["name"] for agent in plain.agents} == asked(plain.node) - {*AGENTS, "swarm.sleep"}
 
 
 @pytest.mark.parametrize("one", REFUSALS, ids=shown)

@@ -13,14 +13,17 @@ __all__ = ("Written", "written")
 
 
 class Written:
-    """A wire flow under construction, with the lines of its places."""
+    """A wire flow under construction, with the lines of its places and who its steps ask."""
 
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
+        self.asked: set[str] = set()
 
     def node(self, node: Drafted, at: str) -> dict[str, Any]:
         """Write one node."""
         self.places[at] = node.where
+        if node.kind == "step":
+            self.asked.add(node.fields["ref"])
         wire: dict[str, Any] = {"kind": node.kind}
         for name, value in node.fields.items():
             wire[name] = self._field(name, value, at)

@@ -82,7 +82,9 @@ def lower_plain(
     if found:
         return _refused(found)
     node, result = written(work.nodes, where, ROOT)
-    return PlainFlow(node, tuple(work.agents.values()), result.places, ())
+    # What was lowered in vain, to see whether a helper is one expression, left agents behind.
+    left = tuple(agent for name, agent in work.agents.items() if name in result.asked)
+    return PlainFlow(node, left, result.places, ())
 
 
 def _refused(found: Iterable[tuple[Place, Refused]]) -> PlainFlow:
