@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import json.encoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -20,26 +21,22 @@ _ENCODER = json.JSONEncoder(
 )
 
 
-def _encode_by(encoder: json.JSONEncoder) -> Callable[[Any], str]:
-    """Return what `encoder.encode` does, made once.
+def _pieces_by(encoder: json.JSONEncoder) -> Callable[[Any], Iterable[str]]:
+    """Return what makes the pieces of what `encoder.encode` does, made once.
 
     The method makes the same encoder in C anew for each document, which takes as long as
     to encode a small one. An interpreter that has none takes the method.
     """
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
-        return encoder.encode
+        return lambda document: (encoder.encode(document),)
     # In the order of `JSONEncoder.iterencode`: a document with a cycle ends in RecursionError.
     in_c = make(None, encoder.default, json.encoder.encode_basestring, None, ":", ",",
                 True, False, False)  # fmt: skip
-
-    def encode(document: Any) -> str:
-        return "".join(in_c(document, 0))
-
-    return encode
+    return partial(in_c, _current_indent_level=0)
 
 
-_encode = _encode_by(_ENCODER)
+_pieces = _pieces_by(_ENCODER)
 
 
 def canonical_bytes(document: Any) -> bytes:
@@ -48,9 +45,9 @@ def canonical_bytes(document: Any) -> bytes:
     >>> canonical_bytes({"b": 1, "a": [2.0, None]})
     b'{"a":[2.0,null],"b":1}'
     """
-    return _encode(document).encode()
+    return "".join(_pieces(document)).encode()
 
 
 def digest_of(document: Any) -> str:
     """Return the SHA-256 of the document's canonical bytes, in lower case hex."""
-    return sha256(_encode(document).encode()).hexdigest()
+    return sha256("".join(_pieces(document)).encode()).hexdigest()

@@ -72,6 +72,10 @@ class CompiledBlueprint:
     )
     version: VersionName | None = field(default=None, compare=False)
     _shared: Shared | None = field(default=None, init=False, compare=False, repr=False)
+    # What a run of it may use where nobody says more: none, or one, once that is known.
+    _budget: tuple[Budget | None] | None = field(
+        default=None, init=False, compare=False, repr=False
+    )
 
     def shared(self) -> Shared:
         """Return the document in bytes, made once: every run of it is pinned to them."""
@@ -89,7 +93,8 @@ class CompiledBlueprint:
 
     def admitted(self, input: Any) -> Admitted:
         """Do as `first_context` does, and say how large it is: a machine takes it over so."""
-        return first_context(thawed(self.document.get("inputs")), input, self.flow.limits)
+        schema = self.document.get("inputs")
+        return first_context(None if schema is None else thawed(schema), input, self.flow.limits)
 
     def budget(self, given: Budget | None = None) -> Budget | None:
         """Return what a run of it may use, where its starter gave a budget as well.
@@ -98,6 +103,13 @@ class CompiledBlueprint:
         """
         if given is not None:
             self._check_slices(given)
+            return self._within(given)
+        if self._budget is None:
+            object.__setattr__(self, "_budget", (self._within(None),))
+        assert self._budget is not None  # noqa: S101 - just made
+        return self._budget[0]
+
+    def _within(self, given: Budget | None) -> Budget | None:
         own = self.document.get("limits", {}).get("budget")
         budget = given if own is None else Budget.of(own).within(given)
         agents = {

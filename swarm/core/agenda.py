@@ -92,7 +92,7 @@ class Agenda:
         self._log.append(past.closing_rows())
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
         for asked in past.asked():
-            terms = self.terms.of(asked.dispatch.ref)
+            terms = self.terms[asked.dispatch.ref]
             attempt = Attempt(asked.dispatch, terms, now_s, asked.delay_s(wall_s))
             self._account(attempt)
             self._asked[asked.dispatch.key] = attempt
@@ -187,7 +187,7 @@ class Agenda:
     def _ask(self, dispatch: Dispatch) -> Attempt:
         if dispatch.attempt > 1:
             self._log.append([rows.retrying(dispatch)])
-        terms, delay_s = self.terms.of(dispatch.ref), dispatch.delay_s
+        terms, delay_s = self.terms[dispatch.ref], dispatch.delay_s
         # When it is due is asked only where it is not due at once.
         attempt = Attempt(dispatch, terms, self._now() if delay_s > 0 else 0.0, delay_s)
         attempt.accounts = self.meter.accounts(dispatch.ref, dispatch.key)

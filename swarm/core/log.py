@@ -39,8 +39,8 @@ class RunLog:
     """Appends a run's events, commits them, and wakes who watches.
 
     `status` is what the committed events say; `live` whether somebody in this host
-    carries the run on; `forgotten` whether its events were removed. What may wait for
-    more events waits for the life of the run only.
+    carries the run on; `forgotten` whether its events were removed; `full` whether nothing
+    may begin any more. What may wait for more events waits for the life of the run only.
     """
 
     def __init__(self, run_id: RunId, journal: Journal, clock: Clock) -> None:
@@ -54,7 +54,9 @@ class RunLog:
         self._seq = 0
         self._ahead: RunStatus = "pending"
         self._shown = 0
-        self._most = self._warn_at = _NEVER
+        self.full = False
+        # `_next_at`: at which event there is something to say, or it is full.
+        self._most = self._warn_at = self._next_at = _NEVER
         # Appended, and not yet handed to the journal, which stands at `_kept`.
         self._rows: list[dict[str, Any]] = []
         self._kept: tuple[int, RunStatus] = (0, "pending")
@@ -78,6 +80,8 @@ class RunLog:
         """Say how many events the run may have, but for those that end it."""
         warn_at = most * _WARN_AT
         self._most, self._warn_at = most, _NEVER if self._seq >= warn_at else warn_at
+        self.full = self._seq >= most
+        self._next_at = min(self._warn_at, _NEVER if self.full else most)
 
     def rest(self) -> None:
         """Note that nobody carries the run on; who watches has seen all there is."""
@@ -97,8 +101,8 @@ class RunLog:
         self._rows += rows
         self._seq, self._ahead = seq, ahead
         land(self.run_id)
-        if seq >= self._warn_at and ahead in ("running", "waiting"):
-            self._warn()
+        if seq >= self._next_at:
+            self._look()
 
     def step(self, row: dict[str, Any]) -> None:
         """Append the row of an attempt that begins or ends: what `append` does, for one.
@@ -110,8 +114,15 @@ class RunLog:
         row["run"] = self.run_id
         row["time_s"] = self._wall()
         self._rows.append(row)
-        if seq >= self._warn_at and self._ahead in ("running", "waiting"):
+        if seq >= self._next_at:
+            self._look()
+
+    def _look(self) -> None:
+        """Note that the log is full; say that it grows long, while something goes on."""
+        self.full = self._seq >= self._most
+        if self._seq >= self._warn_at and self._ahead in ("running", "waiting"):
             self._warn()
+        self._next_at = min(self._warn_at, _NEVER if self.full else self._most)
 
     def _warn(self) -> None:
         self._warn_at = _NEVER
@@ -119,11 +130,6 @@ class RunLog:
         _LOGGER.warning("run %s has %d events of the %d that it may have", self.run_id, used, most)
         about = {"of": "events", "slice": None, "used": used, "limit": most}
         self.append([{"kind": "budget.warning", **about}])
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing may begin any more."""
-        return self._seq >= self._most
 
     def too_long(self) -> FlowError:
         """Say that the run has as many events as it may have."""

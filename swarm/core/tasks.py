@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import anyio
 from anyio.lowlevel import checkpoint
 
-__all__ = ("Tasks", "giving_turns", "task_group")
+__all__ = ("News", "Tasks", "giving_turns", "news", "task_group")
 
 
 class Tasks(Protocol):
@@ -43,6 +43,18 @@ class Tasks(Protocol):
     ) -> bool | None: ...
 
 
+class News(Protocol):
+    """What some wait for, and another tells them."""
+
+    def set(self) -> object:
+        """Wake whoever waits."""
+        ...
+
+    async def wait(self) -> object:
+        """Return once it is set."""
+        ...
+
+
 class _AsyncioTasks(asyncio.TaskGroup):
     def start_soon(
         self, act: Callable[..., Coroutine[Any, Any, None]], /, *args: Any, name: object = None
@@ -58,6 +70,11 @@ class _AsyncioTasks(asyncio.TaskGroup):
 def task_group() -> Tasks:
     """Make a group for the loop that the caller's task is on."""
     return _AsyncioTasks() if _on_asyncio() else anyio.create_task_group()
+
+
+def news() -> News:
+    """Make an event of the loop's own kind: one of anyio's is three objects on asyncio."""
+    return asyncio.Event() if _on_asyncio() else anyio.Event()
 
 
 class _Turn:

@@ -42,19 +42,21 @@ class Terms(NamedTuple):
     begins: Callable[[str, str, int, str], None] | None = None
 
 
-class TermsBook:
-    """The terms of one blueprint's agents, in a host with these gates."""
+class TermsBook(dict[str, Terms]):
+    """The terms of one blueprint's agents, by name, in a host with these gates.
+
+    A dict that reads what is looked up for the first time: a step looks up twice.
+    """
+
+    __slots__ = ("_blueprint", "_gates")
 
     def __init__(self, blueprint: CompiledBlueprint, gates: Gates) -> None:
+        super().__init__()
         self._blueprint = blueprint
         self._gates = gates
-        self._known: dict[str, Terms] = {}
 
-    def of(self, agent: str) -> Terms:
-        """Return the terms of an agent."""
-        terms = self._known.get(agent)
-        if terms is None:
-            terms = self._known[agent] = self._read(agent)
+    def __missing__(self, agent: str) -> Terms:
+        terms = self[agent] = self._read(agent)
         return terms
 
     def _read(self, agent: str) -> Terms:

@@ -173,7 +173,7 @@ class Workshop:
 
         Of the gates it passes that of its kind alone: who calls has places at the others.
         """
-        needs = kind_needs(self._agenda.terms.of(agent).spec, self._gates)
+        needs = kind_needs(self._agenda.terms[agent].spec, self._gates)
         if not needs:
             return await self._called(attempt, agent, input, depth)
         ticket = Ticket(self.log.run_id, needs)
@@ -185,15 +185,15 @@ class Workshop:
 
     async def _called(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         agenda, began_s = self._agenda, self._clock.monotonic()
-        timeout_s = agenda.terms.of(agent).timeout_s
+        timeout_s = agenda.terms[agent].timeout_s
         link = self.link(attempt, depth)
         accounts = agenda.meter.accounts(agent, attempt.dispatch.key)
-        most = agenda.terms.of(agent).most
+        most = agenda.terms[agent].most
         refused = agenda.meter.hold(accounts, most)
         if refused is not None:
             return Called(Answer(refused), 0.0)
         answer = timed_out(agent, timeout_s or 0.0)
-        terms = agenda.terms.of(agent)
+        terms = agenda.terms[agent]
         used = _NOTHING
         try:
             with self._clock.deadline(timeout_s):

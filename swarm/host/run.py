@@ -15,6 +15,7 @@ from swarm.core.meter import Meter
 from swarm.core.outputs import read, read_bytes
 from swarm.core.questions import Question, QuestionBook
 from swarm.core.run import ENDED, RunOutcome, RunStatus
+from swarm.core.tasks import News, news
 from swarm.core.watching import Wanted
 from swarm.errors import Refused
 from swarm.host.outputs import Output, found
@@ -71,7 +72,7 @@ class Run:
         self._meter: Meter | None = None
         self._has_begun = False
         self._begun: anyio.Event | None = None
-        self._rested: anyio.Event | None = None
+        self._rested: News | None = None
         self._lock: anyio.Lock | None = None
 
     @property
@@ -137,7 +138,7 @@ class Run:
         """
         while self._driver is not None:
             if self._rested is None:
-                self._rested = anyio.Event()
+                self._rested = news()
             await self._rested.wait()
         if self._outcome is None:
             self._outcome = await self._keeper.outcome(self)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic_core import from_json, to_json
 
@@ -28,7 +28,7 @@ from flowir.records import dataclass
 from flowir.values import measure
 from swarm.blueprint.shared import REFERENCE, Shared, mentions
 from swarm.core.events import RUN_ENDS, STEP_ENDS
-from swarm.core.run import ENDED, RunStatus, next_status
+from swarm.core.run import ENDED, next_status
 from swarm.errors import Bug, Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import Row, RunRow
@@ -162,17 +162,17 @@ def has_ended(run: RunRow) -> bool:
 
 def follow(run: RunRow, row: Row) -> RunRow:
     """Return what is listed of the run after *row*."""
-    kind = row.get("kind", "")
-    status = next_status(cast("RunStatus", run.status), kind)
-    if status == run.status:
+    kind: str = row.get("kind", "")
+    run_id, before, name, digest, began_s, _, parent = run
+    status = next_status(before, kind)  # pyright: ignore[reportArgumentType] - rows are texts
+    if status == before:
         return run
     time_s = row.get("time_s")
-    name, digest, began_s, parent = run.blueprint, run.digest, run.began_s, run.parent
     if kind == "run.started":
         name, digest, began_s = row.get("blueprint"), row.get("digest"), time_s
         parent = (row.get("parent") or _NO_PARENT)["run"]
     ended_s = time_s if status in ENDED else None
-    return RunRow(run.run_id, status, name, digest, began_s, ended_s, parent)
+    return RunRow(run_id, status, name, digest, began_s, ended_s, parent)
 
 
 def live(run_id: RunId, status: str) -> Refused:

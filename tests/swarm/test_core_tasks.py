@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from swarm.core.tasks import giving_turns, task_group
+from swarm.core.tasks import giving_turns, news, task_group
 
 pytestmark = pytest.mark.anyio
 
@@ -145,6 +145,24 @@ async def test_turns_are_given_to_whoever_is_ready() -> None:
     # trio wakes who is ready in any order, but each once a turn.
     turns = [sorted(order[n : n + 2]) for n in range(0, 6, 2)]
     assert turns == [["a0", "b0"], ["a1", "b1"], ["a2", "b2"]]
+
+
+async def test_news_reach_all_who_wait_and_who_comes_later() -> None:
+    heard: list[int] = []
+
+    async def hear(number: int) -> None:
+        await told.wait()
+        heard.append(number)
+
+    told = news()
+    async with task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(hear, number)
+        await anyio.wait_all_tasks_blocked()
+        assert heard == []
+        told.set()
+    assert sorted(heard) == [0, 1, 2]
+    await told.wait()
 
 
 async def test_who_gives_turns_away_may_be_cancelled() -> None:

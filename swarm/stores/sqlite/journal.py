@@ -6,7 +6,7 @@ costs four of them. Longer reads go to a thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from anyio import to_thread
@@ -45,6 +45,8 @@ class SqliteJournal:
         self._reader = reader
         self._limits = limits
         self._group = GroupCommit(writer.write, self._landed, writer.seconds)
+        # The group's own: a method around it would be one call more for each commit.
+        self.commit = self._group.commit
         self._heads: dict[RunId, Head] = {}
         self._commits = self._events = 0
         self._last_number = reader.last_number()
@@ -104,13 +106,6 @@ class SqliteJournal:
         It may be carried out twice, and must not mind.
         """
         self._group.open.beside.append((statement, values))
-
-    def commit(self) -> Coroutine[Any, Any, None]:
-        """Return when everything appended so far will survive.
-
-        The coroutine is the group's: one more would be made and gone through for each commit.
-        """
-        return self._group.commit()
 
     async def probe(self) -> Health:
         """Try to write what is kept, or else a word of no meaning; return how that went."""
