@@ -30,6 +30,8 @@ _NOWHERE = Place("")
 # Fields that hold plain data, whose members have the author's own names.
 _PLAIN = frozenset({"inputs", "layers", "limits", "retry"})
 _NODE = re.compile(r"\$((?:\.[a-z]+(?:\[[0-9]+\])?)+)(?= has it too)")
+# What a text is told that ends too early, as `flowir.text` says it.
+_ENDED = "got the end of the text"
 _FIELD = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -126,10 +128,20 @@ class Blame:
         return f"no line gives {name!r} a value" + (f", {meant}" if meant else "")
 
     def _hint(self, finding: Finding) -> str | None:
-        """Name other nodes by their lines, as the author knows them."""
+        """Name other nodes by their lines, as the author knows them; and what YAML left out."""
+        if finding.hint is None and _ENDED in finding.message and self._is_cut(finding.at):
+            return "behind a blank # begins a comment of YAML: write the text in quotes"
         if finding.hint is None or finding.code != "malformed":
             return finding.hint
         return _NODE.sub(self._named, finding.hint)
+
+    def _is_cut(self, at: str) -> bool:
+        """Tell whether a comment of YAML follows on the line of a text that ends too early."""
+        where = self.line_of(at)
+        source = self._sources.get(where.file, "")
+        if where.line is None or not where.file.endswith((".yaml", ".yml")):
+            return False
+        return " #" in source.split("\n")[where.line - 1]
 
     def _named(self, found: re.Match[str]) -> str:
         place = self._places.get(f"$.flow{found[1]}")
