@@ -197,7 +197,7 @@ def get(of: Any, key: Any) -> Any:
             if key in of:
                 return of[key]
             raise FlowError("path.missing", f"expected a member {shorten(key)} of {shorten(of)}")
-        raise mismatch("get", "an object for a key", of)
+        raise mismatch("get", f"an object for the key {shorten(key)}", of)
     if type(key) is int:
         if type(of) is list:
             if -len(of) <= key < len(of):
@@ -205,7 +205,7 @@ def get(of: Any, key: Any) -> Any:
             raise FlowError(
                 "path.missing", f"expected an item [{key}] of an array of {len(of)} items"
             )
-        raise mismatch("get", "an array for an index", of)
+        raise mismatch("get", f"an array for the index {key}", of)
     raise mismatch("get", "a string or an integer as key", key)
 
 

@@ -160,11 +160,13 @@ class _Made:
                 sentence = f"expected one of the agent's {group}, got {name!r}"
                 self._tell(place, sentence, suggest(name, members))
                 continue
-            wanted = renamed.get(name, name)
-            if wanted in self._left or wanted in self.settings:
-                self._tell(place, f"expected {wanted!r} once, got it again")
-            else:
-                self._set(wanted, value, place)
+            self._take(renamed.get(name, name), value, place)
+
+    def _take(self, name: str, value: Any, from_: str) -> None:
+        if name in self._left or name in self.settings:
+            self._tell(from_, f"expected {name!r} once, got it again")
+        else:
+            self._set(name, value, from_)
 
     def take_out_schema(self) -> None:
         """Take `schema` as that of the answer, or of both where it names both."""
@@ -172,8 +174,7 @@ class _Made:
         if is_object(held) and held and held.keys() <= _SCHEMAS.keys():
             self.take_out("schema", tuple(_SCHEMAS), _SCHEMAS)
         elif held is not None:
-            self._left["schema"] = {"output": self._left.pop("schema")}
-            self.take_out("schema", ("output",), _SCHEMAS)
+            self._take(_SCHEMAS["output"], self._left.pop("schema"), inside("$", "schema"))
 
     def sort_out(self, known: Collection[str], *, knows_all: bool) -> None:
         """Keep what is known as it is, and the rest under `extra`."""

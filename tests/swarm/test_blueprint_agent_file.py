@@ -66,6 +66,14 @@ def test_a_schema_is_of_the_answer_or_of_both(front: str, schemas: dict[str, Any
     assert agent(front) == {"name": "stem", **schemas}
 
 
+@pytest.mark.parametrize("group", ["schema:\n  properties:", "schema:\n output:\n  properties:"])
+def test_a_schema_has_the_lines_on_which_it_was_written(group: str) -> None:
+    text = f"---\nkind: lua\n{group}\n    a: {{type: strng}}\n---\n"
+    _, lines, _ = read_agent_file(text).agent("stem", FIELDS)
+    line = text[: text.index("strng")].count("\n") + 1
+    assert lines["$.output_schema.properties.a.type"] == line
+
+
 def test_a_kind_that_has_a_schema_of_its_own_keeps_it() -> None:
     asked = agent("schema: {type: boolean}", fields=frozenset({"schema"}))
     assert asked == {"name": "stem", "schema": {"type": "boolean"}}
@@ -89,7 +97,7 @@ def test_where_the_kind_is_unknown_everything_stays() -> None:
             "timeout_s: 1\nlimits:\n  timeout_s: 2",
             "4: $.limits.timeout_s: expected 'timeout_s' onc",
         ),
-        ("schema: {x: 1}\noutput_schema: {}", "2: $.schema.output: expected 'output_schema' once"),
+        ("schema: {x: 1}\noutput_schema: {}", "2: $.schema: expected 'output_schema' once"),
         ("Verdict: [PASS]", "2: $.Verdict: expected a field of an agent, got 'Verdict'"),
         ("time-out-s: 3", '2: $["time-out-s"]: expected a field of an agent, got'),
         ("prompt: x", "2: $.prompt: expected a field of an agent, got 'prompt'"),
@@ -120,7 +128,7 @@ REFUSED = [
     ("---\n? [a]\n: b\n---\n", "expected a string as key, got a collection", 2),
     ("---\na:\n---\n", "expected a value, got nothing", 2),
     ("---\na: [\n---\n", "expected YAML:", 3),
-    ("---\na: \t\x01\n---\n", "expected YAML:", 1),
+    ("---\na: \t\x01\n---\n", "expected YAML:", 2),
     ("---\na: 99999999999999999999\n---\n", "expected an integer of 64 bit, got", 2),
     ("---\nb: 1\na: 1e999\n---\n", "expected a finite number, got 1e999", 3),
     ("---\na: " + "[" * 40 + "]" * 40 + "\n---\n", "expected at most 32 levels, got more", 2),
