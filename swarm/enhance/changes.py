@@ -48,9 +48,9 @@ def protected(head: Document, result: Document) -> Iterator[Objection]:
 def reserved(operations: Sequence[Mapping[str, Any]]) -> Iterator[Objection]:
     """Yield an objection for each operation that would say what the loop says."""
     for operation in operations:
-        first = str(operation.get("path", "")).split("/")[1:2]
-        if first and first[0] in _RESERVED:
-            yield Objection("enhance.reserved_path", f"{first[0]!r} is the loop's to say")
+        first = str(operation.get("path", "")).partition("/")[2].partition("/")[0]
+        if first in _RESERVED:
+            yield Objection("enhance.reserved_path", f"{first!r} is the loop's to say")
 
 
 def kinds_of(head: Document, result: Document) -> frozenset[Kind]:

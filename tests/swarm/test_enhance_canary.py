@@ -9,9 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from swarm.core.run import RunOutcome
-from swarm.enhance.canary import Canary, RunEnd, weighed
+from swarm.enhance.canary import Canary, RunEnd, draws, weighed
 from swarm.enhance.policy import AUTHOR, Policy
 from swarm.errors import Refused
 from swarm.host.enhance import Enhancer
@@ -51,7 +52,8 @@ def ends(well: int, badly: int = 0, score: float | None = None) -> list[RunEnd]:
         (ends(16, 4), ends(90, 10), 0, "keep", "10%"),
         (ends(3, 4), ends(90, 10), 0, "wait", "4 of 7"),
         (ends(3, 5), ends(90, 10), 0, "back", "4 were allowed"),
-        (ends(19), ends(50), 86_401, "back", "enhance.canary_late"),
+        (ends(19), ends(50), 86_399, "wait", "0 of 19"),
+        (ends(19), ends(50), 86_400, "back", "enhance.canary_late"),
         (ends(20), ends(50), 86_401, "keep", "canary"),
         ([*ends(30), RunEnd(False, breach=True)], ends(50), 0, "back", "enhance.canary_breach"),
     ],
@@ -62,6 +64,18 @@ def test_a_canary_is_weighed_by_failures(
     found = weighed(Canary(), news, olds, age_s)
     assert found.act == act, found
     assert said in found.reason
+
+
+def test_a_share_of_the_runs_is_drawn_and_each_the_same_way_again() -> None:
+    names = [f"run-{n}" for n in range(1000)]
+    drawn = {share: [name for name in names if draws(share, name)] for share in (0.25, 0.5, 1.0)}
+    assert {share: len(found) for share, found in drawn.items()} == {0.25: 260, 0.5: 519, 1.0: 1000}
+    assert set(drawn[0.25]) <= set(drawn[0.5])
+
+
+def test_how_a_canary_is_tried_stays_as_it_is() -> None:
+    with pytest.raises(ValidationError):
+        Canary().runs = 1
 
 
 def test_a_canary_is_weighed_by_scores_where_there_are_some() -> None:
