@@ -17,7 +17,7 @@ from flowir.effects import tuple_of
 from flowir.errors import WorkerFailure, shorten
 from flowir.limits import Limits
 from swarm.blueprint.contract import Contract
-from swarm.core.answers import RAISED, admitted, kept, worker_error
+from swarm.core.answers import admitted, its_own, kept, worker_error
 from swarm.ports.layer import Beginning, Layer, LayerCall, Next
 from swarm.ports.worker import Call, Outcome, StepLink, Worker
 
@@ -83,8 +83,9 @@ def _bottom(worker: Worker, limits: Limits, contract: Contract | None, *, own: b
             outcome = await worker(call, call.link)
         except WorkerFailure:
             raise
-        except RAISED as error:
-            raise worker_error(error) from error
+        except BaseException as error:  # noqa: BLE001 - `its_own` raises what is not the worker's
+            raised = its_own(error)
+            raise worker_error(raised) from raised
         if contract is None:
             found = admitted(outcome, call.agent, limits)
         else:
@@ -119,9 +120,10 @@ def _around(key: str, layer: Layer, next: Next) -> Next:
             outcome: Any = await layer(call, next)
         except WorkerFailure:
             raise
-        except RAISED as error:
-            said = f"layer {key!r} around {call.agent!r}: {type(error).__name__}: {error}"
-            raise WorkerFailure("layer.failed", said) from error
+        except BaseException as error:  # noqa: BLE001 - `its_own` raises what is not the layer's
+            raised = its_own(error)
+            said = f"layer {key!r} around {call.agent!r}: {type(raised).__name__}: {raised}"
+            raise WorkerFailure("layer.failed", said) from raised
         if not isinstance(outcome, Outcome):
             said = (
                 f"layer {key!r} around {call.agent!r} returned {shorten(outcome)}, not an Outcome"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from anyio import to_thread
+from anyio import get_cancelled_exc_class, to_thread
 
 from flowir.door import admit, admit_measured
 from flowir.effects import Admitted, Failure, Success, tuple_of
@@ -20,9 +20,10 @@ from flowir.limits import Limits
 from flowir.values import measure
 from swarm.blueprint.contract import Breach, Contract
 from swarm.core.outputs import keep
+from swarm.core.tasks import is_cancelled
 from swarm.ports.worker import Call, CostlyFailure, KeptOutcome, Outcome, StepLink, Usage, Worker
 
-__all__ = ("RAISED", "Answer", "admitted", "ask", "kept", "timed_out", "worker_error")
+__all__ = ("Answer", "admitted", "ask", "its_own", "kept", "timed_out", "worker_error")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ _BYTES: Final = frozenset({bytes, bytearray, memoryview})
 _NO_PARTS: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 # A schema takes some microseconds for every value within a value.
 _IN_PLACE = 16 * 1024
-# What code of somebody's may raise, and its step fails. What would end a program, as argparse
-# does, does not end the host and all its runs.
-RAISED: Final = (Exception, SystemExit)
 # The codes of failures that stand for an exception of somebody's code, and whose frames
 # say nothing to its author.
 _CODES = ("worker.error", "layer.failed")
@@ -92,10 +90,11 @@ async def ask(
     except CostlyFailure as failure:
         return Answer(_failed(failure, limits), usage=failure.usage)
     except WorkerFailure as failure:
-        if failure.code in _CODES and isinstance(failure.__cause__, RAISED):
+        if failure.code in _CODES and failure.__cause__ is not None:
             _tell(call, failure.__cause__)
         return Answer(_failed(failure, limits))
-    except RAISED as error:
+    except BaseException as error:  # noqa: BLE001 - `its_own` raises what is not the worker's
+        error = its_own(error)
         _tell(call, error)
         return Answer(_failed(worker_error(error), limits))
 
@@ -168,6 +167,34 @@ def _tell(call: Call, error: BaseException) -> None:
 
 def _is_ours(frames: TracebackType) -> bool:
     return str(frames.tb_frame.f_globals.get("__name__")).startswith(_OURS)
+
+
+def its_own(error: BaseException) -> BaseException:
+    """Return what code of somebody's raised, for its step to fail with.
+
+    What would end a program, as argparse does, does not end the host and all its runs. A
+    cancellation that nobody asked for is of the code's own making, and a failure like any.
+    Raises: what is not its own: an interrupt, and the cancellation that was asked for. Where
+    that comes among others they are told to nobody: an answer is not wanted any more.
+    """
+    if isinstance(error, Exception):
+        return error
+    found = _first(error, (KeyboardInterrupt, GeneratorExit))
+    if found is None and is_cancelled():
+        found = _first(error, (get_cancelled_exc_class(),))
+    if found is not None:
+        raise found
+    return error
+
+
+def _first(error: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """Find the first of these in what was raised, which may be a group of groups."""
+    if isinstance(error, kinds):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        several = cast("BaseExceptionGroup[BaseException]", error)
+        return next(filter(None, (_first(one, kinds) for one in several.exceptions)), None)
+    return None
 
 
 def timed_out(agent: str, timeout_s: float) -> Answer:

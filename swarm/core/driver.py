@@ -29,6 +29,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, NamedTuple, cast
 
+import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from flowir.errors import FlowError
@@ -64,6 +65,8 @@ MAX_TASKS = 256
 # Workers that never wait must not starve the loop: every so many steps one turn is given
 # to the others. A turn costs about 10 us, a step about as much.
 _TURN = 16
+# How long a run that is cut off waits for its last commit, in real seconds.
+_LAST_S = 2.0
 
 
 _NOBODY: Final[list[Attempt]] = []
@@ -199,15 +202,25 @@ class Driver:
         agenda = self._agenda
         first, self._first = self._first, _NOBODY
         try:
+            if self._log.unsaved:
+                # Who began it was cancelled over that.
+                await self._log.commit()
             # Taken out: the list outlives the attempt, as long as its lane goes on.
             await (self._follow(first.pop()) if len(first) == 1 else self._go(first))
             if agenda.outcome is None and not agenda.parked:
                 if not agenda.pausing:
                     raise Bug("the machine waits, but for nothing")
                 agenda.park("run.paused")
+            if self._log.unsaved:
                 await self._log.commit()
         except Exception as error:  # noqa: BLE001 - a run must end, whatever broke
             await self._break(error)
+        except GeneratorExit:
+            # The loop is gone: nothing can be awaited.
+            raise
+        except BaseException:
+            await self._cut_off()
+            raise
         finally:
             self._log.rest()
             # What refers to each other would wait for the collector, a dozen objects a run.
@@ -241,9 +254,11 @@ class Driver:
         agenda.pausing = True
         self._log.append([rows.run("run.pausing")])
         stopped = agenda.pause_if_waiting()
-        await self._log.commit()
-        for attempt in (*stopped, *agenda.asleep()):
-            attempt.stop()
+        try:
+            await self._log.commit()
+        finally:
+            for attempt in (*stopped, *agenda.asleep()):
+                attempt.stop()
 
     async def interrupt(self) -> None:
         """Let the run rest at once, as it is: what was in flight is begun anew later.
@@ -252,15 +267,23 @@ class Driver:
         """
         agenda = self._agenda
         if agenda.outcome is None and not agenda.parked:
-            # A run that waits for people waits for them without a host just as well.
-            waits = self._log.ahead == "waiting"
-            await self._stop(agenda.park(None if waits else "run.interrupted"))
+            await self._stop(self._park())
+
+    def _park(self) -> list[Attempt]:
+        # A run that waits for people waits for them without a host just as well.
+        waits = self._log.ahead == "waiting"
+        return self._agenda.park(None if waits else "run.interrupted")
 
     async def _stop(self, attempts: list[Attempt]) -> None:
-        """Make durable why *attempts* are not wanted any more, then stop them."""
-        await self._log.commit()
-        for attempt in attempts:
-            attempt.stop()
+        """Make durable why *attempts* are not wanted any more, then stop them.
+
+        They are stopped whatever happens: nobody would wait for them, and nobody else comes.
+        """
+        try:
+            await self._log.commit()
+        finally:
+            for attempt in attempts:
+                attempt.stop()
 
     # -- tasks that follow their lanes -------------------------------------------------
 
@@ -397,6 +420,19 @@ class Driver:
                 self._gates.take(attempt.ticket)
 
     # -- what must not happen ----------------------------------------------------------
+
+    async def _cut_off(self) -> None:
+        """Let a run rest whose task was cancelled, by whoever ends the whole loop, or worse.
+
+        What is written down so is bounded: a journal that cannot write is not waited for.
+        """
+        if self._agenda.outcome is None and not self._agenda.parked:
+            self._park()
+        with anyio.move_on_after(_LAST_S, shield=True):
+            try:
+                await self._log.commit()
+            except SwarmError as error:
+                _LOGGER.error("run %s was cut off: %s", self._log.run_id, error)
 
     async def _break(self, error: Exception) -> None:
         """End a run that the host itself broke.

@@ -10,14 +10,26 @@ not.
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the one place
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
+from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
-__all__ = ("News", "Tasks", "giving_turns", "news", "task_group")
+__all__ = (
+    "News",
+    "Tasks",
+    "giving_turns",
+    "is_cancelled",
+    "news",
+    "task_group",
+    "to_its_end",
+)
+
+_T = TypeVar("_T")
 
 
 class Tasks(Protocol):
@@ -98,6 +110,44 @@ def giving_turns() -> Callable[[], Awaitable[None]]:
     commit, eight calls less each turn.
     """
     return _turn if _on_asyncio() else checkpoint
+
+
+def is_cancelled() -> bool:
+    """Tell whether anybody wants the caller's task to end, or a scope that it is in.
+
+    Where nobody does, a cancellation is of the making of whoever raised it: on asyncio
+    anybody may, and it comes out of waiting for another task that was cancelled.
+    """
+    task = asyncio.current_task() if _on_asyncio() else None
+    if task is not None and task.cancelling():
+        return True
+    return anyio.current_effective_deadline() == -math.inf
+
+
+async def to_its_end(act: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any) -> _T:
+    """Await *act* to its end, however often the caller is cancelled meanwhile.
+
+    The cancellation comes behind it. On asyncio a task's own `cancel`, which is how its
+    time-outs end things, minds no shield: there *act* is a task of its own.
+    Not promised: that what *act* raises is heard of by who was cancelled.
+    """
+    if not _on_asyncio():
+        with CancelScope(shield=True):
+            return await act(*args)
+    task = asyncio.get_running_loop().create_task(act(*args))
+    cancelled: asyncio.CancelledError | None = None
+    with CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        # Looked at, so that nobody is told it never was.
+        task.exception()
+    raise cancelled
 
 
 def _on_asyncio() -> bool:

@@ -33,6 +33,7 @@ from swarm.core.capability.verbs import TABLE, altered
 from swarm.core.deadlines import Deadlines
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
+from swarm.core.tasks import to_its_end
 from swarm.errors import Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.collection import Collected, Retention
@@ -271,16 +272,21 @@ class Host:
             if parts.durable:
                 operators.rest()
         try:
-            with anyio.move_on_after(self._shutdown_s, shield=True):
-                await runs.close()
-            tasks.cancel_scope.cancel()
-            # The body's own error goes its own way: the group would wrap it into another.
-            await tasks.__aexit__(None, None, None)
+            try:
+                await to_its_end(self._wind_up, runs)
+            finally:
+                tasks.cancel_scope.cancel()
+                # The body's own error goes its own way: the group would wrap it into another.
+                await tasks.__aexit__(None, None, None)
         finally:
             parts.close()
             self._leave_versions()
             self._house.close()
-            await self._scripts.aclose()
+            await to_its_end(self._scripts.aclose)
+
+    async def _wind_up(self, runs: Runs) -> None:
+        with anyio.move_on_after(self._shutdown_s):
+            await runs.close()
 
     def _leave_versions(self) -> None:
         if self._blueprints is not None:

@@ -240,6 +240,9 @@ class Run:
         self._meter = driver.meter
         try:
             await driver.begin(cancelling=cancelling)
+        except anyio.get_cancelled_exc_class():
+            # It is written down, or about to be: `drive` goes on with it.
+            raise
         except BaseException:
             self._rest()
             raise

@@ -484,6 +484,10 @@ class Runs:
         self._known[run_id] = self._live[run_id] = run
         try:
             await run.begin(driver, cancelling=cancelling)
+        except anyio.get_cancelled_exc_class():
+            # What has begun goes on; it is only its starter that goes away.
+            tasks.start_soon(run.drive, name=run_id)
+            raise
         except BaseException:
             if run.status == "pending":
                 self._known.pop(run_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 - what its workers may do
 import logging
 import sys
 import threading
@@ -42,7 +43,7 @@ def said(value: Any) -> Worker:
     """Return a worker that raises *value*, or returns it."""
 
     async def worker(call: Call, link: StepLink) -> Any:
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
         return value
 
@@ -338,3 +339,72 @@ async def test_a_traceback_of_our_own_frames_alone_is_whole(
     assert info[2].tb_frame.f_code.co_name == "ask"
     assert info[2].tb_frame.f_globals["__name__"] == "swarm.core.answers"
     assert sys.exc_info() == (None, None, None)
+
+
+# -- what would end more than a step ---------------------------------------------------------
+
+
+class Quit(BaseException):
+    """What no `except Exception` catches."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (Quit("enough"), "Quit: enough"),
+        (SystemExit(3), "SystemExit: 3"),
+        (BaseExceptionGroup("all", [Quit("a"), KeyError("b")]), "BaseExceptionGroup: all (2 sub"),
+    ],
+)
+async def test_what_is_no_exception_is_a_failure_too(raised: BaseException, message: str) -> None:
+    told = (await answer(raised)).outcome
+    assert isinstance(told, Failure)
+    assert (told.code, told.message[: len(message)]) == ("worker.error", message)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure(anyio_backend: str) -> None:
+    """Whoever waits for a task that was cancelled gets one, on asyncio."""
+
+    async def worker(call: Call, link: StepLink) -> Outcome:
+        other = asyncio.create_task(asyncio.sleep(60))
+        other.cancel()
+        await other
+        return Outcome(None)
+
+    told = await ask(worker, call(), RecordedLink(), DEFAULT_LIMITS)
+    assert told.outcome == Failure("worker.error", "CancelledError: ")
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit])
+async def test_an_interrupt_is_no_failure(kind: type[BaseException]) -> None:
+    with pytest.raises(kind):
+        await answer(kind())
+    with pytest.raises(kind):
+        await answer(BaseExceptionGroup("all", [KeyError("a"), BaseExceptionGroup("b", [kind()])]))
+
+
+async def test_a_cancellation_that_was_asked_for_is_none_whatever_is_raised_beside_it() -> None:
+    """On trio both come in one group; what is left of that would break the run."""
+
+    async def worker(call: Call, link: StepLink) -> Outcome:
+        async def fail() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise KeyError("on the way out")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+            tasks.start_soon(anyio.sleep_forever)
+            await anyio.sleep_forever()
+        return Outcome(None)
+
+    told: list[Answer] = []
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.sleep_forever)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            told.append(await ask(worker, call(), RecordedLink(), DEFAULT_LIMITS))
+    assert all(isinstance(one.outcome, Failure) for one in told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 - whose tasks are cancelled without a scope
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,12 +14,14 @@ from pydantic import TypeAdapter
 from flowir import Success, WorkerFailure
 from flowir.errors import FlowError
 from flowir.machine import Machine
+from swarm.core import driver
 from swarm.core.agenda import Agenda
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.events import RUN_ENDS, STEP_ENDS, Event
 from swarm.core.log import EventStream, RunLog
-from swarm.errors import Refused
+from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
+from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Outcome, StepLink, Usage, Worker
 from swarm.testing import FakeClock, MemoryJournal, scripted_blueprint
 from swarm.testing.agents import Script
@@ -745,3 +748,163 @@ async def test_the_same_answers_give_the_same_keys_and_inputs() -> None:
         return [(r["key"], r["step"], r["input"]) for r in rows if r["kind"] == "step.started"]
 
     assert await requests() == await requests()
+
+
+# -- cut off ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+async def test_a_run_whose_tasks_are_cancelled_rests_and_says_so(lanes: int) -> None:
+    """Whoever ends a whole loop asks nobody: what is in flight can be gone on with."""
+    stay = Gate()
+    flow = step("a") if lanes == 1 else fan(step("a"), lanes)
+    bench = Bench(flow, {"a": stay})
+    await bench.driver.begin()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.driver.drive)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    kinds = await bench.kinds()
+    assert kinds[-1] == "run.interrupted"
+    assert kinds.count("step.interrupted") == lanes == len(stay.stopped)
+    assert (bench.driver.outcome, bench.log.status) == (None, "interrupted")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("lanes", [1, 3])
+async def test_a_run_whose_task_is_cancelled_by_no_scope_rests_too(
+    anyio_backend: str, lanes: int
+) -> None:
+    stay = Gate()
+    flow = step("a") if lanes == 1 else fan(step("a"), lanes)
+    bench = Bench(flow, {"a": stay})
+    await bench.driver.begin()
+    task = asyncio.create_task(bench.driver.drive())
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await bench.kinds())[-1] == "run.interrupted"
+    assert len(stay.stopped) == lanes
+
+
+async def test_a_run_that_waits_for_people_and_is_cut_off_waits_on() -> None:
+    async def asks(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.ask(Ask("well?")))
+
+    bench = Bench(step("a"), {"a": asks})
+    await bench.driver.begin()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.driver.drive)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert (await bench.kinds())[-1] == "run.waiting"
+    assert bench.log.status == "waiting"
+
+
+async def test_a_run_that_is_cut_off_by_an_interrupt_rests() -> None:
+    async def fail(call: Call, link: StepLink) -> Outcome:
+        raise KeyboardInterrupt
+
+    bench = Bench(step("a"), {"a": fail})
+    await bench.driver.begin()
+    with pytest.raises(KeyboardInterrupt):
+        await bench.driver.drive()
+    assert (await bench.kinds())[-1] == "run.interrupted"
+
+
+async def test_a_run_that_is_cut_off_does_not_wait_for_a_journal_that_cannot_write(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(driver, "_LAST_S", 0.05)
+    stay = Gate()
+    bench = Bench(step("a"), {"a": stay})
+    await bench.driver.begin()
+
+    async def degraded() -> None:
+        raise SwarmError("journal.degraded", "no")
+
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.driver.drive)
+            await anyio.wait_all_tasks_blocked()
+            monkeypatch.setattr(bench.journal, "commit", degraded)
+            scope.cancel()
+    monkeypatch.undo()
+    assert "run.interrupted" not in await bench.kinds()
+
+    failed = Bench(step("a"), {"a": Gate()})
+    await failed.driver.begin()
+
+    async def fails() -> None:
+        raise SwarmError("journal.failed", "no more")
+
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(failed.driver.drive)
+            await anyio.wait_all_tasks_blocked()
+            monkeypatch.setattr(failed.journal, "commit", fails)
+            scope.cancel()
+    assert "run r_1 was cut off: no more" in caplog.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("act", ["cancel", "interrupt"])
+async def test_who_asks_for_the_end_and_is_cancelled_himself_is_obeyed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str, act: str
+) -> None:
+    """A time-out of the loop's own comes while the journal is written, and minds no shield."""
+    stay = Gate()
+    bench = Bench(step("a"), {"a": stay})
+    await bench.driver.begin()
+    driving = asyncio.create_task(bench.driver.drive())
+    await anyio.wait_all_tasks_blocked()
+    real, slow = bench.journal.commit, anyio.Event()
+
+    async def commit() -> None:
+        await slow.wait()
+        await real()
+
+    monkeypatch.setattr(bench.journal, "commit", commit)
+    asking = asyncio.create_task(
+        bench.driver.cancel("enough") if act == "cancel" else bench.driver.interrupt()
+    )
+    await anyio.wait_all_tasks_blocked()
+    asking.cancel()
+    slow.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await driving
+    assert stay.stopped == [None]
+    assert (await bench.kinds())[-1] == ("run.cancelled" if act == "cancel" else "run.interrupted")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nobody_is_touched_before_the_beginning_is_written_whose_starter_was_cancelled(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    stay = Gate()
+    bench = Bench(step("a"), {"a": stay})
+    real, slow = bench.journal.commit, anyio.Event()
+
+    async def commit() -> None:
+        await slow.wait()
+        await real()
+
+    monkeypatch.setattr(bench.journal, "commit", commit)
+    starting = asyncio.create_task(bench.driver.begin())
+    await anyio.wait_all_tasks_blocked()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    driving = asyncio.create_task(bench.driver.drive())
+    await anyio.wait_all_tasks_blocked()
+    assert stay.came == []
+    slow.set()
+    await anyio.wait_all_tasks_blocked()
+    assert stay.came == [None]
+    stay.open.set()
+    await driving
+    assert (await bench.kinds())[-1] == "run.finished"

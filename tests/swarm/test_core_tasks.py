@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from swarm.core.tasks import giving_turns, news, task_group
+from swarm.core.tasks import giving_turns, is_cancelled, news, task_group, to_its_end
 
 pytestmark = pytest.mark.anyio
 
@@ -189,3 +189,103 @@ async def test_what_cannot_be_started_any_more_is_not_left_unawaited(anyio_backe
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_on_asyncio_it_is_the_groups_of_the_standard_library(anyio_backend: str) -> None:
     assert isinstance(task_group(), asyncio.TaskGroup)
+
+
+# -- to its end ------------------------------------------------------------------------------
+
+
+async def test_what_is_done_to_its_end_is_done_before_the_cancellation_comes() -> None:
+    done: list[str] = []
+
+    async def act(word: str) -> str:
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        done.append(word)
+        return word
+
+    assert await to_its_end(act, "first") == "first"
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await to_its_end(act, "second")
+        await anyio.lowlevel.checkpoint()
+        done.append("too late")
+    assert scope.cancelled_caught
+    assert done == ["first", "second"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_task_that_is_cancelled_thrice_does_to_its_end_what_it_is_at(
+    anyio_backend: str, *, raises: bool
+) -> None:
+    done: list[int] = []
+    go_on = anyio.Event()
+
+    async def act() -> None:
+        await go_on.wait()
+        done.append(1)
+        if raises:
+            raise KeyError("heard by nobody")
+
+    said: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context))
+    task = asyncio.create_task(to_its_end(act))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert (done, task.done()) == ([], False)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == [1]
+    del task
+    gc.collect()
+    assert said == []
+
+
+async def test_what_goes_wrong_to_its_end_is_raised() -> None:
+    async def act() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await to_its_end(act)
+
+
+# -- who is cancelled ------------------------------------------------------------------------
+
+
+async def test_whoever_is_in_a_scope_that_was_cancelled_is_cancelled() -> None:
+    assert not is_cancelled()
+    with anyio.CancelScope() as scope:
+        found = is_cancelled()
+        scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.lowlevel.checkpoint()
+            assert (found, is_cancelled()) == (False, False)
+        assert is_cancelled()
+        await anyio.lowlevel.checkpoint()
+    assert not is_cancelled()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_somebody_cancels_is_cancelled_until_he_takes_it_back(
+    anyio_backend: str,
+) -> None:
+    found: list[bool] = []
+
+    async def stay() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            found.append(is_cancelled())
+        task.uncancel()
+        found.append(is_cancelled())
+
+    task = asyncio.create_task(stay())
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+    assert found == [True, False]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 - what a program is made of that holds a host
 import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ import anyio
 import pytest
 
 import swarm
+from swarm.stores.sqlite import group
+from swarm.stores.sqlite.writer import Batch, Writer
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.anyio
@@ -135,3 +140,150 @@ async def test_a_host_that_is_closed_leaves_no_thread_that_keeps_the_program(
         assert await host.runs() == ()
     ours = {t for t in threading.enumerate() if not t.daemon} - before
     assert [t.name for t in ours if "AnyIO" not in t.name and "Trio" not in t.name] == []
+
+
+# -- a program that is cancelled -------------------------------------------------------------
+
+ONE: dict[str, Any] = {
+    "swarm": 1,
+    "id": "one",
+    "agents": [{"name": "work", "kind": "function", "function": "work"}],
+    "flow": {"kind": "step", "ref": "work", "in": "ctx.n", "out": "ctx.n"},
+}
+
+
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let each commit of a store that is opened now wait, in a thread, while the event is clear."""
+    go_on = threading.Event()
+    go_on.set()
+    for name in ("_AT_ONCE_S", "_IN_PLACE_S", "_SHARE_S"):
+        monkeypatch.setattr(group, name, 0.0)
+    real = Writer.write
+
+    def write(self: Writer, batch: Batch) -> float:
+        go_on.wait(10)
+        return real(self, batch)
+
+    monkeypatch.setattr(Writer, "write", write)
+    return go_on
+
+
+def told(folder: Path) -> list[str]:
+    """Say how a closed store has its runs."""
+    with closing(sqlite3.connect(folder / "journal.db")) as store:
+        return [status for (status,) in store.execute("select status from run order by no")]
+
+
+async def stay(n: int) -> int:
+    await anyio.sleep_forever()
+    return n
+
+
+async def test_what_ends_one_run_leaves_the_others_alone(tmp_path: Path) -> None:
+    class Quit(BaseException):
+        pass
+
+    async def work(n: int) -> int:
+        if n == 0:
+            raise Quit
+        await go_on.wait()
+        return n
+
+    go_on = anyio.Event()
+    host = swarm.Host(tmp_path)
+    host.function("work")(work)
+    async with host:
+        one = await host.load(ONE)
+        other = await host.start(one, {"n": 1})
+        run = await host.start(one, {"n": 0})
+        assert (await run.wait()).status == "failed"
+        go_on.set()
+        assert await other.result() == {"n": 1}
+    assert told(tmp_path) == ["succeeded", "failed"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_a_host_whose_task_is_cancelled_again_and_again_leaves_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str, times: int
+) -> None:
+    """A time-out within a time-out, a second Ctrl-C: a task's own `cancel` minds no shield."""
+    before = asyncio.all_tasks()
+    is_open = anyio.Event()
+    go_on = slow_disk(monkeypatch)
+
+    async def hold() -> None:
+        host = swarm.Host(tmp_path)
+        host.function("work")(stay)
+        async with host:
+            one = await host.load(ONE)
+            for n in range(3):
+                await host.start(one, {"n": n})
+            is_open.set()
+            await anyio.sleep_forever()
+
+    task = asyncio.create_task(hold())
+    await is_open.wait()
+    go_on.clear()
+    for _ in range(times):
+        task.cancel()
+        await anyio.wait_all_tasks_blocked()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told(tmp_path) == ["interrupted"] * 3
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_run_goes_on_whose_starter_had_no_time_to_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    async def work(n: int) -> int:
+        return n + 1
+
+    go_on = slow_disk(monkeypatch)
+    host = swarm.Host(tmp_path)
+    host.function("work")(work)
+    async with host:
+        one = await host.load(ONE)
+        go_on.clear()
+        starting = asyncio.create_task(host.start(one, {"n": 5}, run_id="mine"))
+        await anyio.wait_all_tasks_blocked()
+        starting.cancel()
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        again = await host.start(one, {"n": 5}, run_id="mine")
+        assert await again.result() == {"n": 6}
+    assert set(told(tmp_path)) == {"succeeded"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_loop_that_ends_all_its_tasks_at_once_leaves_no_run_running(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    """As `asyncio.run` does at its end, where the host was held by a task beside the main one."""
+    before = asyncio.all_tasks()
+    is_open = anyio.Event()
+
+    async def hold() -> None:
+        host = swarm.Host(tmp_path)
+        host.function("work")(stay)
+        async with host:
+            for n in range(3):
+                await host.start(await host.load(ONE), {"n": n})
+            is_open.set()
+            await anyio.sleep_forever()
+
+    holding = asyncio.create_task(hold())
+    await is_open.wait()
+    await anyio.wait_all_tasks_blocked()
+    ours = asyncio.all_tasks() - before
+    for task in ours:
+        task.cancel()
+    await asyncio.wait(ours)
+    assert holding.cancelled()
+    assert told(tmp_path) == ["interrupted"] * 3
+    assert asyncio.all_tasks() == before

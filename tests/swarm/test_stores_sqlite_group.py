@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 - whose tasks are cancelled without a scope
 import threading
 import time
 from collections.abc import Callable
@@ -449,3 +450,91 @@ async def test_news_are_told_once_to_all_who_wait_for_them() -> None:
             flight.tell()
             assert flight.news is None
     assert heard == [1] * 4
+
+
+# -- cancelled without a scope ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_leader_whose_task_is_cancelled_lands_with_all_who_came_along(
+    anyio_backend: str, times: int
+) -> None:
+    """A task's own `cancel` minds no shield, and the thread is at it all the same."""
+    bench = Bench(seconds=0.01, cost_s=0.001)
+    bench.may_land.clear()
+    tasks = [asyncio.create_task(bench.keep()) for _ in range(4)]
+    await to_thread.run_sync(bench.flown.wait)
+    later = [asyncio.create_task(bench.keep()) for _ in range(2)]
+    for _ in range(times):
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        later[0].cancel()
+    await asyncio.sleep(0)
+    assert not tasks[0].done()
+    bench.may_land.set()
+    ended = await asyncio.gather(*tasks, *later, return_exceptions=True)
+    assert [isinstance(end, asyncio.CancelledError) for end in ended] == [
+        True, False, False, False, True, False,
+    ]  # fmt: skip
+    assert ended[1:4] == [None] * 3
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("seconds", [0.0005, 0.01])
+async def test_what_a_cancelled_task_has_appended_lands_before_it_ends(
+    anyio_backend: str, seconds: float
+) -> None:
+    bench = Bench(seconds)
+    task = asyncio.create_task(bench.keep())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert bench.kept == [1]
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_leader_in_place_who_is_cancelled_between_two_transactions_writes_both(
+    anyio_backend: str,
+) -> None:
+    bench = Bench(seconds=0.0005)
+    bench.append(4000)
+    bench.append(7)
+    tasks = [asyncio.create_task(bench.group.commit()) for _ in range(2)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+        if bench.sizes:
+            tasks[0].cancel()
+            break
+    assert bench.sizes == [4000]
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ended] == [asyncio.CancelledError, type(None)]
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nobody_writes_while_something_else_is_done_whose_asker_was_cancelled(
+    anyio_backend: str,
+) -> None:
+    bench, begun, done = Bench(seconds=0.01), threading.Event(), threading.Event()
+
+    def act() -> None:
+        begun.set()
+        done.wait(10)
+
+    asker = asyncio.create_task(bench.group.exclusively(act))
+    await to_thread.run_sync(begun.wait)
+    asker.cancel()
+    keeper = asyncio.create_task(bench.keep())
+    await anyio.wait_all_tasks_blocked()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (asker.done(), bench.kept) == (False, [])
+    done.set()
+    await keeper
+    with pytest.raises(asyncio.CancelledError):
+        await asker
+    assert bench.whole()

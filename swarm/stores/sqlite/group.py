@@ -36,7 +36,7 @@ import anyio
 from anyio import CancelScope, to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from swarm.core.tasks import giving_turns
+from swarm.core.tasks import giving_turns, to_its_end
 from swarm.errors import SwarmError
 from swarm.stores.sqlite.writer import Batch
 
@@ -159,13 +159,13 @@ class GroupCommit:
                     flight.news = anyio.Event()
                 await flight.news.wait()
         except anyio.get_cancelled_exc_class():
-            if anyio.current_effective_deadline() != -math.inf:
-                # The loop's own, at an interrupt: no shield keeps it out.
-                raise
             # Who is cancelled is answered first. The shield goes up when it is needed: to
             # wait behind one costs as much as to write two rows.
-            with CancelScope(shield=True):
-                await self._landing(flight)
+            by_scope = anyio.current_effective_deadline() == -math.inf
+            await to_its_end(self._landing, flight)
+            if not by_scope:
+                # The task's own: what was caught here comes no second time.
+                raise
         if flight.error is not None:
             # Each who waited raises one of his own: they travel through different tasks.
             error = flight.error
@@ -180,7 +180,7 @@ class GroupCommit:
             self._air = flight = _Flight()
             flight.elsewhere = True
             try:
-                found.append(await to_thread.run_sync(act))
+                found.append(await to_its_end(to_thread.run_sync, act))
             finally:
                 self._air = None
                 flight.landed = True
@@ -267,12 +267,18 @@ class GroupCommit:
 
     async def _fly(self, batches: deque[Batch]) -> None:
         if self._air is not None and self._air.elsewhere:
-            await to_thread.run_sync(self._all, batches)
+            # What a thread is at is not left to it: it has the one connection.
+            await to_its_end(to_thread.run_sync, self._all, batches)
             return
         while batches:
             self._write_first(batches)
             if batches:
-                await cancel_shielded_checkpoint()
+                try:
+                    await cancel_shielded_checkpoint()
+                except anyio.get_cancelled_exc_class():
+                    # Others wait for the rest.
+                    self._all(batches)
+                    raise
 
     def _all(self, batches: deque[Batch]) -> None:
         while batches:
