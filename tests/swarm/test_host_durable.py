@@ -567,7 +567,10 @@ LONG = {
 
 @pytest.mark.parametrize("writes", [0, 1])
 async def test_the_copy_of_a_long_rerun_is_there_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    writes: int,
 ) -> None:
     def host() -> Host:
         made = Host(tmp_path / "store", durability="normal")
@@ -594,10 +597,16 @@ async def test_the_copy_of_a_long_rerun_is_there_whole_or_not_at_all(
             old = await first.start(await first.load(LONG), {}, run_id="old")
             await old.wait()
             left[0] = writes
-            await first.rerun("old", from_step="end", new_id="new")
+            new = await first.rerun("old", from_step="end", new_id="new")
+            # It was told that the copy is kept; what comes next is not.
+            assert (await new.wait()).status == "running"
 
-    with pytest.raises(SwarmError, match="the power is gone"):
+    if writes:
         await live()
+        assert "run new rests: the power is gone" in caplog.text
+    else:
+        with pytest.raises(SwarmError, match="the power is gone"):
+            await live()
     monkeypatch.undo()
     async with host() as second:
         if not writes:
