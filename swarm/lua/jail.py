@@ -141,14 +141,14 @@ def _steps(table: _Table) -> Iterator[_Step]:
     A call that maps memory goes through unless the memory could be executed: code that
     is not here now never will be.
     """
-    kill, allow = _Step(_RETURN, 0, 0, _KILL_PROCESS), _Step(_RETURN, 0, 0, _ALLOW)
-    yield _Step(_LOAD, 0, 0, _AT_MACHINE)
+    kill, allow = _Step(code=_RETURN, k=_KILL_PROCESS), _Step(code=_RETURN, k=_ALLOW)
+    yield _Step(code=_LOAD, k=_AT_MACHINE)
     yield _Step(_JUMP_EQUAL, 1, 0, table.audit)
     yield kill
-    yield _Step(_LOAD, 0, 0, _AT_NUMBER)
+    yield _Step(code=_LOAD, k=_AT_NUMBER)
     for number in table.mapping:
         yield _Step(_JUMP_EQUAL, 0, 4, number)
-        yield _Step(_LOAD, 0, 0, _AT_THIRD)
+        yield _Step(code=_LOAD, k=_AT_THIRD)
         yield _Step(_JUMP_BITS, 0, 1, _PROT_EXEC)
         yield kill
         yield allow

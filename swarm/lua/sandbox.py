@@ -59,7 +59,6 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._lua = _runtime()
-        self._memory_bytes = 0
         parts: Any = self._lua.table()
         for name in _PARTS:
             source = _source(name)

@@ -42,6 +42,10 @@ def test_memory_is_limited_everywhere() -> None:
     assert tried("memory")[1:] == ("refused MemoryError", 0)
 
 
+def test_a_limit_that_the_system_does_not_have_is_said_not_to_hold() -> None:
+    assert not jail._set_limit("RLIMIT_OF_ELSEWHERE", 0)  # pyright: ignore[reportPrivateUsage]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks what Linux notes of a process")
 def test_all_that_it_gives_up_is_noted_by_the_system() -> None:
     held, said, code = tried("settings")
@@ -100,6 +104,26 @@ def test_the_calls_of_aarch64_are_those_of_the_kernel_s_headers() -> None:
     table = jail._TABLES["aarch64"]  # pyright: ignore[reportPrivateUsage]
     assert sorted(table.mapping) == sorted(int(said[name]) for name in ("mmap", "mprotect"))
     assert sorted(table.others) == sorted(int(said[name]) for name in CALLS)
+
+
+HEADER_X86 = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+
+
+@pytest.mark.skipif(not HEADER_X86.is_file(), reason="the kernel's headers are not installed")
+def test_the_calls_of_x86_64_are_those_of_the_kernel_s_headers() -> None:
+    said = dict(re.findall(r"^#define __NR_(\w+) (\d+)$", HEADER_X86.read_text(), re.MULTILINE))
+    table = jail._TABLES["x86_64"]  # pyright: ignore[reportPrivateUsage]
+    assert sorted(table.mapping) == sorted(int(said[name]) for name in ("mmap", "mprotect"))
+    assert sorted(table.others) == sorted(int(said[name]) for name in [*CALLS, "time"])
+
+
+@pytest.mark.parametrize(("name", "elf"), [("x86_64", 62), ("aarch64", 183)])
+def test_a_machine_is_known_by_its_number_in_elf_as_64_bit_and_little_endian(
+    name: str, elf: int
+) -> None:
+    """As linux/audit.h makes AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64."""
+    table = jail._TABLES[name]  # pyright: ignore[reportPrivateUsage]
+    assert table.audit == 0x80000000 | 0x40000000 | elf
 
 
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000

@@ -9,10 +9,13 @@ from typing import Any
 
 import anyio
 import pytest
+from lupa import lua54  # pyright: ignore[reportMissingTypeStubs]
 
 from flowir.errors import FlowError, WorkerFailure
 from swarm.errors import Place, ScriptFailed
+from swarm.lua import sandbox
 from swarm.lua.runner import InlineScripts
+from swarm.lua.wire import author_fields
 from swarm.ports.scripts import HostFunction, Script, ScriptLimits
 
 BRIM = Path(__file__).parents[1] / "lua" / "brim.py"
@@ -333,3 +336,21 @@ async def test_a_script_that_has_ended_holds_nothing_any_more() -> None:
     assert scripts._idle == [seat]  # pyright: ignore[reportPrivateUsage]
     sandbox._lua.gccollect()
     assert sandbox.memory_used < before + 1_000_000
+
+
+def test_a_runtime_has_nothing_of_python_before_anything_is_put_into_it() -> None:
+    runtime = sandbox._runtime()  # pyright: ignore[reportPrivateUsage]
+    assert runtime.execute(b"return python == nil and package.loaded.python == nil") is True
+    with pytest.raises(AttributeError, match="denied"):
+        runtime.execute(b"local o = ... return o.__class__", object())
+
+
+def test_a_script_that_was_left_goes_on_no_more() -> None:
+    lua = sandbox.Sandbox()
+    begun = author_fields(Script("a.lua", "require 'x' return 1"), DEFAULT)
+    for _ in range(2):
+        assert lua.author(*begun) is None
+        assert lua.step().kind == "ask"
+        lua.leave()
+        with pytest.raises(lua54.LuaError):
+            lua.step()
