@@ -62,6 +62,21 @@ local function ask(x)
   return "no"
 end
 local function prepare(c, n) c.draft = echo {{ topic = c.topic, n = n }} c.ready = true end
+local P = {{ k = 3 }}
+function P.square(n) return n * n end
+function P.squares(list)
+  local t = P.k
+  for _, n in ipairs(list) do t = t + P.square(n) end
+  return t
+end
+function P.even(n) if n == 0 then return true end return P.odd(n - 1) end
+function P.odd(n) if n == 0 then return false end return P.even(n - 1) end
+local M = {{ step = 2, maths = P, ask = echo }}
+function M.inc(n) return n + M.step end
+function M.twice(n) return M.inc(M.inc(n)) end
+function M.asked(x) local y = M.ask(x) return M.twice(y) end
+function M.total(list) local t = 0 for _, n in ipairs(list) do t = t + M.inc(n) end return t end
+function M.refuse(why) error("module.refused", why) end
 local util = {{ inc = function(n) return n + 1 end, word = "util" }}
 """
 

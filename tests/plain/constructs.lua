@@ -331,6 +331,14 @@ function(ctx) local function twice(x) return x * 2 end return twice(twice(1)) en
 function(ctx) return util.inc(util.inc(1)) end
 function(ctx) if clamp(ctx.n or 0, 1, 2) == 2 then return "two" end return "one" end
 function(ctx) local join = function(a, b) return a .. "-" .. b end return join("x", join("y", "z")) end
+--@ helpers of a module
+function(ctx) return { M.inc(1), M.twice(ctx.n or 1), P.square(4) } end
+function(ctx) return M.asked(ctx.n or 5) + M.maths.square(2) end
+function(ctx) return { M.total({ 1, 2, 3 }), P.squares({ 1, 2 }), M.maths.squares({}) } end
+function(ctx) return { P.even(10), P.odd(ctx.n or 1), M.maths.even(3) } end
+function(ctx) local ok, e = pcall(function() M.refuse("no") end) return { ok, e.code, e.message } end
+function(ctx) local ok, e = pcall(M.refuse, ctx.s or "never") return e end
+function(ctx) for i = 1, M.step do ctx["n" .. 1] = M.inc(i) end if M.asked(1) > 4 then ctx.more = M.ask("x") end end
 --@ helpers that Lua computes
 function(ctx) local function clean(s) return (s:gsub("%s+", " ")) end return clean("a  b") .. clean("c   d") end
 function(ctx) local function mirror(s) return s:lower() .. s:reverse() end return { mirror("Ab"), echo(mirror("c")) } end

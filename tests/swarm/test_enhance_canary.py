@@ -85,6 +85,8 @@ def test_a_canary_is_weighed_by_scores_where_there_are_some() -> None:
     assert (found.act, found.reason) == (
         "back", "enhance.canary_worse: 0.7 a run, 0.85 with the version before",
     )  # fmt: skip
+    halves = Canary(score="ctx.score", margin=0.25)
+    assert weighed(halves, ends(20, score=0.5), ends(50, score=0.75), 0).act == "keep"
     # No score at all is the lowest, unless nothing ever had one.
     assert weighed(scored, ends(20), ends(50, score=0.85), 0).act == "back"
     assert weighed(scored, ends(20), ends(50), 0).act == "keep"
@@ -93,7 +95,15 @@ def test_a_canary_is_weighed_by_scores_where_there_are_some() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"share": 0.0}, {"share": 1.1}, {"tag": "1.0"}, {"runs": 0}, {"score": "ctx.("}, {"x": 1}],
+    [
+        {"share": 0.0},
+        {"share": 1.1},
+        {"tag": "1.0"},
+        {"runs": 0},
+        {"runs": "5"},
+        {"score": "ctx.("},
+        {"x": 1},
+    ],
 )
 def test_a_canary_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Refused) as caught:

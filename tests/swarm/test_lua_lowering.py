@@ -411,3 +411,22 @@ end }"""
         assert await run.result() == {"x": 2}
     files = {place.file for place in blueprint.places.values()}
     assert str(tmp_path / "parts.lua") in files
+
+
+@pytest.mark.parametrize(("count", "fits"), [(20, True), (500, False)])
+def test_helpers_that_call_each_other_too_deep_are_refused(count: int, fits: bool) -> None:
+    helpers = ["local M = { f0 = writer }"]
+    helpers += [f"function M.f{i}(x) local y = M.f{i - 1}(x) return y end" for i in range(1, count)]
+    source = HEAD.replace("return flow", "\n".join([*helpers, "return flow"]))
+    source += f"function(ctx) ctx.a = M.f{count - 1}(ctx.x) end }}"
+    plain = lower_plain(told_by(source)[0], {FILE: source})
+    said = [problem.message for _, problem in plain.problems]
+    assert said == ([] if fits else ["its functions call each other too deep"])
+
+
+def test_a_table_that_holds_itself_is_still_none_for_a_flow() -> None:
+    source = HEAD.replace("return flow", "local T = { n = 1 } T.t = T return flow")
+    source += "function(ctx) ctx.a = T.n ctx.b = T.t.n ctx.c = T end }"
+    plain = lower_plain(told_by(source)[0], {FILE: source})
+    said = [problem.message for _, problem in plain.problems]
+    assert said == ["'T' is a table of functions, agents or files, not a value"]

@@ -90,6 +90,9 @@ def _may_see(low: Lowers, bound: Binding, seen: set[int]) -> bool:
         case Callee() as callee:
             return _computes(low, callee, seen)
         case known.Members(members=members):
+            if id(bound) in seen:
+                return True
+            seen.add(id(bound))
             inner = [low.work.outside.binding(one) for one in members.values()]
             return all(_may_see(low, one, seen) for one in inner)
         case _:
@@ -286,9 +289,9 @@ class _Text:
             self._same(name, bound)
             return
         self._known[name] = bound
-        if isinstance(bound, Callee):
+        if isinstance(bound, (Callee, known.Members)):  # which may be seen by itself
             self.lines.insert(0, f"local {name}")
-            self.lines.append(f"{name} = {self._written(bound)}")
+            self.lines.append(f"{name} = {self._member(bound)}")
         else:
             self.lines.append(f"local {name} = {self._value(bound)}")
 

@@ -101,6 +101,10 @@ class _Reader:
         self._chunks: dict[str, _Functions] = {}
         self._closures: dict[int, Closure] = {}
         self._tables: dict[int, Known] = {}
+        # Tables being read, one within the other: behind the last function that was met, and
+        # all of them, with what stands for those that one of their own functions sees.
+        self._within: list[int] = []
+        self._begun: dict[int, dict[Any, Known]] = {}
         self._globals: dict[str, Known] | None = None
 
     def closure(self, number: int, name: str) -> Closure:
@@ -111,7 +115,9 @@ class _Reader:
         file = told["file"]
         function = self._functions(file).find(told, is_flow=number == self._told["root"])
         closure = self._closures[number] = Closure(name, file, function)
+        within, self._within = self._within, []
         closure.outer |= self._outer(told["names"])
+        self._within = within
         return closure
 
     def _outer(self, names: Any) -> dict[str, Known]:
@@ -146,12 +152,19 @@ class _Reader:
                 return Opaque(told["what"])
 
     def _table(self, number: int) -> Known:
+        if number in self._within:
+            return Opaque("a table that holds itself")
         if number in self._tables:
             return self._tables[number]
-        self._tables[number] = Opaque("a table that holds itself")
-        told = self._told["tables"][number - 1]
-        members = {one["key"]: self._known(one["value"], str(one["key"])) for one in told}
-        known = self._tables[number] = _plain(members) or Members(members)
+        if number in self._begun:  # a module's function sees its module
+            return self._tables.setdefault(number, Members(self._begun[number]))
+        members = self._begun[number] = {}
+        self._within.append(number)
+        for one in self._told["tables"][number - 1]:
+            members[one["key"]] = self._known(one["value"], str(one["key"]))
+        self._within.pop()
+        known = self._tables.get(number) or _plain(members) or Members(members)
+        self._tables[number] = known
         return known
 
     def _functions(self, file: str) -> _Functions:

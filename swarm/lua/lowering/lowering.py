@@ -21,7 +21,7 @@ from swarm.lua.lowering.facts import Facts, Target
 from swarm.lua.lowering.finish import written
 from swarm.lua.lowering.helpers import by_lua
 from swarm.lua.lowering.inlining import inline
-from swarm.lua.lowering.known import Closure, read_closures
+from swarm.lua.lowering.known import Closure, Known, Members, read_closures
 from swarm.lua.lowering.names import Callee, Context, Scope
 from swarm.lua.lowering.operators import condition
 from swarm.lua.lowering.ops import Op
@@ -69,9 +69,19 @@ def lower_plain(
     """
     where = Place(told["__file"], told["__line"])
     try:
-        closure = read_closures(told, sources)
+        return _lowered(read_closures(told, sources), sources, where, rounds, agents)
     except Refused as refused:
         return _refused([(Place(where.file, refused.line), refused)])
+    except RecursionError:
+        # Each function that is called in one that is read takes a dozen frames of Python.
+        hint = "let a helper call fewer helpers that call helpers"
+        deep = Refused(where.line or 1, "its functions call each other too deep", hint)
+        return _refused([(where, deep)])
+
+
+def _lowered(
+    closure: Closure, sources: Mapping[str, str], where: Place, rounds: int, agents: Iterable[str]
+) -> PlainFlow:
     facts = Facts(lambda callee, e: callee_of(low, callee, e))
     work = Work(closure.file, sources, rounds, facts)
     work.codes.update(_codes(closure))
@@ -99,14 +109,17 @@ def _codes(closure: Closure) -> set[str]:
     """Return the codes under which the functions raise errors, as far as they are written."""
     found: set[str] = set()
     seen: set[int] = set()
-    left = [closure]
+    left: list[Known] = [closure]
     while left:
         one = left.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        found.update(_codes_in(one.function))
-        left += [outer for outer in one.outer.values() if isinstance(outer, Closure)]
+        if isinstance(one, Closure):
+            found.update(_codes_in(one.function))
+            left += one.outer.values()
+        elif isinstance(one, Members):
+            left += one.members.values()
     return found
 
 
