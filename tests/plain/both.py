@@ -76,6 +76,7 @@ function M.inc(n) return n + M.step end
 function M.twice(n) return M.inc(M.inc(n)) end
 function M.asked(x) local y = M.ask(x) return M.twice(y) end
 function M.total(list) local t = 0 for _, n in ipairs(list) do t = t + M.inc(n) end return t end
+function M:later(n) return self.step + n end
 function M.refuse(why) error("module.refused", why) end
 local util = {{ inc = function(n) return n + 1 end, word = "util" }}
 """

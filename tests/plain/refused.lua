@@ -37,6 +37,8 @@ function(ctx) ehco(1) end | no agent and no function
 --@ methods of tables | no method
 function(ctx) ctx.obj:run() end
 function(ctx) echo:call(1) end | an agent has no methods
+function(ctx) return M:later(1) end
+function(ctx) return M.later(M, 1) end | is a method
 --@ `goto` elsewhere | goto
 function(ctx) ::top:: ctx.n = echo(1) if ctx.n then goto top end end
 --@ other iterators | ipairs, pairs or gmatch

@@ -16,7 +16,7 @@ from flowir.records import dataclass
 from flowir.syntax import Field, Function, String
 from swarm.lua.lowering.free import outer_locals
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.syntax import Chunk, children, parse_lua, walk
+from swarm.lua.syntax import Chunk, FunctionStatement, children, parse_lua, walk
 
 __all__ = (
     "Agent",
@@ -145,11 +145,17 @@ class _Reader:
             case "function":
                 if told["file"] not in self._sources:
                     return Opaque("a function of the standard library")
+                if self._is_method(told["number"]):
+                    return Opaque("a method")
                 return self.closure(told["number"], name)
             case "table":
                 return self._table(told["number"])
             case _:
                 return Opaque(told["what"])
+
+    def _is_method(self, number: int) -> bool:
+        told = self._told["functions"][number - 1]
+        return self._functions(told["file"]).is_method(told)
 
     def _table(self, number: int) -> Known:
         if number in self._within:
@@ -222,6 +228,17 @@ class _Functions:
     @cached_property
     def _takes(self) -> dict[int, frozenset[str]]:
         return outer_locals(self._chunk.body)
+
+    @cached_property
+    def _methods(self) -> set[int]:
+        """The functions that are written as `function t:name() …`, which have a `self`."""
+        written = (one for one in walk(self._chunk) if isinstance(one, FunctionStatement))
+        return {id(one.function) for one in written if one.method is not None}
+
+    def is_method(self, told: Mapping[str, Any]) -> bool:
+        """Tell whether a function is a method; of several on its lines, if all are."""
+        found = self._at.get((told["line"], told["last"]), [])
+        return bool(found) and all(id(one) in self._methods for one in found)
 
     def find(self, told: Mapping[str, Any], *, is_flow: bool) -> Function:
         """Find the function; several on the same lines must be the same text."""
