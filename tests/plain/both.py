@@ -62,6 +62,18 @@ local function ask(x)
   return "no"
 end
 local function prepare(c, n) c.draft = echo {{ topic = c.topic, n = n }} c.ready = true end
+SIX, LESS = 99, 99 -- globals, which the constants hide
+local LESS <const> = -1
+local SIX <const> = 6
+local WORD <const> = "tea"
+local SURE <const> = true
+local function sixfold(n) return n * SIX end
+local function sixes(list)
+  local t = LESS
+  for _, n in ipairs(list) do t = t + sixfold(n) end
+  return t
+end
+local function optional(t) t = t or {{}} return {{ a = t.a or 1, b = t.b ~= false }} end
 local P = {{ k = 3 }}
 function P.square(n) return n * n end
 function P.squares(list)

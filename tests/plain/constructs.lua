@@ -331,6 +331,9 @@ function(ctx) local function twice(x) return x * 2 end return twice(twice(1)) en
 function(ctx) return util.inc(util.inc(1)) end
 function(ctx) if clamp(ctx.n or 0, 1, 2) == 2 then return "two" end return "one" end
 function(ctx) local join = function(a, b) return a .. "-" .. b end return join("x", join("y", "z")) end
+function(ctx) return { SIX, LESS, WORD, SURE, sixfold(2), sixes({ 1, 2 }) } end
+function(ctx) for i = 1, SIX do ctx.n = i end if SURE then ctx.w = echo(WORD) end end
+function(ctx) return { optional(), optional({ a = 5, b = false }), optional(nil).a } end
 --@ helpers of a module
 function(ctx) return { M.inc(1), M.twice(ctx.n or 1), P.square(4) } end
 function(ctx) return M.asked(ctx.n or 5) + M.maths.square(2) end

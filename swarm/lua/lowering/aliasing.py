@@ -266,6 +266,8 @@ class _Search:
         """Yield what a helper's answer shares with what it was given."""
         if isinstance(share.source, str):
             given: list[Ref] = [((), (f"={share.source}",))]
+        elif share.source >= len(node.fields["in"]["items"]):
+            given = []  # an argument that was left out
         else:
             given = self._origins.of(node.fields["in"]["items"][share.source])
         for inside, source in given:

@@ -7,16 +7,18 @@ each is found again in the source, as a tree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from flowir.records import dataclass
-from flowir.syntax import Field, Function, String
-from swarm.lua.lowering.free import outer_locals
+from flowir.syntax import Constant as SyntaxConstant
+from flowir.syntax import Field, Function, Number, String, Syntax, Unary
+from swarm.lua.lowering.free import free_names, outer_locals
 from swarm.lua.lowering.refusal import Refused
-from swarm.lua.syntax import Chunk, FunctionStatement, children, parse_lua, walk
+from swarm.lua.syntax import Chunk, FunctionStatement, Local, children, parse_lua, walk
 
 __all__ = (
     "Agent",
@@ -117,6 +119,8 @@ class _Reader:
         closure = self._closures[number] = Closure(name, file, function)
         within, self._within = self._within, []
         closure.outer |= self._outer(told["names"])
+        taken = {one["name"] for one in told["names"]}
+        closure.outer |= self._functions(file).folded(function, taken)
         self._within = within
         return closure
 
@@ -197,6 +201,21 @@ def _plain(members: Mapping[Any, Known]) -> Constant | None:
     return None
 
 
+def _folded(e: Syntax) -> Constant | None:
+    """Return the value of an expression that Lua computes while it compiles, if it is plain."""
+    match e:
+        case Number(value=value) if math.isfinite(value):
+            return Constant(value)
+        case Unary(op="-", operand=Number(value=value)) if math.isfinite(value):
+            return Constant(-value)
+        case String(value=text) if not any("\ud800" <= c <= "\udfff" for c in text):
+            return Constant(text)
+        case SyntaxConstant(value=value):
+            return Constant(value)
+        case _:
+            return None
+
+
 class _Functions:
     """The functions of one source, by their lines."""
 
@@ -230,6 +249,26 @@ class _Functions:
         return outer_locals(self._chunk.body)
 
     @cached_property
+    def _constants(self) -> dict[str, list[tuple[int, Constant]]]:
+        """The chunk's own `local n <const> = 3`, and where each ends, by name."""
+        found: dict[str, list[tuple[int, Constant]]] = {}
+        for one in self._chunk.body:
+            if isinstance(one, Local) and one.names[-1].attribute == "const":
+                value = _folded(one.values[-1]) if len(one.values) == len(one.names) else None
+                if value is not None:
+                    found.setdefault(one.names[-1].name, []).append((one.end, value))
+        return found
+
+    def folded(self, function: Function, taken: Collection[str]) -> dict[str, Known]:
+        """Return the constants that Lua put in their places; *taken* are names closed over."""
+        found: dict[str, Known] = {}
+        for name in free_names(function):
+            above = [v for end, v in self._constants.get(name, ()) if end <= function.start]
+            if above and name not in taken:
+                found[name] = above[-1]
+        return found
+
+    @cached_property
     def _methods(self) -> set[int]:
         """The functions that are written as `function t:name() …`, which have a `self`."""
         written = (one for one in walk(self._chunk) if isinstance(one, FunctionStatement))
@@ -246,7 +285,7 @@ class _Functions:
         found = self._at.get((line, last), [])
         if len(found) > 1:
             names: frozenset[str] = frozenset(one["name"] for one in told["names"])
-            found = [f for f in found if self._takes[id(f)] == names]
+            found = [f for f in found if self._takes[id(f)] - self._constants.keys() == names]
         shape = (told["parameters"], told["varargs"])
         found = [f for f in found if self._shape(f) == shape]
         if is_flow and len(found) > 1:
