@@ -119,12 +119,9 @@ class Objects:
     def _get(self, oid: str) -> pygit2.Object:
         self._check(oid)
         try:
-            found = self._git.get(oid)
+            return self._git[oid]
         except (pygit2.GitError, KeyError, ValueError) as error:
             raise Damaged(oid, str(error)) from error
-        if found is None:
-            raise Damaged(oid, "expected an object, got none")
-        return found
 
     def check(self, oid: str) -> None:
         """Read an object whole, so that libgit2 may be given its name.
@@ -189,10 +186,10 @@ class Objects:
             name, within, rest = path.partition("/")
             if within:
                 folders.setdefault(name, {})[rest] = (body, executable)
-                continue
-            mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
-            oid = self._sound(lambda body=body: self._git.create_blob(body))
-            builder.insert(name, pygit2.Oid(hex=oid), mode)
+            else:
+                mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
+                oid = self._sound(lambda body=body: self._git.create_blob(body))
+                builder.insert(name, pygit2.Oid(hex=oid), mode)
         for name, below in folders.items():
             builder.insert(name, pygit2.Oid(hex=self.add(below)), FileMode.TREE)
         return self._sound(builder.write)
