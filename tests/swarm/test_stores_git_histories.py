@@ -429,3 +429,35 @@ async def test_a_draft_is_a_commit_of_nobody(store: GitVersions, tmp_path: Path)
         with pytest.raises(Refused):
             await store.put_draft(wrong)
     assert await store.draft("review") == draft
+
+
+@pytest.mark.parametrize("blueprint", ["..", "a/b", "UPPER CASE", ""])
+async def test_a_draft_is_of_something_that_may_be_a_blueprint(
+    store: GitVersions, tmp_path: Path, blueprint: str
+) -> None:
+    draft = Draft(blueprint, {"r.lua": File(b"x")}, "r.lua", note(), ("r.lua:1: x",))
+    said = await refused("version.id", store.put_draft(draft))
+    assert said == await refused("version.id", store.draft(blueprint))
+    assert os.listdir(tmp_path) == [], "nothing was written"
+
+
+async def test_where_others_are_a_tag_needs_a_blueprint_of_its_own(store: GitVersions) -> None:
+    (entry,) = await filled(store, "a")
+    said = await refused("version.unknown", store.tag("other", "prod", entry))
+    assert said == "other: expected a blueprint of this store, got none of that id"
+    assert await store.tags("review") == {}
+
+
+async def test_what_is_collected_is_told_in_bytes(store: GitVersions, tmp_path: Path) -> None:
+    for size in (50_000, 60_000):
+        draft = Draft("review", {"r.lua": File(os.urandom(size))}, "r.lua", note(), ("x",))
+        await store.put_draft(draft)
+    for place in (tmp_path / "blueprints.git/objects").rglob("*"):
+        if place.is_file():
+            os.utime(place, (1_000_000, 1_000_000))
+    # The draft before, which nothing names any more.
+    would = await store.collect(dry_run=True)
+    assert 50_000 < would < 60_000
+    # A new pack takes a little of it.
+    assert would - 5_000 < await store.collect() <= would
+    assert await store.draft("review") == draft

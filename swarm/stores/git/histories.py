@@ -62,7 +62,6 @@ class GitVersions:
     """Keeps versions in *folder*: the repository `blueprints.git`, and beside it an index."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._repository = Repository(folder / "blueprints.git")
         self._index = Index(folder / "blueprints.index")
         self._turn = RLock()
