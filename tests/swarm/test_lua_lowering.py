@@ -18,6 +18,7 @@ from swarm.errors import BlueprintInvalid, Place
 from swarm.host.blocking import run_blocking
 from swarm.host.host import Host
 from swarm.lua.lowering import PlainFlow, lower_plain
+from swarm.lua.lowering.known import Closure, Constant, Members, read_closures
 from tests.flowir.test_show import Expected, Sketch, drawn
 from tests.plain.both import FILE, Batch, computed, told_by
 
@@ -426,7 +427,38 @@ def test_helpers_that_call_each_other_too_deep_are_refused(count: int, fits: boo
 
 def test_a_table_that_holds_itself_is_still_none_for_a_flow() -> None:
     source = HEAD.replace("return flow", "local T = { n = 1 } T.t = T return flow")
-    source += "function(ctx) ctx.a = T.n ctx.b = T.t.n ctx.c = T end }"
+    source += "function(ctx) ctx.a = T.n ctx.b = T ctx.c = T.t end }"
     plain = lower_plain(told_by(source)[0], {FILE: source})
     said = [problem.message for _, problem in plain.problems]
-    assert said == ["'T' is a table of functions, agents or files, not a value"]
+    assert said == [
+        "'T' is a table of functions, agents or files, not a value",
+        "'T.t' is a table that holds itself, which no flow can use",
+    ]
+
+
+def test_what_two_names_stand_for_is_read_once_and_globals_of_the_script_are_seen() -> None:
+    script = "local A = { 1 } local B = { A, writer } Shared = B return flow"
+    source = HEAD.replace("return flow", script)
+    source += "function(ctx) ctx.a = { A, B[2](1), Shared[1] } end }"
+    outer = read_closures(told_by(source)[0], {FILE: source}).outer
+    assert isinstance(outer["B"], Members)
+    assert outer["Shared"] is outer["B"]
+    assert outer["B"].members[1] is outer["A"]
+    assert lower_plain(told_by(source)[0], {FILE: source}).problems == ()
+
+
+def test_constants_of_the_script_that_lua_puts_in_their_places_are_read_from_it() -> None:
+    script = """local N <const> = 3
+local A, B <const> = 1, -2
+local TEXT <const> = "tea"
+local YES <const>, NO <const> = true, nil
+local N <const> = 4
+local function seen() return N, B, TEXT, YES, NO, LATER, HUGE, PAIR end
+local LATER <const> = 5
+local HUGE <const>, PAIR <const> = 1e999
+return flow"""
+    source = HEAD.replace("return flow", script) + "function(ctx) ctx.a = seen() end }"
+    seen = read_closures(told_by(source)[0], {FILE: source}).outer["seen"]
+    assert isinstance(seen, Closure)
+    known = {name: one.value for name, one in seen.outer.items() if isinstance(one, Constant)}
+    assert known == {"N": 4, "B": -2, "TEXT": "tea", "YES": True, "NO": None}
