@@ -208,9 +208,7 @@ class Driver:
             # Taken out: the list outlives the attempt, as long as its lane goes on.
             await (self._follow(first.pop()) if len(first) == 1 else self._go(first))
             if agenda.outcome is None and not agenda.parked:
-                if not agenda.pausing:
-                    raise Bug("the machine waits, but for nothing")
-                agenda.park("run.paused")
+                self._rest_early()
             if self._log.unsaved:
                 await self._log.commit()
         except Exception as error:  # noqa: BLE001 - a run must end, whatever broke
@@ -226,6 +224,17 @@ class Driver:
             # What refers to each other would wait for the collector, a dozen objects a run.
             self._waits.close()
             agenda.close_machine()
+
+    def _rest_early(self) -> None:
+        """Let a run rest that has no task any more, and no end."""
+        agenda = self._agenda
+        if agenda.pausing:
+            agenda.park("run.paused")
+        elif agenda.in_flight:
+            _LOGGER.error("run %s: a worker cancelled the task that it ran in", self._log.run_id)
+            self._park()
+        else:
+            raise Bug("the machine waits, but for nothing")
 
     # -- from outside ------------------------------------------------------------------
 

@@ -124,6 +124,16 @@ def is_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
+class _Steady(asyncio.Task[_T]):
+    """A task that only what is within it cancels: its scopes, which give a reason.
+
+    Who ends a whole loop cancels every task, and then waits for each.
+    """
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        return msg is not None and super().cancel(msg)
+
+
 async def to_its_end(act: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any) -> _T:
     """Await *act* to its end, however often the caller is cancelled meanwhile.
 
@@ -134,7 +144,7 @@ async def to_its_end(act: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any)
     if not _on_asyncio():
         with CancelScope(shield=True):
             return await act(*args)
-    task = asyncio.get_running_loop().create_task(act(*args))
+    task = _Steady(act(*args))
     cancelled: asyncio.CancelledError | None = None
     with CancelScope(shield=True):
         while not task.done():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -34,7 +35,7 @@ from swarm.core.deadlines import Deadlines
 from swarm.core.driver import MAX_TASKS
 from swarm.core.run import RunStatus
 from swarm.core.tasks import to_its_end
-from swarm.errors import Refused
+from swarm.errors import Refused, SwarmError
 from swarm.host.blueprints import Blueprints
 from swarm.host.collection import Collected, Retention
 from swarm.host.desk import Desk
@@ -273,7 +274,7 @@ class Host:
                 operators.rest()
         try:
             try:
-                await to_its_end(self._wind_up, runs)
+                await to_its_end(self._wind_up, runs, parts)
             finally:
                 tasks.cancel_scope.cancel()
                 # The body's own error goes its own way: the group would wrap it into another.
@@ -284,9 +285,12 @@ class Host:
             self._house.close()
             await to_its_end(self._scripts.aclose)
 
-    async def _wind_up(self, runs: Runs) -> None:
+    async def _wind_up(self, runs: Runs, parts: Parts) -> None:
         with anyio.move_on_after(self._shutdown_s):
             await runs.close()
+            # Whoever was cancelled over a commit left it in the air.
+            with suppress(SwarmError):
+                await parts.journal.commit()
 
     def _leave_versions(self) -> None:
         if self._blueprints is not None:

@@ -68,6 +68,7 @@ class Run:
         self._log = log
         self._keeper = keeper
         self._driver: Driver | None = None
+        self._undriven: Driver | None = None
         self._outcome: RunOutcome | None = None
         self._meter: Meter | None = None
         self._has_begun = False
@@ -236,7 +237,8 @@ class Run:
 
     async def begin(self, driver: Driver, *, cancelling: str | None = None) -> None:
         """Let *driver* make the run exist, or go on."""
-        self._driver, self._outcome = driver, None
+        self._driver = self._undriven = driver
+        self._outcome = None
         self._meter = driver.meter
         try:
             await driver.begin(cancelling=cancelling)
@@ -258,9 +260,10 @@ class Run:
             await self._begun.wait()
 
     async def drive(self) -> None:
-        """Work until the run has ended, or rests."""
-        driver = self._driver
-        assert driver is not None  # noqa: S101 - `begin` came before
+        """Work until the run has ended, or rests; do nothing where somebody is at it."""
+        driver, self._undriven = self._undriven, None
+        if driver is None:
+            return
         try:
             await driver.drive()
         finally:
@@ -284,7 +287,7 @@ class Run:
             await self._driver.interrupt()
 
     def _rest(self) -> None:
-        self._driver = None
+        self._driver = self._undriven = None
         self._log.rest()
         if self._rested is not None:
             self._rested.set()

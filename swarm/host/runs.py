@@ -162,6 +162,8 @@ class Runs:
                 else:
                     await run.stop("the host is closing")
             for run in live:
+                # On asyncio a task that is cancelled before its first turn never has one.
+                await run.drive()
                 await run.wait()
         finally:
             self._scope.cancel()
@@ -486,14 +488,16 @@ class Runs:
             await run.begin(driver, cancelling=cancelling)
         except anyio.get_cancelled_exc_class():
             # What has begun goes on; it is only its starter that goes away.
-            tasks.start_soon(run.drive, name=run_id)
+            if not _goes_on(run, tasks):
+                await _rests(run)
             raise
         except BaseException:
             if run.status == "pending":
                 self._known.pop(run_id, None)
             raise
-        # Named: to make a name up takes longer than to give one.
-        tasks.start_soon(run.drive, name=run_id)
+        if not _goes_on(run, tasks):
+            await _rests(run)
+            raise closed()
 
     def doing(self, verb: str, run_id: str | None = None) -> AbstractAsyncContextManager[None]:
         """Let what is done inside be recorded as an act of the host's owner."""
@@ -532,6 +536,22 @@ async def _carried(
         async with task_group() as tasks:
             task_status.started(tasks)
             await anyio.sleep_forever()
+
+
+def _goes_on(run: Run, tasks: Tasks) -> bool:
+    """Let a run that has begun go on, unless *tasks* have ended meanwhile: with the loop."""
+    try:
+        # Named: to make a name up takes longer than to give one.
+        tasks.start_soon(run.drive, name=run.id)
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _rests(run: Run) -> None:
+    """Let a run that has begun rest at once, in the task of whoever began it."""
+    await run.interrupt()
+    await run.drive()
 
 
 def closed() -> Refused:

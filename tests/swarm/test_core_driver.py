@@ -908,3 +908,25 @@ async def test_nobody_is_touched_before_the_beginning_is_written_whose_starter_w
     stay.open.set()
     await driving
     assert (await bench.kinds())[-1] == "run.finished"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_run_one_of_whose_lanes_is_gone_rests(
+    anyio_backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker may cancel the task that it finds itself in: no answer comes any more."""
+
+    async def leaves(call: Call, link: StepLink) -> Outcome:
+        if call.input == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        await asyncio.sleep(0)
+        return Outcome(call.input)
+
+    bench = Bench(fan(step("a", out="$.x", **{"in": path("$.i")}), 3), {"a": leaves})
+    await bench.driver.begin()
+    await bench.driver.drive()
+    assert (bench.driver.outcome, bench.log.status) == (None, "interrupted")
+    assert "a worker cancelled the task that it ran in" in caplog.text
+    assert (await bench.kinds()).count("step.finished") == 2

@@ -245,6 +245,34 @@ async def test_a_task_that_is_cancelled_thrice_does_to_its_end_what_it_is_at(
     assert said == []
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_cancels_every_task_of_a_loop_waits_for_what_is_done_to_its_end(
+    anyio_backend: str,
+) -> None:
+    done: list[str] = []
+    before, held, go_on = asyncio.all_tasks(), anyio.Event(), anyio.Event()
+
+    async def act() -> None:
+        with anyio.move_on_after(0.01):
+            await anyio.sleep_forever()
+        done.append("its own scopes hold")
+        held.set()
+        await go_on.wait()
+        done.append("whole")
+
+    waiting = asyncio.create_task(to_its_end(act))
+    await held.wait()
+    ours = asyncio.all_tasks() - before
+    assert len(ours) == 2
+    for task in ours:
+        task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    go_on.set()
+    await asyncio.wait(ours)
+    assert waiting.cancelled()
+    assert done == ["its own scopes hold", "whole"]
+
+
 async def test_what_goes_wrong_to_its_end_is_raised() -> None:
     async def act() -> None:
         await anyio.lowlevel.checkpoint()

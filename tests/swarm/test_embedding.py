@@ -287,3 +287,49 @@ async def test_a_loop_that_ends_all_its_tasks_at_once_leaves_no_run_running(
     assert holding.cancelled()
     assert told(tmp_path) == ["interrupted"] * 3
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_run_whose_task_has_no_turn_at_all_rests_as_its_host_leaves(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    host = swarm.Host(tmp_path)
+    host.function("work")(stay)
+    async with host:
+        run = await host.start(await host.load(ONE), {"n": 1})
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == run.id]
+        task.cancel()
+    assert (await run.wait()).status == "interrupted"
+    assert told(tmp_path) == ["interrupted"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_starts_a_run_as_the_whole_loop_ends_leaves_it_at_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    """By the time its beginning is on the disk there are no tasks for it to go on in."""
+    before = asyncio.all_tasks()
+    go_on = slow_disk(monkeypatch)
+    begun = anyio.Event()
+
+    async def hold() -> None:
+        host = swarm.Host(tmp_path)
+        host.function("work")(stay)
+        async with host:
+            one = await host.load(ONE)
+            await host.start(one, {"n": 0})
+            go_on.clear()
+            begun.set()
+            await host.start(one, {"n": 1})
+
+    holding = asyncio.create_task(hold())
+    await begun.wait()
+    await anyio.wait_all_tasks_blocked()
+    ours = asyncio.all_tasks() - before
+    for task in ours:
+        task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    go_on.set()
+    await asyncio.wait(ours)
+    assert holding.cancelled()
+    assert told(tmp_path) == ["interrupted"] * 2
