@@ -23,6 +23,7 @@ __all__ = (
     "News",
     "Tasks",
     "giving_turns",
+    "is_by_scope",
     "is_cancelled",
     "news",
     "task_group",
@@ -121,6 +122,16 @@ def is_cancelled() -> bool:
     task = asyncio.current_task() if _on_asyncio() else None
     if task is not None and task.cancelling():
         return True
+    return anyio.current_effective_deadline() == -math.inf
+
+
+def is_by_scope(cancelled: BaseException) -> bool:
+    """Tell whether a cancellation is a scope's, which will come again; a task's own does not.
+
+    A scope gives its reason. Where both have come, the one that comes once counts.
+    """
+    if isinstance(cancelled, asyncio.CancelledError) and not cancelled.args:
+        return False
     return anyio.current_effective_deadline() == -math.inf
 
 

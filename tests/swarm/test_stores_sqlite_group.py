@@ -538,3 +538,31 @@ async def test_nobody_writes_while_something_else_is_done_whose_asker_was_cancel
     with pytest.raises(asyncio.CancelledError):
         await asker
     assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_of_the_task_s_own_is_not_lost_in_that_of_a_scope(
+    anyio_backend: str,
+) -> None:
+    bench = Bench(seconds=0.01, cost_s=0.001)
+    after: list[str] = []
+
+    async def keep() -> None:
+        with scope:
+            await bench.keep()
+            after.append("kept, and told that it is")
+
+    for own in (True, False):
+        bench.flown.clear()
+        bench.may_land.clear()
+        scope = anyio.CancelScope()
+        task = asyncio.create_task(keep())
+        await to_thread.run_sync(bench.flown.wait)
+        if own:
+            task.cancel()
+        scope.cancel()
+        bench.may_land.set()
+        await asyncio.wait([task])
+        assert task.cancelled() is own
+    assert after == ["kept, and told that it is"]
+    assert bench.whole()

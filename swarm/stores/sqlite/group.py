@@ -26,7 +26,6 @@ tables or rows.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -36,7 +35,7 @@ import anyio
 from anyio import CancelScope, to_thread
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from swarm.core.tasks import giving_turns, to_its_end
+from swarm.core.tasks import giving_turns, is_by_scope, to_its_end
 from swarm.errors import SwarmError
 from swarm.stores.sqlite.writer import Batch
 
@@ -158,13 +157,11 @@ class GroupCommit:
                 if flight.news is None:
                     flight.news = anyio.Event()
                 await flight.news.wait()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class() as cancelled:
             # Who is cancelled is answered first. The shield goes up when it is needed: to
             # wait behind one costs as much as to write two rows.
-            by_scope = anyio.current_effective_deadline() == -math.inf
             await to_its_end(self._landing, flight)
-            if not by_scope:
-                # The task's own: what was caught here comes no second time.
+            if not is_by_scope(cancelled):
                 raise
         if flight.error is not None:
             # Each who waited raises one of his own: they travel through different tasks.
