@@ -289,7 +289,7 @@ class Host:
         with anyio.move_on_after(self._shutdown_s):
             await runs.close()
             # Whoever was cancelled over a commit left it in the air.
-            with suppress(SwarmError):
+            with suppress(SwarmError, MemoryError):
                 await parts.journal.commit()
 
     def _leave_versions(self) -> None:
