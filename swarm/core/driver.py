@@ -224,6 +224,7 @@ class Driver:
             # What refers to each other would wait for the collector, a dozen objects a run.
             self._waits.close()
             agenda.close_machine()
+            self._gates.release(self._log.run_id)
 
     def _rest_early(self) -> None:
         """Let a run rest that has no task any more, and no end."""

@@ -51,6 +51,7 @@ class Gates:
         self.kinds = {} if kinds is None else kinds
         self._taken: Counter[str] = Counter()
         self._wanted: Counter[str] = Counter()
+        self._inside: dict[RunId, set[Ticket]] = {}
         # Each run's tickets by what they need; the runs in the order of their turns.
         self._waiting: dict[RunId, dict[Needs, deque[Ticket]]] = {}
 
@@ -99,6 +100,7 @@ class Gates:
     def take(self, ticket: Ticket) -> None:
         """Take the places, free or not: who rested goes on without a wait."""
         ticket.inside = True
+        self._inside.setdefault(ticket.run_id, set()).add(ticket)
         for name, _ in ticket.needs:
             self._taken[name] += 1
 
@@ -107,10 +109,19 @@ class Gates:
         if not ticket.inside:
             return
         ticket.inside = False
+        of_run = self._inside[ticket.run_id]
+        of_run.discard(ticket)
+        if not of_run:
+            del self._inside[ticket.run_id]
         for name, _ in ticket.needs:
             self._taken[name] -= 1
         while self._waiting and self._call_next():
             pass
+
+    def release(self, run_id: RunId) -> None:
+        """Give back what a run still has at its end: a task that never began leaves nothing."""
+        for ticket in list(self._inside.get(run_id, ())):
+            self.leave(ticket)
 
     def _has_room(self, ticket: Ticket) -> bool:
         # Written out: it is asked for every attempt, and mostly of one gate.

@@ -12,6 +12,7 @@ import pytest
 from swarm import Host, Run
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.core.driver import Driver
 from swarm.core.gates import Gates, Needs, Ticket, kind_needs, needs_of
 from swarm.ids import RunId
 from swarm.ports.questions import Ask
@@ -192,6 +193,45 @@ async def test_nobody_holds_a_place_while_it_waits_for_another() -> None:
         assert both.inside
     gates.leave(both)
     assert gates.enter(single)
+
+
+async def test_a_run_gives_back_at_its_end_whatever_it_still_has() -> None:
+    gates = Gates()
+    mine = [ticket("a", "x", limit=3), ticket("a", "x", "y", limit=3)]
+    other = ticket("b", "x", limit=3)
+    for one in (*mine, other):
+        assert gates.enter(one)
+    late = ticket("c", "x", "y", limit=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gates.wait, late)
+        await FakeClock().settle()
+        gates.release(RunId("a"))
+        assert [one.inside for one in (*mine, other, late)] == [False, False, True, False]
+        gates.release(RunId("a"))
+        gates.release(RunId("nobody"))
+        gates.release(RunId("b"))
+        assert late.inside
+    gates.leave(late)
+    assert gates.enter(ticket("d", "x", "y", limit=1))
+
+
+async def test_what_a_broken_run_had_for_lanes_that_never_began_is_free_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = Street(concurrency=3)
+
+    async def broken(self: Driver, admitted: list[Any]) -> None:
+        raise RuntimeError("no task was made")
+
+    async with street.host as host:
+        with monkeypatch.context() as patched:
+            patched.setattr(Driver, "_go", broken)
+            run = await host.start(street.blueprint(10), run_id="first")
+            assert (await run.wait()).status == "failed"
+        assert street.shop.served == []
+        second = await host.start(street.blueprint(5), run_id="second")
+        assert (await second.wait()).status == "succeeded"
+        assert street.shop.most == 3
 
 
 async def test_who_gives_up_waiting_is_forgotten() -> None:
