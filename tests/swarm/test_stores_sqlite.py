@@ -88,6 +88,27 @@ async def test_a_store_goes_on_where_it_was(tmp_path: Path) -> None:
         store.close()
 
 
+async def test_nothing_is_written_behind_the_end_of_a_store(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.journal.append(ONE, [row(1)])
+    await store.journal.commit()
+    store.journal.append(ONE, [row(2)])
+    store.close()
+    before = (tmp_path / "journal.db").read_bytes()
+    with pytest.raises(SwarmError, match="got one that is closed — open the store anew") as caught:
+        await store.journal.commit()
+    assert caught.value.code == "journal.failed"
+    assert store.journal.health == "failed"
+    with pytest.raises(SwarmError) as caught:
+        store.journal.append(TWO, [row(1)])
+    assert caught.value.code == "journal.failed"
+    assert (tmp_path / "journal.db").read_bytes() == before
+    store.close()
+    again = opened(tmp_path)
+    assert [event["seq"] for event in await again.journal.read(ONE)] == [1]
+    again.close()
+
+
 async def test_a_batch_that_has_grown_large_is_closed_and_all_of_them_land(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

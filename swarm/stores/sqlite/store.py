@@ -62,7 +62,7 @@ class SqliteStore:
             self._owner = Owner(folder)
             undo.callback(self._owner.release)
             self._writer = Writer(source, monotonic)
-            undo.callback(self._writer.drop)
+            undo.callback(self._writer.close)
             self._reader = Reader(source)
             undo.callback(self._reader.close)
             self.journal = SqliteJournal(self._writer, self._reader, limits)

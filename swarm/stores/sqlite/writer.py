@@ -109,6 +109,7 @@ class Writer:
 
     def __init__(self, source: Source, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.health: Health = "ok"
+        self._closed = False
         self._source = source
         self._connection: Connection | None = connect_writer(source)
         self._identity = Identity(source.path, monotonic)
@@ -183,6 +184,11 @@ class Writer:
         if self.health == "degraded":
             self.health = "ok"
         return result
+
+    def close(self) -> None:
+        """Write nothing more: the file may be another's from here on."""
+        self.health, self._closed = "failed", True
+        self.drop()
 
     def drop(self) -> None:
         """Leave the connection; the next write opens another."""
@@ -315,7 +321,9 @@ class Writer:
         )
 
     def _failed(self, error: apsw.Error | None) -> SwarmError:
-        got = f"{type(error).__name__}: {error}" if error else "one that has failed"
+        got = "one that is closed" if self._closed else "one that has failed"
+        if error is not None:
+            got = f"{type(error).__name__}: {error}"
         return SwarmError(
             "journal.failed",
             f"{self._source.path}: expected a journal that can write, got {got} — open the "
