@@ -381,7 +381,7 @@ ROWS = [
         21,
         (as_agent,),
         ("é", "é", "a\u200bb", "\u202ea", "\u0430gent"),
-        "letters, digits",
+        "A-Z, a-z, 0-9",
         ("agent",),
     ),
     Row(
