@@ -263,12 +263,8 @@ class Driver:
             return
         agenda.pausing = True
         self._log.append([rows.run("run.pausing")])
-        stopped = agenda.pause_if_waiting()
-        try:
-            await self._log.commit()
-        finally:
-            for attempt in (*stopped, *agenda.asleep()):
-                attempt.stop()
+        # What begins nothing any more falls asleep no more either: these are all.
+        await self._stop([*agenda.pause_if_waiting(), *agenda.asleep()])
 
     async def interrupt(self) -> None:
         """Let the run rest at once, as it is: what was in flight is begun anew later.

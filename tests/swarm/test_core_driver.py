@@ -819,34 +819,25 @@ async def test_a_run_that_is_cut_off_does_not_wait_for_a_journal_that_cannot_wri
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(driver, "_LAST_S", 0.05)
-    stay = Gate()
-    bench = Bench(step("a"), {"a": stay})
-    await bench.driver.begin()
 
-    async def degraded() -> None:
-        raise SwarmError("journal.degraded", "no")
+    async def cut_off(code: str, message: str) -> Bench:
+        bench = Bench(step("a"), {"a": Gate()})
+        await bench.driver.begin()
 
-    with anyio.CancelScope() as scope:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(bench.driver.drive)
-            await anyio.wait_all_tasks_blocked()
-            monkeypatch.setattr(bench.journal, "commit", degraded)
-            scope.cancel()
-    monkeypatch.undo()
+        async def commit() -> None:
+            raise SwarmError(code, message)
+
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(bench.driver.drive)
+                await anyio.wait_all_tasks_blocked()
+                monkeypatch.setattr(bench.journal, "commit", commit)
+                scope.cancel()
+        return bench
+
+    bench = await cut_off("journal.degraded", "no")
     assert "run.interrupted" not in await bench.kinds()
-
-    failed = Bench(step("a"), {"a": Gate()})
-    await failed.driver.begin()
-
-    async def fails() -> None:
-        raise SwarmError("journal.failed", "no more")
-
-    with anyio.CancelScope() as scope:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(failed.driver.drive)
-            await anyio.wait_all_tasks_blocked()
-            monkeypatch.setattr(failed.journal, "commit", fails)
-            scope.cancel()
+    await cut_off("journal.failed", "no more")
     assert "run r_1 was cut off: no more" in caplog.text
 
 

@@ -10,8 +10,8 @@ Three ways to fly, by what a commit costs on this disk (an average, without the 
 What it costs is what the commit itself takes: rows are no fault of the disk's, and a thread
 does not write them faster. That it keeps the loop from others counts beside what the turn
 took anyhow, which is some 50 us for each who came in it: a thousand runs in step wait a few
-ms for their commit as readily as one waits 50 us. A thread would have to be given the
-interpreter by that busy loop, again and again, and took ten times as long.
+ms for their commit as readily as one waits 50 us. A thread, which such a loop has to give
+the interpreter to again and again, made them a tenth slower.
 
 One flight is in the air at a time; the next gathers meanwhile. The first who waits for a
 flight leads it: he lets everybody who is ready have a turn, and takes off. Who waits for a
