@@ -145,7 +145,7 @@ async def test_settings_are_those_promised(tmp_path: Path) -> None:
             "trusted_schema": 0,
             "cell_size_check": 1,
             "busy_timeout": 5000,
-            "wal_autocheckpoint": 2000,
+            "wal_autocheckpoint": 0,
             "page_size": 2048,
             "journal_size_limit": 67108864,
             "application_id": schema.APPLICATION_ID,

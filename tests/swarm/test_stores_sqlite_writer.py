@@ -574,3 +574,16 @@ def test_who_only_looks_for_a_moment_keeps_nobody_out(
             Owner(tmp_path)
     assert waits == [0.005] * min(looks, 19)
     os.close(looking)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 31, 32, 33, 64, 100])
+def test_a_batch_of_any_size_lands_whole_and_in_its_order(source: Source, count: int) -> None:
+    writer = Writer(source)
+    made = batch(1)
+    made.events += [(1, seq, b"h%d" % seq, b"body %d" % seq) for seq in range(1, count + 1)]
+    writer.write(made)
+    found = connect_reader(source)
+    rows = found.execute("select pos, run, seq, hash, body from event order by pos")
+    assert list(rows) == [(seq, *made.events[seq - 1]) for seq in range(1, count + 1)]
+    found.close()
+    writer.close()

@@ -11,7 +11,7 @@ nothing in this room is unknown to a type checker.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -77,6 +77,10 @@ class Connection(Protocol):
 
     def set_busy_timeout(self, milliseconds: int, /) -> None:
         """Say how long to wait for another's lock."""
+        ...
+
+    def set_wal_hook(self, hear: Callable[[Any, str, int], int], /) -> None:
+        """Let *hear* know how many pages the log has, after each commit."""
         ...
 
     def close(self, force: bool = False, /) -> None:

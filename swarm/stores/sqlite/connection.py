@@ -20,6 +20,7 @@ __all__ = (
     "SYNCHRONOUS",
     "Durability",
     "Source",
+    "connect_folding",
     "connect_reader",
     "connect_writer",
 )
@@ -35,9 +36,9 @@ _BUSY_MS = 5_000
 # Of a new file. A commit writes the pages that it touches, two of them for a step: half of
 # SQLite's default makes it a fifth cheaper, and rows in groups no dearer.
 PAGE_BYTES = 2048
-# As many bytes as SQLite's own default: a larger log is slower to write, and a smaller one is
-# folded back into the file more often.
-CHECKPOINT_PAGES = 2_000
+# Twice the bytes of SQLite's own default: what is written anew meanwhile, as the ends of indexes
+# are, is folded once. A log twice as long again gains nothing.
+CHECKPOINT_PAGES = 4_000
 _LOG_BYTES = 64 * 1024 * 1024
 
 
@@ -66,14 +67,28 @@ def connect_writer(source: Source) -> Connection:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         connection.execute(f"pragma page_size = {PAGE_BYTES}")
         connection.execute("pragma journal_mode = wal")
-        connection.execute(f"pragma synchronous = {SYNCHRONOUS[source.durability]}")
-        connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        # A commit that folds the log lets everybody wait: `Folding` does it beside.
+        connection.execute("pragma wal_autocheckpoint = 0")
         connection.execute(f"pragma journal_size_limit = {_LOG_BYTES}")
-        if sys.platform == "darwin":
-            # There, only this reaches the disk itself.
-            connection.execute("pragma fullfsync = on")
-            connection.execute("pragma checkpoint_fullfsync = on")
+        _last(connection, source)
         schema.migrate(connection)
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection
+
+
+def connect_folding(source: Source) -> Connection:
+    """Open the store's file, which is there, for folding its log in and nothing else.
+
+    Raises: apsw.Error.
+    """
+    connection = connect(source.path, source.vfs, make=False)
+    try:
+        # Who leaves it may be the last: then the log is the writer's to fold.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        _settle(connection)
+        _last(connection, source)
     except BaseException:
         connection.close(True)
         raise
@@ -124,6 +139,14 @@ def _has_log(path: str) -> bool:
         return Path(f"{path}-wal").stat().st_size > 0
     except OSError:
         return False
+
+
+def _last(connection: Connection, source: Source) -> None:
+    connection.execute(f"pragma synchronous = {SYNCHRONOUS[source.durability]}")
+    if sys.platform == "darwin":
+        # There, only this reaches the disk itself.
+        connection.execute("pragma fullfsync = on")
+        connection.execute("pragma checkpoint_fullfsync = on")
 
 
 def _settle(connection: Connection) -> None:

@@ -57,7 +57,7 @@ _ROWS = 4_000
 class _Flight:
     """What all who wait for the same transactions wait for."""
 
-    __slots__ = ("elsewhere", "error", "joined", "landed", "led", "news")
+    __slots__ = ("elsewhere", "error", "joined", "landed", "led", "news", "turn")
 
     def __init__(self) -> None:
         # In a thread: who waits for turns of the loop would keep it busy for nothing.
@@ -67,6 +67,8 @@ class _Flight:
         self.landed = False
         self.error: SwarmError | None = None
         self.news: anyio.Event | None = None
+        # Of the loop that all of them are on: found out once, and not by each.
+        self.turn: Callable[[], Awaitable[None]] | None = None
 
     def tell(self) -> None:
         """Wake whoever waits."""
@@ -140,7 +142,6 @@ class GroupCommit:
         else:
             return
         flight.joined += 1
-        turn: Callable[[], Awaitable[None]] | None = None
         try:
             # Written out, here and in `_landing`: a thousand runs come through here together,
             # and each coroutine on the way is made, and gone through, for each.
@@ -151,8 +152,9 @@ class GroupCommit:
                     await self._landing(flight)
                     break
                 if self._in_place and not (self._air and self._air.elsewhere):
-                    turn = turn or giving_turns()
-                    await turn()
+                    if flight.turn is None:
+                        flight.turn = giving_turns()
+                    await flight.turn()
                     continue
                 if flight.news is None:
                     flight.news = anyio.Event()

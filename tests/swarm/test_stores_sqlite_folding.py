@@ -1,0 +1,181 @@
+"""The log is folded beside who writes: what that leaves, and what it must not delay."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import apsw
+import pytest
+
+from swarm.ids import RunId
+from swarm.ports.journal import RunRow
+from swarm.stores.sqlite import connection as connections
+from swarm.stores.sqlite.connection import PAGE_BYTES, Source, connect_reader
+from swarm.stores.sqlite.folding import Folding
+from swarm.stores.sqlite.writer import Batch, Writer
+
+EACH = 40
+FRAME = PAGE_BYTES + 24
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    monkeypatch.setattr(connections, "CHECKPOINT_PAGES", EACH)
+    return Source(str(tmp_path / "journal.db"), "normal")
+
+
+@pytest.fixture
+def writer(source: Source) -> Iterator[Writer]:
+    made = Writer(source)
+    first = Batch()
+    first.runs[1] = RunRow(RunId("r_1"), "running")
+    made.write(first)
+    yield made
+    made.close()
+
+
+class Held:
+    """Keeps what is folded beside from going on until it is let go; counts how often it began."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = Event()
+        self.began = 0
+        beside = Folding._beside  # pyright: ignore[reportPrivateUsage] - it is what is held
+
+        def held(folding: Folding) -> None:
+            self.began += 1
+            assert self.go.wait(30)
+            beside(folding)
+
+        monkeypatch.setattr(Folding, "_beside", held)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    made = Held(monkeypatch)
+    yield made
+    made.go.set()
+
+
+def write(writer: Writer, count: int, since: int = 0) -> int:
+    """Commit *count* rows one by one, three pages or so each; return the last number."""
+    for seq in range(since + 1, since + count + 1):
+        batch = Batch()
+        batch.events.append((1, seq, b"h" * 32, b"x" * 1_500))
+        writer.write(batch)
+    return since + count
+
+
+def found(source: Source) -> int:
+    reader = connect_reader(source)
+    try:
+        return int(reader.execute("select count(*) from event").fetchone()[0])
+    finally:
+        reader.close()
+
+
+def log_pages(source: Source) -> int:
+    return Path(f"{source.path}-wal").stat().st_size // FRAME
+
+
+def in_file(source: Source) -> int:
+    return Path(source.path).stat().st_size // PAGE_BYTES
+
+
+def folds() -> list[Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "swarm-fold"]
+
+
+def test_a_log_that_is_written_to_without_end_stays_short(source: Source, writer: Writer) -> None:
+    last = write(writer, 2_000)
+    assert found(source) == last
+    # Each row takes a page and more: without folding the log would have them all.
+    assert in_file(source) > 1_500
+    assert log_pages(source) < 8 * EACH
+
+
+def test_no_commit_waits_for_what_is_folded_beside(
+    source: Source, writer: Writer, held: Held
+) -> None:
+    before = in_file(source)
+    last = write(writer, 2 * EACH // 3)
+    assert held.began == 1
+    assert (found(source), in_file(source)) == (last, before), "committed, and not folded yet"
+    held.go.set()
+    last = write(writer, 400, last)
+    assert found(source) == last
+    assert in_file(source) > before + 300
+    assert held.began > 1, "the log began anew, and grew again"
+
+
+def test_a_log_that_grew_much_too_long_is_waited_for(source: Source, writer: Writer) -> None:
+    slow = Event()
+    folding = writer._folding  # pyright: ignore[reportPrivateUsage] - its thread is slow here
+    folding._thread = Thread(target=slow.wait, args=(0.2,))  # pyright: ignore[reportPrivateUsage]
+    folding._thread.start()  # pyright: ignore[reportPrivateUsage]
+    write(writer, 4 * EACH)
+    assert folding.pages <= 5 * EACH
+    assert not slow.is_set()
+
+
+def test_a_reader_that_stays_costs_no_fold_for_each_commit(
+    source: Source, writer: Writer, held: Held
+) -> None:
+    held.go.set()
+    reader = connect_reader(source)
+    reader.execute("begin")
+    reader.execute("select count(*) from event").fetchone()
+    last = write(writer, 300)
+    assert held.began <= 2 + folding_pages(writer) // EACH
+    reader.close()
+    write(writer, 100, last)
+    assert folding_pages(writer) < 4 * EACH, "once he is gone the log begins anew"
+
+
+def folding_pages(writer: Writer) -> int:
+    return writer._folding.pages  # pyright: ignore[reportPrivateUsage] - the length of the log
+
+
+@pytest.mark.parametrize("leave", [Writer.close, Writer.drop])
+def test_who_leaves_waits_for_the_fold_and_leaves_no_log(
+    source: Source, writer: Writer, held: Held, leave: Callable[[Writer], None]
+) -> None:
+    last = write(writer, EACH // 2)
+    assert len(folds()) == 1
+    Thread(target=held.go.set).start()
+    leave(writer)
+    assert folds() == []
+    assert not Path(f"{source.path}-wal").exists()
+    assert found(source) == last
+
+
+def test_without_a_thread_it_is_folded_in_place(
+    source: Source, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", none)
+    last = write(writer, 400)
+    assert found(source) == last
+    assert in_file(source) > 300
+    assert log_pages(source) < 3 * EACH
+
+
+def test_a_fold_that_fails_fails_no_commit(
+    source: Source, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def fails(at: Source) -> None:
+        tried.append(at.path)
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr("swarm.stores.sqlite.folding.connect_folding", fails)
+    last = write(writer, 400)
+    assert (found(source), writer.health) == (last, "ok")
+    assert tried
+    assert log_pages(source) < 5 * EACH, "what is left of it is folded between two commits"
