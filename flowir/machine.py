@@ -247,10 +247,12 @@ class Machine:
                 self._run(item)
             else:
                 self._start_lane(item)
-        effects = (*self._cancels, *self._dispatches.values())
-        if effects:
+        dispatches = self._dispatches
+        effects: tuple[Effect, ...] = tuple(dispatches.values())
+        if self._cancels:
+            effects = (*self._cancels, *effects)
             self._cancels.clear()
-            self._dispatches.clear()
+        dispatches.clear()
         return effects
 
     def _run(self, lane: Lane) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -70,3 +71,23 @@ def test_the_digest_does_not_depend_on_the_process() -> None:
     here = digest_of({name: list(name) for name in ("id", "flow", "agents")})
     assert seen == {here}
     assert len(here) == 64
+
+
+@given(_VALUES)
+def test_the_digest_is_that_of_the_bytes(value: Any) -> None:
+    assert digest_of(value) == hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "\x00\x1f\x7f\x85\u2028\u2029\ufeff\uffff\U0010ffff",
+        '"\\/\b\f\n\r\t',
+        2**64,
+        -(10**400),
+        -0.0,
+    ],
+)
+def test_the_digest_of_what_encoders_spell_in_several_ways(value: Any) -> None:
+    assert digest_of(value) == hashlib.sha256(canonical_bytes(value)).hexdigest()
