@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowir.errors import Malformed
 from flowir.nodes import OP_FIELDS
 from flowir.path import Path, format_path, parse_path
 
@@ -57,8 +58,13 @@ def _inside(expr: Any, name: str, value: Any) -> Any:
 
 
 def _element(here: dict[str, Any], at: str, key: Any) -> dict[str, Any]:
-    """Return a member of a path as a longer path."""
-    path = parse_path(at)
-    if type(key) not in (str, int) or key == "":
+    """Return a member of a path as a longer path, where a path can say so."""
+    if type(key) not in (str, int):
         return here
-    return {"op": "path", "at": format_path(Path((*path.segments, key), path.root))}
+    path = parse_path(at)
+    longer = format_path(Path((*path.segments, key), path.root))
+    try:
+        parse_path(longer)
+    except Malformed:  # an empty name, or an index of more digits than paths have
+        return here
+    return {"op": "path", "at": longer}

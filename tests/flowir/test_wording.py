@@ -45,6 +45,6 @@ def test_a_member_by_a_known_key_is_a_path(key: Any, at: str) -> None:
     assert plainly(get(key)) == {"op": "path", "at": at}
 
 
-@pytest.mark.parametrize("key", ["", True, None, 1.5])
+@pytest.mark.parametrize("key", ["", True, None, 1.5, 2**63 - 1, -(2**63)])
 def test_a_member_by_what_no_path_can_say_stays(key: Any) -> None:
     assert plainly(get(key)) == get(key)
