@@ -365,11 +365,13 @@ local BLUEPRINT = {
   limits = may(rules.plain_table),
   layers = may(rules.plain_table),
   description = may(rules.words),
+  allow = may(rules.plain_table),
 }
 
 --- What a blueprint script returns.
 -- @tparam table spec `id`, `flow` (a node), `agents` (list); `inputs` (JSON Schema of the
--- first context), `files` (what its processes need), `limits`, `layers`, `description`
+-- first context), `files` (what its processes need), `limits`, `layers`, `description`,
+-- `allow` (codes by place, what comments become)
 -- @treturn blueprint
 -- @usage return flow.blueprint { id = "hello", agents = { greeter }, flow = flow.seq { … } }
 function flow.blueprint(spec)

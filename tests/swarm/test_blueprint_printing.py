@@ -97,6 +97,19 @@ async def test_random_flows_are_printed_and_loaded_again(tmp_path: Path) -> None
     assert compared > 40
 
 
+async def test_what_an_author_allows_is_printed_and_loaded_again(tmp_path: Path) -> None:
+    """A comment became a member of the document; what is printed says it that way."""
+    path = tmp_path / "spare.lua"
+    path.write_text(
+        'local flow = require "flow"\n'
+        'local spare = flow.fn "spare" -- allow: agent.unused\n'
+        'return flow.blueprint { id = "spare", agents = { spare }, flow = flow.seq {} }\n'
+    )
+    document = (await host_of("spare").load(path)).document
+    assert document["allow"] == {"$.agents[0]": ["agent.unused"]}
+    assert digest_of(await reloaded(document, tmp_path)) == digest_of(document)
+
+
 @settings(
     max_examples=60,
     deadline=None,
