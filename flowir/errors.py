@@ -11,17 +11,20 @@ are attributes of the error too. Knows nothing of flows, values or machines.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flowir.records import dataclass
 
 __all__ = (
+    "CODE_PATTERN",
     "FlowError",
     "Malformed",
     "Problem",
     "ProtocolError",
     "WorkerFailure",
     "a_python",
+    "is_code_pattern",
     "shorten",
 )
 
@@ -149,6 +152,20 @@ class FlowError(Exception):
             "attempt": self.attempt,
             "data": self.data,
         }
+
+
+# An entry of `on`: elsewhere than behind its last dot, a star would match nothing.
+CODE_PATTERN = r"[^*]+(\.\*)?"
+_CODE_PATTERN = re.compile(CODE_PATTERN)
+
+
+def is_code_pattern(entry: str) -> bool:
+    """Tell whether an entry of `on` is a code, or `prefix.*`.
+
+    >>> is_code_pattern("net.*"), is_code_pattern("net*"), is_code_pattern("*")
+    (True, False, False)
+    """
+    return _CODE_PATTERN.fullmatch(entry) is not None
 
 
 def _matches(code: str, pattern: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from flowir.errors import CODE_PATTERN
 from flowir.limits import DEFAULT_LIMITS, INT_MAX
 from flowir.nodes import JOINS, NODE_FIELDS, OP_FIELDS, FieldSpec
 from flowir.wire_nodes import KINDS, NULL_IS_ABSENT, SPELLINGS
@@ -141,7 +142,8 @@ _TYPES: dict[str, Schema] = {
     },
     "positive": {"type": "number", "exclusiveMinimum": 0},
     "join": {"enum": list(JOINS)},
-    "codes": _list_of("name"),
+    "code": {"type": "string", "pattern": f"^{CODE_PATTERN}$"},
+    "codes": _list_of("code"),
     "retry": {
         "type": "object",
         "properties": {

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flowir import nodes
+from flowir.errors import is_code_pattern
 from flowir.limits import INT_MAX, Limits
 from flowir.nodes import JOINS, NODE_FIELDS, Expr, Node, Retry
 from flowir.path import Path
@@ -231,7 +232,15 @@ class NodeReader:
             hint = f"write [{value!r}]" if type_ is str and len(value) < 40 else None
             self._report.expected(at, "a list of error codes", value, hint)
             return ()
-        return tuple(self._exprs.name(code, f"{at}[{i}]") for i, code in enumerate(value))
+        return tuple(self._code(code, f"{at}[{i}]") for i, code in enumerate(value))
+
+    def _code(self, value: Any, at: str) -> str:
+        code = self._exprs.name(value, at)
+        if type(code) is str and code and not is_code_pattern(code):
+            stem = code.partition("*")[0].rstrip(".")
+            hint = f"write '{stem}.*'" if stem else "without 'on' it is any code"
+            self._report.expected(at, "a code, or 'prefix.*'", code, hint)
+        return code
 
     def _retry(self, value: Any, at: str) -> Retry | None:
         type_ = type_of(value)

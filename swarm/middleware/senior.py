@@ -15,7 +15,7 @@ from pydantic import Field
 
 import flowir
 from flowir.errors import FlowError, WorkerFailure
-from swarm.middleware.codes import Codes, matches
+from swarm.middleware.codes import Codes, Words, matches
 from swarm.middleware.consult import Deadline, Seat, consult, reply_schema
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
 from swarm.ports.operators import Order, Reply
@@ -37,7 +37,7 @@ class SeniorParams(LayerParams):
 
     to: Seat
     on: Codes = ("*",)
-    block: Codes = ()
+    block: Words = ()
     below: float | None = None
     confidence: str = "confidence"
     when: str | None = None

@@ -137,6 +137,13 @@ MALFORMED: list[tuple[Any, str]] = [
     (step(retry={"jitter": 1.1}), "$.retry.jitter: expected a number from 0 to 1, got 1.1"),
     (step(retry={"on": "x"}), "$.retry.on: expected a list of error codes, got 'x' — write ['x']"),
     (step(retry={"on": ["a", ""]}), "$.retry.on[1]: expected a name"),
+    (
+        step(retry={"on": ["net*"]}),
+        "$.retry.on[0]: expected a code, or 'prefix.*', got 'net*' — write 'net.*'",
+    ),
+    (step(retry={"on": ["*"]}), "$.retry.on[0]: expected a code, or 'prefix.*', got '*' — without"),
+    (attempt(on=["*.reset"]), "$.on[0]: expected a code, or 'prefix.*', got '*.reset' — without"),
+    (attempt(on=["a.*", "a.*.b"]), "$.on[1]: expected a code, or 'prefix.*', got 'a.*.b' — write"),
     (loop(max=-1), "$.max: expected an integer of 0 or more, got -1"),
     (loop(max=True), "$.max: expected an integer of 0 or more, got true"),
     (loop(max=3.0), "$.max: expected an integer of 0 or more, got 3.0"),
@@ -584,7 +591,9 @@ def test_the_strategies_draw_each_field_of_each_node_and_each_op() -> None:
         kind = type_of(value)
         if kind is dict:
             word = value.get("kind", value.get("op"))
-            seen.update((word, name) for name in value if word in tables)
+            # A literal may hold anything under these names.
+            if type_of(word) is str and word in tables:
+                seen.update((word, name) for name in value)
         if kind in (dict, list):
             for inner in value.values() if kind is dict else value:
                 collect(inner)

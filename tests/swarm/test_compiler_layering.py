@@ -171,6 +171,10 @@ WRONG: dict[str, tuple[Any, str]] = {
         [{"use": "timeout?", "seconds": 0}],
         "layer.field_wrong: $.layers[0].seconds: expected a number above 0, got 0",
     ),
+    "codes that match nothing": (
+        [{"use": "retry", "on": ["net.reset", "net*"]}],
+        "layer.field_wrong: $.layers[0].on[1]: expected a code, 'prefix.*' or '*', got 'net*'",
+    ),
     "parameters that do not fit together": (
         [{"use": "retry", "delay_s": 2, "max_delay_s": 1}],
         "layer.field_wrong: $.layers[0].delay_s: expected at most 'max_delay_s' (1), got 2",
