@@ -25,7 +25,10 @@ from swarm.blueprint.told import LOST, MARKS, STRAYS, Fault, Told, faults_of, lo
 from swarm.blueprint.words import near, suggest
 from swarm.errors import Place
 
-__all__ = ("Lowered", "lower")
+__all__ = ("RETURNED", "Lowered", "lower")
+
+# What to write, where a script returns something else.
+RETURNED = "end it with return flow.blueprint { … }"
 
 _BUILDER = "__swarm"
 _LIST = "__list"  # the list part of a table that has both parts
@@ -98,7 +101,7 @@ class _Lowering:
         if _builder_of(authored) != "blueprint":
             self.builders.clear()
             sentence = f"expected the script to return a flow.blueprint, got {_word(authored)}"
-            self._note("script.result", "$", sentence, "end it with return flow.blueprint { … }")
+            self._note("script.result", "$", sentence, RETURNED)
             return None
         self._tell(authored, "$")
         document = {"swarm": VERSION, **_settings(authored)}

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from anyio import to_thread
 
 from flowir.errors import Problem as Finding
-from swarm.blueprint.author import lower
+from swarm.blueprint.author import RETURNED, lower
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import Written, admit_document, read_json, read_yaml
 from swarm.blueprint.frozen import FrozenObject, thawed
@@ -99,7 +99,9 @@ class _Loader:
                 Script(file, text), folder=folder, required=required.add
             )
         except ScriptFailed as e:
-            problem = Problem(e.code, e.bare, e.where or Place(file))
+            # Builders let no function pass: what holds one is no blueprint.
+            hint = RETURNED if e.code == "script.result" and e.bare.endswith(" function") else None
+            problem = Problem(e.code, e.bare, e.where or Place(file), hint=hint)
             raise BlueprintInvalid([problem]) from e
         plain = plain_of(authored)
         lowered = lower(authored if plain is None else plain.authored, file=file)
