@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from swarm.cli.amounts import amount
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.audit.checkpoint import (
@@ -117,7 +118,8 @@ def verify(
     elif found.fault is not None:
         print_lines(str(found.fault))
     else:
-        print_lines(f"{found.size} entries, {found.checkpoints} checkpoints: as written")
+        entries = amount(found.size, "entry", "entries")
+        print_lines(f"{entries}, {amount(found.checkpoints, 'checkpoint')}: as written")
     return Exit.OK if found.fault is None else Exit.FAILED
 
 
@@ -145,7 +147,8 @@ def prove(run: str, step: str | None, output: str | None, store: str | None) -> 
         print_result(text)
     else:
         Path(output).write_text(f"{text}\n", "utf-8")
-        say(f"{output}: {len(rows)} entries of {checkpoint.size}, signed by {checkpoint.key}")
+        entries = amount(len(rows), "entry", "entries")
+        say(f"{output}: {entries} of {checkpoint.size}, signed by {checkpoint.key}")
     return Exit.OK
 
 
@@ -214,7 +217,8 @@ def _verify_proof(file: Path, keys: tuple[str, ...], store: str | None, as_json:
         for entry in proof.entries:
             print_lines(_listed(entry.no, json.loads(entry.body)), hang=9)
         size, at = proof.checkpoint.size, _moment(proof.checkpoint.at_s)
-        print_lines(f"in the log of {size} entries that {proof.checkpoint.host} signed {at}")
+        entries = amount(size, "entry", "entries")
+        print_lines(f"in the log of {entries} that {proof.checkpoint.host} signed {at}")
     return Exit.OK if wrong is None else Exit.FAILED
 
 

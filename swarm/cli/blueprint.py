@@ -15,6 +15,7 @@ import click
 
 from swarm.blueprint.difference import Difference
 from swarm.blueprint.selector import parse_selector, parse_tag
+from swarm.cli.amounts import amount
 from swarm.cli.blueprints import InvalidBlueprint, opened_blueprints
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
 from swarm.cli.inputs import read_value
@@ -161,8 +162,7 @@ def _print_put_aside(draft: Draft, as_json: bool) -> None:
     if as_json:
         print_result(json.dumps({"draft": draft.blueprint, "problems": list(draft.problems)}))
     else:
-        count = len(draft.problems)
-        found = "1 problem" if count == 1 else f"{count} problems"
+        found = amount(len(draft.problems), "problem")
         say(f"put aside as the draft of {draft.blueprint}, with {found}")
 
 
@@ -440,7 +440,7 @@ def verify(repair: bool, store: str | None, as_json: bool) -> int:
 def gc(dry_run: bool, store: str | None) -> int:
     """Remove what no version, tag or draft needs, and pack the rest."""
     freed = _acted(_kept(store), lambda kept: kept.collect(dry_run=dry_run))
-    say(f"{'would free' if dry_run else 'freed'} {freed} bytes")
+    say(f"{'would free' if dry_run else 'freed'} {amount(freed, 'byte')}")
     return Exit.OK
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import click
 
+from swarm.cli.amounts import amount
 from swarm.cli.exits import Exit, WrongUse, print_result, say
 from swarm.cli.letters import done_or_written
 from swarm.cli.project import RetentionSettings, find_project
@@ -76,8 +77,9 @@ def gc(
         print_result(run_id)
     gone = collected.forgotten
     say(
-        f"{'would remove' if dry_run else 'removed'} {gone.runs} runs, {gone.events} events, "
-        f"{gone.blobs} blobs: {gone.size_bytes} bytes"
+        f"{'would remove' if dry_run else 'removed'} {amount(gone.runs, 'run')}, "
+        f"{amount(gone.events, 'event')}, {amount(gone.blobs, 'blob')}: "
+        f"{amount(gone.size_bytes, 'byte')}"
     )
     return Exit.OK
 

@@ -16,6 +16,7 @@ import apsw
 import click
 
 from flowir.records import dataclass
+from swarm.cli.amounts import amount
 from swarm.cli.doctor_store import StoreHealth, look_at_store
 from swarm.cli.exits import Exit, print_result
 from swarm.cli.stores import checked_store
@@ -161,7 +162,8 @@ def _measures(
 def _store_lines(health: StoreHealth, store: str) -> list[str]:
     runs = health.runs
     used = f", open by process {runs.holder}" if runs.holder is not None else ""
-    said = f"store {store}: {runs.runs} runs, {runs.events} events, {runs.size_bytes} bytes{used}"
+    there = (amount(runs.runs, "run"), amount(runs.events, "event"), f"{runs.size_bytes} bytes")
+    said = f"store {store}: {', '.join(there)}{used}"
     return [said, *(_line(how, what) for how, what in health.findings())]
 
 

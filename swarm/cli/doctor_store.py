@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import apsw
 
 from flowir.records import dataclass
+from swarm.cli.amounts import amount
 from swarm.cli.audit import inspected
 from swarm.errors import SwarmError
 from swarm.host.parts import git_versions
@@ -98,14 +99,15 @@ def _audit(folder: Path) -> Finding:
         return Finding("damaged", f"the log of acts: {found.fault}")
     if not found.size:
         return Finding("missing", "the log of acts is empty: nobody has done anything yet")
+    entries = amount(found.size, "entry", "entries")
     if not found.checkpoints:
         return Finding(
             "missing",
-            f"no checkpoint of the {found.size} entries in the log of acts: "
+            f"no checkpoint of the {entries} in the log of acts: "
             "an end that was cut off would not show — swarm audit checkpoint",
         )
-    said = f"the log of acts: {found.size} entries, {found.checkpoints} checkpoints, as written"
-    return Finding("ok", said)
+    checkpoints = amount(found.checkpoints, "checkpoint")
+    return Finding("ok", f"the log of acts: {entries}, {checkpoints}, as written")
 
 
 def _keys(file: Path) -> Finding:

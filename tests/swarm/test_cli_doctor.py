@@ -214,11 +214,11 @@ def test_a_log_without_a_checkpoint_lacks_one(
 ) -> None:
     well, how, said = finding(store, "audit")
     assert (well, how) == (True, "missing")
-    assert "no checkpoint of the 1 entries" in said
+    assert "no checkpoint of the 1 entry" in said
     assert invoke(["audit", "checkpoint", "--store", str(store)]) == 0
     well, how, said = finding(store, "audit")
     assert (well, how) == (True, "ok")
-    assert said == "the log of acts: 1 entries, 1 checkpoints, as written"
+    assert said == "the log of acts: 1 entry, 1 checkpoint, as written"
     capsys.readouterr()
     assert invoke(["doctor", "--store", str(store)]) == 0
     assert f"  ok       {said}\n" in capsys.readouterr().out

@@ -184,7 +184,7 @@ def test_the_command_says_what_it_does(
     assert swarm("runs", "gc", "--older-than", "long")[0] == 2
     code, out, err = swarm("runs", "gc", "--keep", "2", "--dry-run")
     assert (code, out) == (0, "one\n")
-    assert err.startswith("would remove 1 runs, 2 events")
+    assert err.startswith("would remove 1 run, 2 events")
     (tmp_path / "swarm.toml").write_text('[retention]\nkeep = 1\nolder_than = "0s"\n')
     code, out, err = swarm("runs", "gc")
     assert (code, out.split()) == (0, ["two", "one"])
