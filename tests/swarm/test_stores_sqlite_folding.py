@@ -97,6 +97,22 @@ def test_a_log_that_is_written_to_without_end_stays_short(source: Source, writer
     assert log_pages(source) < 8 * EACH
 
 
+def test_the_log_stays_short_while_nothing_but_runs_is_removed(
+    source: Source, writer: Writer
+) -> None:
+    last = write(writer, 600)
+
+    def remove(seq: int) -> None:
+        connection = writer.begin()
+        connection.execute("delete from event where seq = ?", (seq,))
+        connection.execute("commit")
+
+    for seq in range(1, last + 1):
+        writer.attempt(lambda seq=seq: remove(seq))
+    assert found(source) == 0
+    assert log_pages(source) < 8 * EACH
+
+
 def test_no_commit_waits_for_what_is_folded_beside(
     source: Source, writer: Writer, held: Held
 ) -> None:

@@ -143,8 +143,7 @@ class Writer:
             self.drop()
             raise
         self.health = "ok"
-        if self._folding.pages >= self._folding.due:
-            self._folding.fold(self._open())
+        self._shorten()
         return taken
 
     def probe(self) -> None:
@@ -190,6 +189,7 @@ class Writer:
             raise
         if self.health == "degraded":
             self.health = "ok"
+        self._shorten()
         return result
 
     def close(self) -> None:
@@ -207,6 +207,11 @@ class Writer:
             except apsw.Error:
                 # It is left because it is broken; what it says on leaving is no news.
                 return
+
+    def _shorten(self) -> None:
+        """Let the log be folded where it has become long; nothing is begun and not ended."""
+        if self._folding.pages >= self._folding.due and self._connection is not None:
+            self._folding.fold(self._connection)
 
     # -- one batch ---------------------------------------------------------------------
 
