@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import apsw
 import pytest
 
+from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
 from swarm.stores.sqlite import connection as connections
@@ -168,6 +169,25 @@ def test_who_leaves_waits_for_the_fold_and_leaves_no_log(
     assert found(source) == last
 
 
+def test_who_was_interrupted_while_he_waited_for_the_fold_waits_again(
+    source: Source, writer: Writer, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = write(writer, EACH // 2)
+
+    def interrupted(thread: Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            writer.close()
+    Timer(0.1, held.go.set).start()
+    writer.close()
+    assert folds() == []
+    assert not Path(f"{source.path}-wal").exists()
+    assert found(source) == last
+
+
 def test_without_a_thread_it_is_folded_in_place(
     source: Source, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +206,7 @@ def test_a_fold_that_fails_fails_no_commit(
 ) -> None:
     tried: list[str] = []
 
-    def fails(at: Source) -> None:
+    def fails(at: Source, instead: object) -> None:
         tried.append(at.path)
         raise apsw.IOError("disk I/O error")
 
@@ -195,3 +215,33 @@ def test_a_fold_that_fails_fails_no_commit(
     assert (found(source), writer.health) == (last, "ok")
     assert tried
     assert log_pages(source) < 5 * EACH, "what is left of it is folded between two commits"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_another_store_in_the_place_of_the_file_is_left_as_it_is(
+    source: Source, writer: Writer, held: Held, tmp_path: Path
+) -> None:
+    """Looked at once a second only: until then a host goes on with the file that it has."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Source(str(folder / "journal.db"), "normal")
+    Writer(other).close()
+    before = contents(folder)
+    last = write(writer, EACH // 2)
+    assert held.began == 1
+    Path(source.path).rename(tmp_path / "moved.db")
+    Path(f"{source.path}-wal").rename(tmp_path / "moved.db-wal")
+    Path(f"{source.path}-shm").rename(tmp_path / "moved.db-shm")
+    Path(other.path).rename(source.path)
+    held.go.set()
+    with pytest.raises(SwarmError, match="got another file in its place"):
+        writer._stay(now=True)  # pyright: ignore[reportPrivateUsage] - as a second later
+    writer.close()
+    assert folds() == []
+    there = contents(tmp_path)
+    assert [name for name in there if name.startswith("journal.db")] == ["journal.db"]
+    assert there["journal.db"] == before["journal.db"]
+    assert found(Source(str(tmp_path / "moved.db"))) == last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -78,13 +79,19 @@ def connect_writer(source: Source) -> Connection:
     return connection
 
 
-def connect_folding(source: Source) -> Connection:
+def connect_folding(source: Source, instead: Callable[[], str | None]) -> Connection:
     """Open the store's file, which is there, for folding its log in and nothing else.
 
+    Where *instead* says that something else stands at the path, that is left as it is.
     Raises: apsw.Error.
     """
     connection = connect(source.path, source.vfs, make=False)
     try:
+        # Opened, and nothing of it looked at yet: the log beside it may be of another file,
+        # whose pages would be copied into this one.
+        got = instead()
+        if got is not None:
+            raise apsw.CantOpenError(f"{got} in the place of {source.path}")
         # Who leaves it may be the last: then the log is the writer's to fold.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         _settle(connection)

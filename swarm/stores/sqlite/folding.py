@@ -12,6 +12,7 @@ after all: a log has no other end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Thread
 
 import apsw
@@ -31,11 +32,13 @@ class Folding:
     """Keeps the log of one file short; used by whoever has the writer's connection.
 
     An error says nothing about what is committed: the log keeps it, and another fold comes.
+    *instead* says what stands at the path in the place of the file, if anything does.
     Units: `pages` is the length of the log after the last commit, `due` when to call `fold`.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, instead: Callable[[], str | None]) -> None:
         self._source = source
+        self._instead = instead
         self._each = connections.CHECKPOINT_PAGES
         self._thread: Thread | None = None
         self.pages = 0
@@ -66,9 +69,10 @@ class Folding:
 
     def end(self) -> None:
         """Return when nothing is done beside any more."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+        # Forgotten when it has ended, not before: an interrupt may end the waiting.
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def _heard(self, connection: object, name: str, pages: int) -> int:
         if pages < self.pages:
@@ -86,7 +90,7 @@ class Folding:
 
     def _beside(self) -> None:
         try:
-            connection = connect_folding(self._source)
+            connection = connect_folding(self._source, self._instead)
             try:
                 connection.execute(_FOLD).fetchone()
             finally:

@@ -34,6 +34,10 @@ class Identity:
         if not now and self._monotonic() < self._look_at:
             return None
         self._look_at = self._monotonic() + LOOK_S
+        return self.instead()
+
+    def instead(self) -> str | None:
+        """Say what stands at the path instead of the file, whenever that was last looked up."""
         if self._opened is None:
             return None
         try:

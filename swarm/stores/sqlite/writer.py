@@ -115,7 +115,7 @@ class Writer:
         self.health: Health = "ok"
         self._closed = False
         self._source = source
-        self._folding = Folding(source)
+        self._folding = Folding(source, lambda: self._identity.instead())
         self._connection: Connection | None = self._connected()
         self._identity = Identity(source.path, monotonic)
         before = perf_counter()
