@@ -59,9 +59,19 @@ class _Queue:
             await clock.sleep(self.next_s - now_s)
 
 
-# The queues whose places this task holds: an agent that asks another one goes on with its
-# own place. To wait for a second one could be for ever.
-_INSIDE: ContextVar[tuple[_Queue, ...]] = ContextVar("swarm_limit_inside", default=())
+class _Place:
+    """A place in a queue, which who works in it may leave to tasks that outlive the work."""
+
+    __slots__ = ("held", "queue")
+
+    def __init__(self, queue: _Queue) -> None:
+        self.queue = queue
+        self.held = True
+
+
+# The places that this task goes on with, or the one that it was born in: an agent that asks
+# another one goes on with its own place. To wait for a second one could be for ever.
+_INSIDE: ContextVar[tuple[_Place, ...]] = ContextVar("swarm_limit_inside", default=())
 
 
 class LimitLayer:
@@ -85,10 +95,11 @@ class LimitLayer:
             if queue.waiting or not queue.may_begin(now_s, spacing_s, self._burst):
                 await self._paced(RunId(call.run_id), spacing_s)
         inside, most = _INSIDE.get(), self._most
-        if most is None or queue in inside:
+        if most is None or any(place.queue is queue and place.held for place in inside):
             return await next(call)
         gates = queue.gates
-        token = _INSIDE.set((*inside, queue))
+        place = _Place(queue)
+        token = _INSIDE.set((*inside, place))
         ticket: Ticket | None = None
         try:
             if not gates.slip_in(_PLACES, most):
@@ -96,6 +107,8 @@ class LimitLayer:
                 await gates.wait(ticket)
             return await next(call)
         finally:
+            # A run that was started within would go on with it for as long as it lives.
+            place.held = False
             _INSIDE.reset(token)
             if ticket is None:
                 gates.slip_out(_PLACES)

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from swarm.host.run import Run
 from swarm.testing import FakeClock
 from tests.swarm.layered import Bench, document, lanes, seq, step
 
@@ -170,3 +171,35 @@ async def test_an_agent_that_asks_another_of_the_same_scope_does_not_wait_for_it
     with anyio.fail_after(20):
         outcome = await bench.run([limit], flow=step("outer"), agents=agents)
     assert outcome.ctx["out"] == 2
+
+
+async def test_runs_that_a_step_started_wait_for_places_like_any_other() -> None:
+    """They are born in its place, and outlive it."""
+    crowd, bench = crowded()
+    limit = {"use": "limit", "concurrency": 1, "scope": "host"}
+    started: list[Run] = []
+    gone = anyio.Event()
+
+    async def launch(value: object) -> object:
+        started.extend([await host.start(working, {}) for _ in range(5)])
+        return value
+
+    async def wait(value: object) -> object:
+        await gone.wait()
+        return value
+
+    bench.functions.update(launch=launch, wait=wait)
+    async with bench.host() as host:
+        agents = {"work": {"layers": [limit]}, "wait": {}}
+        working = await host.load(
+            document(agents, seq(step("wait", input="1"), step("work", input="1")))
+        )
+        launching = await host.load(
+            document({"launch": {"layers": [limit]}}, step("launch", input="1"))
+        )
+        await (await host.start(launching, {})).result()
+        gone.set()
+        for run in started:
+            await run.result()
+    assert len(crowd.order) == 5
+    assert crowd.most == 1
