@@ -61,13 +61,13 @@ def is_boolean(expr: Expr) -> bool:
     """Tell whether an expression gives a boolean whenever it gives anything.
 
     `and` and `or` always do; here they count only over booleans, as their author may
-    have meant one of the operands.
+    have meant one of the operands. Over one operand they ask for nothing but its truth.
     """
     match expr["op"]:
         case "lit":
             return type(expr["value"]) is bool
         case "and" | "or":
-            return all(map(is_boolean, expr["args"]))
+            return len(expr["args"]) == 1 or all(map(is_boolean, expr["args"]))
         case "if":
             return is_boolean(expr["then"]) and is_boolean(expr["else"])
         case "default":
