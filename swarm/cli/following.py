@@ -18,11 +18,11 @@ from swarm.cli.asking import Patience, outlast
 from swarm.cli.exits import Exit, print_result, say
 from swarm.cli.lines import Lines
 from swarm.cli.progress import watching
-from swarm.core.run import RunOutcome
+from swarm.core.run import ENDED, RunOutcome
 from swarm.host.host import Host
 from swarm.host.run import Run
 
-__all__ = ("Ended", "follow", "report", "signals")
+__all__ = ("Ended", "follow", "goes_on", "report", "signals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,23 @@ async def _end_on_signal(
             everything.cancel()
             return
         if host.durable:
-            say(f"interrupted — swarm runs resume {run.id} goes on with it")
+            say(f"interrupted — {goes_on(run.id)}")
             await run.interrupt()
         else:
             say("interrupted: cancelling the run")
             await run.cancel("interrupted")
 
 
+def goes_on(run_id: str) -> str:
+    """Say which command goes on with a run that rests."""
+    return f"swarm runs resume {run_id} goes on with it"
+
+
 def report(ended: Ended, as_json: bool) -> Exit:
     """Print the result, say why there is none, and return the exit code."""
     _print(ended.outcome, as_json)
     if ended.outcome.error is not None and not ended.interrupted:
-        say(_sentence(ended.outcome.error, ended.blueprint))
+        say(_sentence(ended.outcome, ended.outcome.error, ended.blueprint))
     return _exit(ended)
 
 
@@ -131,8 +136,12 @@ def _print(outcome: RunOutcome, as_json: bool) -> None:
         print_result(json.dumps(outcome.ctx, ensure_ascii=False, indent=2))
 
 
-def _sentence(error: Mapping[str, Any], blueprint: CompiledBlueprint | None) -> str:
-    """Say why the run failed, on the author's line where that is known."""
+def _sentence(
+    outcome: RunOutcome, error: Mapping[str, Any], blueprint: CompiledBlueprint | None
+) -> str:
+    """Say why the run failed, on the author's line where that is known, or why it rests."""
+    if outcome.status not in ENDED:
+        return f"{error['code']}: {error['message']} — {goes_on(outcome.run_id)}"
     place = None if blueprint is None else blueprint.place_of(error["at"] or "$")
     cause = f" ({error['cause_code']})" if error.get("cause_code") else ""
     where = f"{place or error['at']}: " if place or error["at"] else ""

@@ -17,7 +17,7 @@ from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option
 from swarm.cli.collecting import gc
 from swarm.cli.exits import Exit, print_lines, print_result, say
-from swarm.cli.following import Ended, follow, report, signals
+from swarm.cli.following import Ended, follow, goes_on, report, signals
 from swarm.cli.inputs import edits
 from swarm.cli.letters import done_or_written
 from swarm.cli.outputs import output, outputs
@@ -181,9 +181,11 @@ def cancel(
     run: str, reason: str, store: str | None, functions: tuple[str, ...], as_json: bool
 ) -> int:
     """End RUN for good: its `finally` bodies run."""
+    before: list[str] = []
 
     async def cancelled(host: Host, found: Run) -> Run:
         if found.status in ENDED:
+            before.append(found.status)
             say(f"run {found.id}: {found.status} already, nothing to cancel")
         await found.cancel(reason)
         return found
@@ -195,8 +197,9 @@ def cancel(
         ended.append(await act())
 
     letter = {"act": "cancel", "run": run, "reason": reason}
-    _told(run, anyio.run(done_or_written, checked_store(store), letter, here))
-    if ended:
+    _told("cancel", run, anyio.run(done_or_written, checked_store(store), letter, here))
+    # How it ended before was told then: its result is none of this command's.
+    if ended and (as_json or not before):
         report(ended[0], as_json)
     return Exit.OK
 
@@ -210,18 +213,32 @@ def pause(run: str, store: str | None) -> int:
     async def here() -> None:
         async with _opened(store) as host:
             found = await host.run(run)
+            already = " already" if found.status == "paused" else ""
             await found.pause()
-            say(f"run {found.id}: {found.status}")
+            say(f"run {found.id}: {found.status}{already} — {goes_on(run)}")
 
     letter = {"act": "pause", "run": run}
-    _told(run, anyio.run(done_or_written, checked_store(store), letter, here))
+    _told("pause", run, anyio.run(done_or_written, checked_store(store), letter, here))
     return Exit.OK
 
 
-def _told(run: str, receipt: Mapping[str, Any] | None) -> None:
-    """Say what the process that has the store did."""
-    if receipt is not None:
-        say(f"run {run}: {receipt['status']}, by the process that has the store")
+def _told(act: str, run: str, receipt: Mapping[str, Any] | None) -> None:
+    """Say what the process that has the store did, or began to do."""
+    if receipt is None:
+        return
+    status = receipt["status"]
+    if status == "paused":
+        later = f" — {goes_on(run)}"
+    elif status in ENDED and status != "cancelled":
+        say(f"run {run}: {status} already, nothing to {act}")
+        return
+    elif status == "cancelled":
+        later = ""
+    elif act == "pause":
+        status, later = "it will pause", " — what is in flight ends before"
+    else:
+        status, later = "it will end", " — its `finally` bodies run before"
+    say(f"run {run}: {status}, by the process that has the store{later}")
 
 
 @command.command("rerun")

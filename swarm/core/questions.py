@@ -242,7 +242,8 @@ class QuestionBook:
         """
         entry = self._entries.get(id)
         if entry is None:
-            raise _refused("unknown", id, "the id of a question of this run", shorten(id))
+            got = f"{shorten(id)} — {self._asked_so_far()}"
+            raise _refused("unknown", id, "the id of a question of this run", got)
         left_s = self._left_s(entry.question)
         if entry.open and left_s is not None and left_s <= 0:
             # Nobody may have been here at the deadline; it holds all the same.
@@ -256,6 +257,10 @@ class QuestionBook:
         self._settle(entry, "answered", value)
         self._changed()
         await self._log.commit()
+
+    def _asked_so_far(self) -> str:
+        last = next(reversed(self._entries), None)
+        return "it has asked none so far" if last is None else f"the last that it asked is {last!r}"
 
     def _left_s(self, question: Question) -> float | None:
         deadline_s = question.ask.deadline_s

@@ -14,7 +14,10 @@ import apsw
 import pytest
 
 from swarm import Host
+from swarm.cli.following import Ended, report
 from swarm.cli.main import invoke
+from swarm.core.run import RunOutcome
+from swarm.host.past import resting
 
 DOCUMENT = {
     "swarm": 1,
@@ -160,7 +163,9 @@ def test_resume_goes_on_from_another_folder_without_the_file(
 
 @pytest.mark.usefixtures("interrupted")
 def test_a_run_is_paused_and_cancelled(swarm: Callable[..., Said]) -> None:
-    assert swarm("runs", "pause", "mine")[2] == "run mine: paused\n"
+    later = "swarm runs resume mine goes on with it\n"
+    assert swarm("runs", "pause", "mine")[2] == f"run mine: paused — {later}"
+    assert swarm("runs", "pause", "mine")[2] == f"run mine: paused already — {later}"
     assert swarm("runs", "list", "--status", "paused")[1].startswith("mine  paused")
     code, out, _ = swarm("runs", "cancel", "mine", "--reason", "enough", "--json")
     assert code == 0
@@ -176,6 +181,42 @@ def test_a_run_that_has_ended_is_not_cancelled_and_that_is_said(
     code, out, err = swarm("runs", "cancel", "one", "--json")
     assert (code, json.loads(out)["status"]) == (0, "succeeded")
     assert "run one: succeeded already, nothing to cancel" in err
+    code, out, err = swarm("runs", "cancel", "one")
+    assert (code, out, err) == (0, "", "run one: succeeded already, nothing to cancel\n")
+
+
+def test_what_is_told_by_letter_says_how_far_it_came(folder: Path) -> None:
+    """A step in flight ends before its run is paused; another process is told so."""
+
+    async def said(*arguments: str) -> str:
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        done = await anyio.run_process([*COMMAND, "runs", *arguments], env=env, check=False)
+        return done.stderr.decode()
+
+    async def main() -> None:
+        gate, came = anyio.Event(), anyio.Event()
+
+        async def add(n: int) -> int:
+            came.set()
+            await gate.wait()
+            return n + 1
+
+        async with Host(".swarm") as host:
+            host.function("add")(add)
+            run = await host.start(await host.load("sums.json"), {}, run_id="live")
+            await came.wait()
+            begun = "run live: it will pause, by the process that has the store"
+            assert await said("pause", "live") == f"{begun} — what is in flight ends before\n"
+            gate.set()
+            await run.wait()
+            paused = "run live: paused, by the process that has the store"
+            later = "swarm runs resume live goes on with it"
+            assert await said("pause", "live") == f"{paused} — {later}\n"
+            await (await host.resume("live")).result()
+            told = await said("cancel", "live")
+            assert told == "run live: succeeded already, nothing to cancel\n"
+
+    anyio.run(main)
 
 
 def test_rerun_starts_from_a_step_with_another_value(swarm: Callable[..., Said]) -> None:
@@ -412,3 +453,12 @@ def test_what_is_no_store_is_not_read_as_one(
     code, out, err = swarm("runs", *verb.split())
     assert (code, out) == (2, "")
     assert err.startswith("store.foreign: .swarm/journal.db: expected a store of swarm, got")
+
+
+def test_who_followed_a_run_that_rests_is_told_how_it_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = RunOutcome("one", "paused", None, resting("paused", "the run is paused"))
+    assert report(Ended(outcome, interrupted=False), as_json=False) == 1
+    told = "run.paused: the run is paused — swarm runs resume one goes on with it\n"
+    assert capsys.readouterr().err == told

@@ -277,7 +277,12 @@ async def test_who_waits_hears_of_an_answer_when_it_is_committed() -> None:
 @pytest.mark.parametrize(
     ("id", "value", "code", "sentence"),
     [
-        ("r:9", True, "unknown", "the id of a question of this run, got 'r:9'"),
+        (
+            "r:9",
+            True,
+            "unknown",
+            "the id of a question of this run, got 'r:9' — the last that it asked is 'r:4'",
+        ),
         ("r:1", 5, "value", "an answer that fits its schema, got 5: $: expected a boolean, got 5"),
         (
             "r:1",
