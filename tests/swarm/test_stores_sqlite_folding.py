@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread, Timer
+from typing import cast
 
 import apsw
 import pytest
@@ -14,6 +15,7 @@ from swarm.errors import SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
 from swarm.stores.sqlite import connection as connections
+from swarm.stores.sqlite.binding import Connection, Rows
 from swarm.stores.sqlite.connection import PAGE_BYTES, Source, connect_reader
 from swarm.stores.sqlite.folding import Folding
 from swarm.stores.sqlite.writer import Batch, Writer
@@ -61,6 +63,27 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     made.go.set()
 
 
+@pytest.fixture
+def in_place(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said to the writer's own connection in order to fold."""
+    said: list[str] = []
+    fold = Folding.fold
+
+    class Heard:
+        def __init__(self, connection: Connection) -> None:
+            self._connection = connection
+
+        def execute(self, statement: str) -> Rows:
+            said.append(statement)
+            return self._connection.execute(statement)
+
+    def heard(folding: Folding, connection: Connection) -> None:
+        fold(folding, cast("Connection", Heard(connection)))
+
+    monkeypatch.setattr(Folding, "fold", heard)
+    return said
+
+
 def write(writer: Writer, count: int, since: int = 0) -> int:
     """Commit *count* rows one by one, three pages or so each; return the last number."""
     for seq in range(since + 1, since + count + 1):
@@ -88,6 +111,12 @@ def in_file(source: Source) -> int:
 
 def folds() -> list[Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "swarm-fold"]
+
+
+def folded() -> None:
+    """Return once nothing is folded beside."""
+    for thread in folds():
+        thread.join()
 
 
 def test_a_log_that_is_written_to_without_end_stays_short(source: Source, writer: Writer) -> None:
@@ -122,6 +151,8 @@ def test_no_commit_waits_for_what_is_folded_beside(
     assert held.began == 1
     assert (found(source), in_file(source)) == (last, before), "committed, and not folded yet"
     held.go.set()
+    folded()
+    assert in_file(source) > before, "folded, and nobody has committed since"
     last = write(writer, 400, last)
     assert found(source) == last
     assert in_file(source) > before + 300
@@ -134,19 +165,26 @@ def test_a_log_that_grew_much_too_long_is_waited_for(source: Source, writer: Wri
     folding._thread = Thread(target=slow.wait, args=(0.2,))  # pyright: ignore[reportPrivateUsage]
     folding._thread.start()  # pyright: ignore[reportPrivateUsage]
     write(writer, 4 * EACH)
+    # The file of the log stays as long as the log ever was.
+    assert 4 * EACH <= log_pages(source) < 4 * EACH + 10
     assert folding.pages <= 5 * EACH
     assert not slow.is_set()
 
 
 def test_a_reader_that_stays_costs_no_fold_for_each_commit(
-    source: Source, writer: Writer, held: Held
+    source: Source, writer: Writer, held: Held, in_place: list[str]
 ) -> None:
     held.go.set()
     reader = connect_reader(source)
     reader.execute("begin")
     reader.execute("select count(*) from event").fetchone()
-    last = write(writer, 300)
-    assert held.began <= 2 + folding_pages(writer) // EACH
+    last = 0
+    for _ in range(200):
+        last = write(writer, 1, last)
+        folded()
+    most = 2 + folding_pages(writer) // EACH
+    assert held.began <= most
+    assert len(in_place) <= most
     reader.close()
     write(writer, 100, last)
     assert folding_pages(writer) < 4 * EACH, "once he is gone the log begins anew"
@@ -162,7 +200,7 @@ def test_who_leaves_waits_for_the_fold_and_leaves_no_log(
 ) -> None:
     last = write(writer, EACH // 2)
     assert len(folds()) == 1
-    Thread(target=held.go.set).start()
+    Timer(0.05, held.go.set).start()
     leave(writer)
     assert folds() == []
     assert not Path(f"{source.path}-wal").exists()
