@@ -408,7 +408,64 @@ async def test_what_is_done_exclusively_is_done_whatever_is_cancelled() -> None:
     assert done == [1]
 
 
-async def test_who_has_nothing_to_commit_waits_for_what_is_in_the_air_alone() -> None:
+async def test_who_waits_to_do_something_exclusively_does_it_whatever_is_cancelled() -> None:
+    bench = Bench(seconds=0.01)
+    bench.may_land.clear()
+    kept: list[int] = []
+
+    async def land() -> None:
+        bench.may_land.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.keep)
+        await to_thread.run_sync(bench.flown.wait)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            tasks.start_soon(land)
+            await bench.group.exclusively(lambda: kept.extend(bench.kept))
+    assert kept == [1]
+
+
+@pytest.fixture
+def led(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what grows by each turn that a leader gives away before he takes off."""
+    turns: list[int] = []
+
+    async def counted() -> None:
+        turns.append(1)
+        await anyio.lowlevel.cancel_shielded_checkpoint()
+
+    monkeypatch.setattr(group, "cancel_shielded_checkpoint", counted)
+    return turns
+
+
+async def test_who_is_cancelled_leads_no_flight_that_another_leads(led: list[int]) -> None:
+    bench, may_end = Bench(), threading.Event()
+
+    async def end() -> None:
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        may_end.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.group.exclusively, lambda: may_end.wait(10))
+        await anyio.wait_all_tasks_blocked()
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as keeping:
+                for _ in range(3):
+                    keeping.start_soon(bench.keep)
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+                tasks.start_soon(end)
+                scope.cancel()
+    assert led == [1]
+    assert bench.sizes == [3]
+    assert bench.whole()
+
+
+async def test_who_has_nothing_to_commit_waits_for_what_is_in_the_air_alone(
+    led: list[int],
+) -> None:
     bench, may_end = Bench(), threading.Event()
     heard: list[str] = []
 
@@ -434,7 +491,7 @@ async def test_who_has_nothing_to_commit_waits_for_what_is_in_the_air_alone() ->
         assert heard == []
         may_end.set()
     assert sorted(heard) == ["collected", "committed", "other"]
-    assert bench.sizes == []
+    assert (bench.sizes, led) == ([], []), "and it flies nothing behind it"
 
 
 async def test_news_are_told_once_to_all_who_wait_for_them() -> None:
