@@ -150,7 +150,7 @@ async def test_many_who_share_wait_for_a_slow_commit_in_place(anyio_backend: str
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize(("tasks", "in_place"), [(398, False), (402, True)])
+@pytest.mark.parametrize(("tasks", "in_place"), [(399, False), (400, True)])
 async def test_each_who_shares_a_commit_lets_it_take_five_microseconds(
     anyio_backend: str, tasks: int, *, in_place: bool
 ) -> None:
@@ -162,15 +162,23 @@ async def test_each_who_shares_a_commit_lets_it_take_five_microseconds(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_who_waits_does_as_the_last_flight_went(
-    events: list[object], anyio_backend: str
+    monkeypatch: pytest.MonkeyPatch, events: list[object], anyio_backend: str
 ) -> None:
     """Behind a thread, for news; in place, by turns, though the first who comes is alone."""
+    turns: list[int] = []
+
+    async def counted() -> None:
+        turns.append(1)
+        await anyio.lowlevel.checkpoint()
+
     bench = Bench(seconds=0.002, cost_s=0.002)
     await bench.together(1_000, 3)
     assert events == [], "in place"
     slow = Bench(seconds=0.002, cost_s=0.002)
-    await slow.together(10, 3)
+    monkeypatch.setattr(group, "giving_turns", lambda: counted)
+    await slow.together(10, 10)
     assert events, "behind a thread"
+    assert len(turns) <= 10, "none after the first flight"
 
 
 async def test_more_rows_than_a_transaction_takes_are_written_in_parts() -> None:
