@@ -50,6 +50,7 @@ class Bench:
         self.cost_s = cost_s
         self.now_s = 1.0
         self.refuses = 0
+        self.breaks: Exception | None = None
         self.sizes: list[int] = []
         self.kept: list[int] = []
         self.threads: set[int] = set()
@@ -68,6 +69,9 @@ class Bench:
         if self.cost_s:
             time.sleep(self.cost_s)
         self.may_land.wait(10)
+        broken, self.breaks = self.breaks, None
+        if broken is not None:
+            raise broken
         if self.refuses:
             self.refuses -= 1
             raise SwarmError("journal.degraded", "no")
@@ -240,6 +244,58 @@ async def test_each_who_shared_hears_of_a_refusal_by_an_error_of_his_own() -> No
         for _ in range(5):
             tasks.start_soon(work)
     assert len({id(error) for error in heard}) == 5
+    await bench.group.commit()
+    assert bench.whole()
+
+
+async def test_nobody_who_shared_a_flight_that_broke_off_is_told_that_it_landed() -> None:
+    bench = Bench(seconds=0.0005)
+    bench.breaks = ValueError("no refusal, but a fault")
+    heard: list[str] = []
+
+    async def work() -> None:
+        bench.append()
+        try:
+            await bench.group.commit()
+        except (SwarmError, ValueError) as error:
+            heard.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(work)
+    torn = "expected a commit to end, got an interrupt in the midst of it"
+    assert sorted(heard) == [torn, torn, "no refusal, but a fault"]
+    await bench.group.commit()
+    assert bench.whole()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # who comes first leads
+async def test_whose_transaction_has_landed_is_told_before_the_next_one_fails(
+    anyio_backend: str,
+) -> None:
+    class Second(Bench):
+        def land(self, batch: Batch) -> None:
+            super().land(batch)
+            self.refuses = int(len(self.sizes) == 1)
+
+    bench = Second(seconds=0.0006)
+    told: list[tuple[int, bool]] = []
+
+    async def work(count: int) -> None:
+        bench.append(count)
+        try:
+            await bench.group.commit()
+        except SwarmError:
+            told.append((count, False))
+        else:
+            told.append((count, True))
+
+    async with anyio.create_task_group() as tasks:
+        for count in (1, 3_999, 5):
+            tasks.start_soon(work, count)
+    assert bench.sizes == [4_000]
+    assert (3_999, True) in told
+    assert (5, False) in told
     await bench.group.commit()
     assert bench.whole()
 
