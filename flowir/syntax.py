@@ -39,6 +39,7 @@ __all__ = (
     "Varargs",
     "function_of",
     "name_of",
+    "one_newline",
 )
 
 
@@ -432,12 +433,20 @@ def _hex_float(literal: str) -> float:
         return float("inf")
 
 
+def one_newline(text: str) -> str:
+    r"""Write line ends as Lua reads them: each, and each pair of two kinds, as `\n`.
+
+    >>> one_newline("a\r\nb\rc\n\rd\n\ne")
+    'a\nb\nc\nd\n\ne'
+    """
+    return _NEWLINE.sub("\n", text)
+
+
 def _long_body(literal: str, start: int) -> str:
     size = literal.index("[", 1) + 1
     if len(literal) < 2 * size or not literal.endswith("]" + "=" * (size - 2) + "]"):
         raise SyntaxFault(start, "expected the long string to be closed, got the end")
-    body = _NEWLINE.sub("\n", literal[size:-size])
-    return body.removeprefix("\n")
+    return one_newline(literal[size:-size]).removeprefix("\n")
 
 
 def _unescape(body: str, start: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from anyio import to_thread
 
 from flowir.errors import Problem as Finding
+from flowir.syntax import one_newline
 from swarm.blueprint.author import RETURNED, lower
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.blueprint.document import Written, admit_document, read_json, read_yaml
@@ -70,6 +71,7 @@ class _Loader:
         if file.endswith(".lua"):
             return await self._lua(file, text, folder, tools, above)
         read = read_json if file.endswith(".json") else read_yaml
+        text = one_newline(text)
         written = read(text, file=file)
         return await self.compiled(written, tools, above, folder, sources={file: text}, file=file)
 
@@ -105,7 +107,7 @@ class _Loader:
             raise BlueprintInvalid([problem]) from e
         plain = plain_of(authored)
         lowered = lower(authored if plain is None else plain.authored, file=file)
-        sources = {file: text, **await to_thread.run_sync(_modules, required - {file})}
+        sources = {file: one_newline(text), **await to_thread.run_sync(_modules, required - {file})}
         refused: list[Problem] = []
         if plain is not None:
             flow = await to_thread.run_sync(plain.lowered, sources)
@@ -194,7 +196,7 @@ def _modules(files: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(files):
         try:
-            found[file] = read_source(file)
+            found[file] = one_newline(read_source(file))
         except BlueprintInvalid:
             continue
     return found

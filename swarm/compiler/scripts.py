@@ -27,7 +27,6 @@ def first_line(source: str, text: str, line: int) -> int | None:
     >>> first_line("local w = flow.lua 'w' [[\nreturn 1\n]]", "return 1\n", 3)
     2
     """
-    source = _one_newline(source)
     starts: list[int] = []
     offset = source.find(text) if text else -1
     while offset >= 0:
@@ -55,13 +54,8 @@ def _call_of(source: str, text: str, where: Place) -> Place:
     first = None if where.line is None else first_line(source, text, where.line)
     if first is None or first + text.count("\n") != where.line:
         return where
-    above = _one_newline(source).split("\n")[first - 2] if first > 1 else ""
+    above = source.split("\n")[first - 2] if first > 1 else ""
     return Place(where.file, first - 1 if _OPENED.search(above) else first)
-
-
-def _one_newline(source: str) -> str:
-    """Write line ends as Lua reads them in a long string."""
-    return source.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _distance(first: int, last: int, line: int) -> int:

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from flowir.errors import shorten
 from flowir.records import dataclass
+from flowir.syntax import one_newline
 from swarm.blueprint.words import allowed, near, suggest
 from swarm.errors import Place
 
@@ -69,7 +70,7 @@ class Read:
             line = self.data.count(b"\n", 0, e.start) + 1
             said = f"expected UTF-8 text, got the byte 0x{self.data[e.start]:02x}"
             raise FileRefused("file.encoding", said, None, Place(self.shown, line)) from None
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        return one_newline(text)
 
 
 class Shelf:

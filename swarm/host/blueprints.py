@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from anyio import to_thread
 
 from flowir.records import dataclass
+from flowir.syntax import one_newline
 from swarm.blueprint.compiled import CompiledBlueprint, VersionName
 from swarm.blueprint.difference import Difference, compare
 from swarm.blueprint.patches import applied
@@ -392,4 +393,7 @@ def _compared(old: Contents, new: Contents) -> Difference:
 
 
 def _texts(files: Mapping[str, File], shown: str) -> dict[str, str]:
-    return {f"{shown}/{path}": file.body.decode("utf-8", "replace") for path, file in files.items()}
+    return {
+        f"{shown}/{path}": one_newline(file.body.decode("utf-8", "replace"))
+        for path, file in files.items()
+    }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowir.errors import WorkerFailure
+from flowir.syntax import one_newline
 from swarm.errors import Place, ScriptFailed
 from swarm.ports.scripts import Script, ScriptLimits
 
@@ -131,7 +132,7 @@ _QUOTES = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb"
 
 
 def _line(source: str, line: int) -> str:
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = one_newline(source).split("\n")
     return lines[line - 1] if line <= len(lines) else ""
 
 

@@ -206,6 +206,30 @@ return flow.blueprint { id = "a", agents = { a, b, c }, flow = flow.seq {
         ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\r"])
+def test_lines_count_alike_whatever_ends_them(end: str) -> None:
+    plain = """local flow = require "flow"
+-- allow: agent.unused
+local spare = flow.lua "spare" [[ return 1 ]]
+local a = flow.lua "a" [[ return 1 ]]
+return flow.blueprint {
+  id = "p",
+  agents = { a, spare },
+  flow = function(ctx)
+    ctx.x = a(1)
+    ctx.y = b(1)
+  end,
+}
+"""
+    wire = '{"swarm": 1,\n"id": "w",\n"agents": [],\n"flow":\n{"kind": "sequence"}}'
+    write({"p.lua": plain.replace("\n", end), "w.json": wire.replace("\n", end)})
+    hint = "declare it outside the function"
+    said = f"'b' is no agent and no function of this script — {hint}"
+    assert problems("p.lua") == [f"p.lua:10: plain.refused: {said}"]
+    (problem,) = problems("w.json")
+    assert problem.startswith("w.json:5: malformed: $.flow.kind: ")
+
+
 def test_a_script_that_is_not_in_the_file_is_told_by_its_own_lines() -> None:
     write(
         {
