@@ -126,8 +126,10 @@ def _surprises(expr: Expr) -> bool:
     """Tell whether an author who knows Lua may expect one of the operands.
 
     Of `and`, only what can't be a boolean tells: `ctx.ready and ctx.open` is often meant
-    as it is. `or` is where defaults are written.
+    as it is. `or` is where defaults are written. Over one operand both ask for its truth.
     """
+    if len(expr["args"]) == 1:
+        return False
     if expr["op"] == "or":
         return not all(map(is_boolean, expr["args"]))
     return any(map(never_boolean, expr["args"]))

@@ -172,6 +172,7 @@ def test_or_as_a_value_is_told(expr: Any, hint: str) -> None:
         op("or", YES, op("not", A)),
         op("or", op("exists", A), lit(True), op("and", YES, YES)),
         op("or", op("and", A), lit(False)),
+        op("and", op("and", record()), YES),
         op("or", call("string.contains", A, B), {"op": "in", "needle": A, "haystack": B}),
         op("or", op("default", A, lit(False)), op("if", A, YES, lit(True))),
         op("and", A, B),
