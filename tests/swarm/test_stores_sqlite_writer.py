@@ -549,6 +549,41 @@ def test_what_a_lock_says_is_read_to_32_characters(tmp_path: Path) -> None:
     owner.release()
 
 
+FORKING = """
+import os, signal, sys
+from pathlib import Path
+from swarm.stores.sqlite.owner import Owner
+owner = Owner(Path(sys.argv[1]))
+if os.fork() == 0:
+    owner.release()
+    print("forked", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+signal.pause()
+"""
+
+
+def test_a_process_that_was_forked_off_neither_lets_go_of_the_lock_nor_keeps_it(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", FORKING, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owning:
+        assert owning.stdout is not None
+        try:
+            assert owning.stdout.readline() == "forked\n"
+            with pytest.raises(Refused, match=f"process {owning.pid} holds"):
+                Owner(tmp_path)
+        finally:
+            owning.kill()
+            owning.wait()
+        # What was forked off lives on until its stdin ends.
+        Owner(tmp_path).release()
+
+
 @pytest.mark.parametrize(("looks", "taken"), [(0, True), (1, True), (19, True), (20, False)])
 def test_who_only_looks_for_a_moment_keeps_nobody_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, looks: int, taken: bool

@@ -12,6 +12,7 @@ import os
 import time
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from swarm.errors import Refused
 
@@ -61,6 +62,7 @@ class Owner:
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        _OWNERS.add(self)
 
     def _lock(self) -> None:
         for left in reversed(range(_TRIES)):
@@ -81,3 +83,20 @@ class Owner:
         os.ftruncate(self._file, 0)
         os.close(self._file)
         self._file = -1
+
+    def forked(self) -> None:
+        """Leave the lock to the process that this one was forked off."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+_OWNERS: Final = WeakSet[Owner]()
+
+
+def _forked() -> None:
+    for owner in _OWNERS:
+        owner.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
