@@ -581,6 +581,7 @@ class Host:
     async def run(self, run_id: str) -> Run:
         """Return a run by its id, whether it is carried on or not.
 
+        One that an earlier host left is returned once this one goes on with it.
         Raises: Refused (host.closed, run.unknown).
         """
         return await self._opened().runs.get(run_id)

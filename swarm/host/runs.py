@@ -11,6 +11,7 @@ with the reason in its journal, and stands in nobody else's way.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -91,6 +92,9 @@ class Runs:
         self._live: dict[RunId, Run] = {}
         # Set aside at the opening because the store is short, and not resumed since.
         self._short: dict[RunId, SwarmError] = {}
+        # What an earlier host left and this one has yet to go on with, in the order of doing
+        # it; whoever asks for one waits for its event.
+        self._left: OrderedDict[RunId, anyio.Event] = OrderedDict()
         self._tasks: Tasks | None = None
         self._scope = CancelScope(shield=True)
         self._naming = anyio.Lock()
@@ -114,6 +118,8 @@ class Runs:
         if short is not None:
             await self._set_aside(short)
         if resume:
+            left = await self._rows({"interrupted", "waiting"})
+            self._left.update((row.run_id, anyio.Event()) for row in reversed(left))
             tasks.start_soon(self._resume_all)
 
     async def _bury(self) -> None:
@@ -142,18 +148,33 @@ class Runs:
             self._short[row.run_id] = short
 
     async def _resume_all(self) -> None:
-        for row in reversed(await self._rows({"interrupted", "waiting"})):
-            if self._tasks is None:
-                return
-            run = self._handle(row)
-            try:
+        try:
+            while self._left:
+                run_id, taken_up = next(iter(self._left.items()))
+                await self._resume(run_id)
+                self._left.pop(run_id, None)
+                taken_up.set()
+        finally:
+            self._leave()
+
+    async def _resume(self, run_id: RunId) -> None:
+        try:
+            run = await self._find(run_id)
+            if run is not None:
                 await self._go_on(run, of_itself=True)
-            except SwarmError as error:
-                _LOGGER.error("run %s does not go on: %s", run.id, error)
+        except SwarmError as error:
+            if self._tasks is not None:
+                _LOGGER.error("run %s does not go on: %s", run_id, error)
+
+    def _leave(self) -> None:
+        """Let nobody wait for what this host does not go on with any more."""
+        while self._left:
+            self._left.popitem()[1].set()
 
     async def close(self) -> None:
         """Let all that is carried on rest, or end; return when it is gone."""
         self._tasks = None
+        self._leave()
         live = list(self._live.values())
         try:
             for run in live:
@@ -176,10 +197,19 @@ class Runs:
         return len(self._live)
 
     async def get(self, run_id: str) -> Run:
-        """Return a run by its id.
+        """Return a run by its id; one that was left, once it goes on.
 
         Raises: Refused (run.unknown).
         """
+        run = await self._of(run_id)
+        left = self._left.get(RunId(run.id))
+        if left is not None:
+            # Whoever asks would be told that it rests, and would not be let wait for its end.
+            self._left.move_to_end(RunId(run.id), last=False)
+            await left.wait()
+        return run
+
+    async def _of(self, run_id: str) -> Run:
         run = await self._shown(RunId(run_id)) if isinstance(run_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         if run is None:
             raise Refused(
@@ -196,7 +226,7 @@ class Runs:
 
         Raises: Refused (run.unknown).
         """
-        after = None if before is None else RunId((await self.get(before)).id)
+        after = None if before is None else RunId((await self._of(before)).id)
         found = await self._parts.journal.runs(status, limit=limit, before=after)
         return tuple(self._handle(row) for row in found)
 

@@ -102,6 +102,50 @@ async def test_leaving_interrupts_and_the_next_host_goes_on_by_itself() -> None:
     ]
 
 
+async def left_behind(world: World, number: int) -> list[str]:
+    world.stay_at = {2}
+    async with world.host() as host:
+        blueprint = await host.load(FIVE)
+        runs = [await host.start(blueprint) for _ in range(number)]
+        await world.until(lambda: world.came.count(2) == number)
+    world.stay_at = set()
+    return [run.id for run in runs]
+
+
+async def test_who_asks_for_a_run_that_was_left_waits_for_its_end() -> None:
+    world = World()
+    left = await left_behind(world, 20)
+    async with world.host() as host:
+        # The last to be gone on with comes first where somebody asks for it.
+        last = await host.run(left[-1])
+        assert last.status in ("running", "succeeded")
+        assert [event["kind"] async for event in last.events()][-1] == "run.finished"
+        for run_id in left:
+            outcome = await (await host.run(run_id)).wait()
+            assert (outcome.status, outcome.ctx) == ("succeeded", DONE)
+
+
+async def test_a_host_that_leaves_lets_nobody_wait_for_what_was_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    left = await left_behind(world, 20)
+    asked: list[Run] = []
+    world.stay_at = {2}
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks, world.host() as host:
+
+            async def ask(run_id: str) -> None:
+                asked.append(await host.run(run_id))
+
+            for run_id in left:
+                tasks.start_soon(ask, run_id)
+            await world.until(lambda: asked)
+    assert len(asked) == 20
+    assert {(await run.wait()).status for run in asked} == {"interrupted"}
+    assert caplog.records == []
+
+
 async def test_who_cancels_the_body_of_a_host_interrupts_its_runs_in_order() -> None:
     world = World()
     world.stay_at = {2}
