@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import closing
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +334,89 @@ async def test_who_starts_a_run_as_the_whole_loop_ends_leaves_it_at_rest(
     await asyncio.wait(ours)
     assert holding.cancelled()
     assert told(tmp_path) == ["interrupted"] * 2
+
+
+REQUEST: ContextVar[str] = ContextVar("request", default="nobody's")
+
+
+def looking() -> dict[str, Any]:
+    """Make a blueprint that looks, sets and looks again, in each way that a function is called."""
+    order = ["look", "look_here", "look_in_thread", "mark", "mark_here", "mark_in_thread", "look"]
+    agents = [{"name": name, "kind": "function", "function": name} for name in sorted({*order})]
+    steps = [
+        {"kind": "step", "ref": name, "in": "ctx.mark", "out": f"$.s{number}"}
+        for number, name in enumerate(order)
+    ]
+    return {
+        "swarm": 1,
+        "id": "looking",
+        "agents": agents,
+        "flow": {"kind": "seq", "children": steps},
+    }
+
+
+def register_looking(host: swarm.Host, first: Callable[[str], Any] | None = None) -> None:
+    def look(_: str) -> str:
+        return REQUEST.get()
+
+    def mark(value: str) -> str:
+        before = REQUEST.get()
+        REQUEST.set(value)
+        return before
+
+    async def look_async(_: str) -> str:
+        await anyio.sleep(0.001)
+        return look(_)
+
+    async def mark_async(value: str) -> str:
+        await anyio.sleep(0.001)
+        return mark(value)
+
+    host.function("look")(first or look_async)
+    host.function("look_here", inline=True)(look)
+    host.function("look_in_thread")(look)
+    host.function("mark")(mark_async)
+    host.function("mark_here", inline=True)(mark)
+    host.function("mark_in_thread")(mark)
+
+
+async def test_a_run_sees_the_context_variables_of_who_started_it_and_of_no_other_run() -> None:
+    async with swarm.Host.in_memory() as host:
+        register_looking(host)
+        blueprint = await host.load(looking())
+        runs: list[tuple[str, Any]] = []
+        for number in range(8):
+            REQUEST.set(f"request {number}")
+            runs.append((REQUEST.get(), await host.start(blueprint, {"mark": f"mark {number}"})))
+        REQUEST.set("afterwards")
+        for request, run in runs:
+            seen = await run.result()
+            assert [seen["s0"], seen["s1"], seen["s2"], seen["s3"]] == [request] * 4
+            # What a function sets lasts within its run at the most.
+            assert {seen["s4"], seen["s5"], seen["s6"]} <= {request, seen["mark"]}
+        assert REQUEST.get() == "afterwards"
+
+
+async def test_a_run_that_goes_on_after_a_restart_sees_those_of_who_opened_the_host(
+    tmp_path: Path,
+) -> None:
+    REQUEST.set("the first")
+    begun = anyio.Event()
+
+    async def rests(_: str) -> str:
+        begun.set()
+        await anyio.sleep_forever()
+        return ""
+
+    first = swarm.Host(tmp_path, durability="normal")
+    register_looking(first, rests)
+    async with first:
+        run = await first.start(await first.load(looking()), {"mark": "a mark"})
+        await begun.wait()
+    REQUEST.set("who opened it")
+    second = swarm.Host(tmp_path, durability="normal")
+    register_looking(second)
+    async with second:
+        REQUEST.set("who asks")
+        seen = await (await second.run(run.id)).result()
+    assert [seen["s0"], seen["s1"], seen["s2"]] == ["who opened it"] * 3
