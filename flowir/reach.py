@@ -364,6 +364,9 @@ class _Survey(_Walk):
 
     def write(self, path: Path | None, shape: Shape) -> None:
         if path is not None:
+            if any(isinstance(segment, int) for segment in path.segments):
+                # No write makes a list: it was there for its item to be written.
+                self.given.update({*path.segments[:1]} - self._written)
             self._written.update(path.segments[:1] or (shape or ()))
 
     def _branch(self, node: Branch, at: str) -> None:

@@ -375,6 +375,13 @@ def test_what_is_read_before_it_is_written_may_come_from_the_first_context() -> 
     assert unwritten(read("$[0].a"), inputs=None) == []
 
 
+def test_a_list_whose_item_is_written_may_come_from_the_first_context() -> None:
+    body = seq(assign("$.l[0]"), step())
+    assert unwritten(attempt(body=body, catch=read("$.l"))) == []
+    own = seq(assign("$.l", value=lit([1])), assign("$.l[0]"), step())
+    assert unwritten(attempt(body=own, catch=read("$.l"))) == ["$.children[0].catch.value"]
+
+
 def test_a_side_of_a_branch_does_not_see_the_other() -> None:
     sides = branch(YES, step(out="$.x"), **{"else": read("$.x")})
     assert unwritten(sides, inputs={"properties": {"a": {}}}) == ["$.children[0].else.value"]
