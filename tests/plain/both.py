@@ -30,7 +30,19 @@ from swarm.lua.runner import InlineScripts
 from swarm.ports.scripts import Script
 from tests.plain.rewriting import rewritten
 
-__all__ = ("AGENTS", "FILE", "HEAD", "Batch", "Ended", "Program", "TooLong", "answer", "told_by")
+__all__ = (
+    "AGENTS",
+    "FILE",
+    "HEAD",
+    "Batch",
+    "Ended",
+    "Program",
+    "TooLong",
+    "answer",
+    "canonical",
+    "ended_as",
+    "told_by",
+)
 
 JSON = Any
 T = TypeVar("T")
@@ -385,6 +397,11 @@ class Program:
             raise TooLong
         value = json.loads(rest[0]) if status == "ok" else _told(*rest)
         return _ended(status, value, list(self._batch.calls), off)
+
+
+def ended_as(status: str, value: JSON) -> Ended:
+    """Return how a run ended elsewhere, whoever was asked; an error is its code and message."""
+    return _ended(status, _told(*value) if status == "error" else value, [])
 
 
 def _told(code: str, message: str) -> JSON:
