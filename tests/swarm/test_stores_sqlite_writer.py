@@ -69,6 +69,9 @@ def test_a_writer_that_has_failed_writes_no_more_and_says_so(source: Source) -> 
         ),
     )
     assert runs(source) == []
+    writer.close()
+    with pytest.raises(SwarmError, match="got one that is closed — open the store anew"):
+        writer.write(batch(1))
 
 
 def test_what_the_library_says_is_said(source: Source) -> None:
@@ -215,6 +218,15 @@ def test_whatever_went_wrong_the_connection_is_left(source: Source, error: BaseE
         assert writer._connection is None
 
 
+def test_a_connection_is_left_in_the_midst_of_what_it_reads(source: Source) -> None:
+    writer: Any = Writer(source)
+    before = writer._connection
+    rows = before.execute("select 1; select 2")
+    assert rows.fetchone() == (1,)
+    writer.drop()
+    assert is_left(before)
+
+
 def test_a_writer_that_cannot_begin_leaves_its_connection(
     monkeypatch: pytest.MonkeyPatch, source: Source
 ) -> None:
@@ -250,6 +262,7 @@ def test_a_commit_that_nobody_knows_of_is_made_to_last_once(
 ) -> None:
     writer: Any = Writer(source)
     writer.write(batch(1))
+    before = writer._connection
     real, folded, tried = writer._transact, writer._fold, []
     monkeypatch.setattr(writers, "perf_counter", itertools.count(50.0).__next__)
 
@@ -270,6 +283,7 @@ def test_a_commit_that_nobody_knows_of_is_made_to_last_once(
     assert writer.write(made) == 1
     assert tried == ([made, "folded"] if happened else [made, made])
     assert (events(source), writer.health) == ([1, 2, 3], "ok")
+    assert is_left(before), "what it thinks of the file is not to be trusted"
 
 
 def test_another_s_event_in_the_same_place_is_not_taken_for_one_s_own(source: Source) -> None:
