@@ -19,6 +19,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.journal import RunRow
 from swarm.stores.sqlite import connection as connections
+from swarm.stores.sqlite import identity as identities
 from swarm.stores.sqlite import owner as owners
 from swarm.stores.sqlite import writer as writers
 from swarm.stores.sqlite.binding import Connection, connect_still
@@ -354,6 +355,23 @@ def test_a_file_that_was_replaced_is_left_with_its_log(source: Source, dropped: 
     assert (writer.health, writer._connection) == ("failed", None)
     assert Path(f"{source.path}-wal").read_bytes() == log
     assert runs(source) == ["r_7"]
+
+
+def test_a_file_of_the_same_number_on_another_disk_keeps_its_log(
+    monkeypatch: pytest.MonkeyPatch, source: Source
+) -> None:
+    """SQLite looks at the number alone, and would remove the log on leaving."""
+    now = 0.0
+    writer = Writer(source, lambda: now)
+    writer.write(batch(1))
+    log = Path(f"{source.path}-wal").read_bytes()
+    assert log
+    there = os.stat(source.path)
+    monkeypatch.setattr(identities, "_seen", lambda _path: (there.st_dev + 1, there.st_ino))
+    now = 100.0
+    with pytest.raises(SwarmError, match="got another file in its place"):
+        writer.write(batch(2))
+    assert Path(f"{source.path}-wal").read_bytes() == log
 
 
 def test_a_file_that_is_gone_is_gone_for_one_that_has_left_it_too(source: Source) -> None:
