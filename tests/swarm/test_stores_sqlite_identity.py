@@ -153,13 +153,13 @@ async def test_a_folder_behind_a_link_is_looked_for_there(tmp_path: Path) -> Non
 def test_the_name_is_looked_up_once_a_second_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, times, looks = tmp_path / "file", [0.0], [0]
+    file, times, looks = tmp_path / "file", [0.0], list[float]()
     file.touch()
     identity = Identity(str(file), lambda: times[0])
     stat = os.stat
 
     def counted(path: Any, **more: Any) -> os.stat_result:
-        looks[0] += 1
+        looks.append(times[0])
         return stat(path, **more)
 
     monkeypatch.setattr(os, "stat", counted)
@@ -167,7 +167,7 @@ def test_the_name_is_looked_up_once_a_second_at_most(
         times[0] = tenth / 10
         for _ in range(100):
             assert identity.lost() is None
-    assert looks[0] == 5
+    assert looks == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 async def test_a_run_of_a_host_whose_store_is_gone_does_not_succeed(tmp_path: Path) -> None:

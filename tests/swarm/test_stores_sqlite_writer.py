@@ -364,10 +364,15 @@ def test_a_file_of_the_same_number_on_another_disk_keeps_its_log(
     now = 0.0
     writer = Writer(source, lambda: now)
     writer.write(batch(1))
+    there = os.stat(source.path)
+
+    def elsewhere(path: str) -> tuple[int, int]:
+        return there.st_dev + 1, there.st_ino
+
+    monkeypatch.setattr(identities, "_seen", elsewhere)
+    writer.write(batch(3))  # not looked at yet
     log = Path(f"{source.path}-wal").read_bytes()
     assert log
-    there = os.stat(source.path)
-    monkeypatch.setattr(identities, "_seen", lambda _path: (there.st_dev + 1, there.st_ino))
     now = 100.0
     with pytest.raises(SwarmError, match="got another file in its place"):
         writer.write(batch(2))
