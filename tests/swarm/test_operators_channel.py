@@ -9,7 +9,7 @@ import pytest
 
 from swarm.operators.channel import Channel
 from swarm.operators.faults import PeerFault
-from swarm.operators.frames import FROM_OPERATOR, Ack, Numbered, Progress, read_frame
+from swarm.operators.frames import FROM_OPERATOR, Ack, Numbered, Progress, numbered_text, read_frame
 from swarm.operators.limits import Bounds
 
 BOUNDS = Bounds(redeliver_s=5, unacked=10)
@@ -59,6 +59,9 @@ def test_after_a_while_it_is_sent_again_on_the_same_line() -> None:
     assert one.again(4.9) == []
     assert len(one.again(5)) == 1
     assert one.again(9.9) == []
+    assert len(one.attach(2, 0, 100)) == 1
+    assert one.again(104.9) == [], "sent on the next line just now"
+    assert len(one.again(105)) == 1
 
 
 @pytest.mark.parametrize("ack", [1, 2**40])
@@ -93,6 +96,33 @@ def test_too_much_unacknowledged_is_full_and_too_large_is_not_said() -> None:
     with pytest.raises(PeerFault, match="expected at most 300 bytes"):
         small.post(Progress(key="r/s/1", text="x" * 300), 0)
     assert small.sent == 0
+
+
+def test_what_is_kept_is_counted_in_bytes_too() -> None:
+    size = len(numbered_text(said(1)))
+    one = Channel(Bounds(unacked_bytes=2 * size))
+    for n in (1, 2):
+        one.post(said(n), 0)
+    assert not one.full
+    one.post(said(3), 0)
+    assert one.full
+    one.acknowledge(1)
+    assert not one.full
+
+
+def test_a_message_of_just_the_bound_is_said_and_one_byte_more_is_not() -> None:
+    # A hundred bytes are left for what goes before it.
+    size = len(numbered_text(said(1))) + 100
+    Channel(Bounds(message_bytes=size)).post(said(1), 0)
+    with pytest.raises(PeerFault, match=f"expected at most {size - 1} bytes"):
+        Channel(Bounds(message_bytes=size - 1)).post(said(1), 0)
+
+
+def test_one_may_be_so_much_ahead_and_no_more() -> None:
+    other = Channel(Bounds(early=3))
+    assert other.take(said(3).model_copy(update={"n": 3})) == []
+    with pytest.raises(PeerFault, match=r"message.n: expected 1, got 4"):
+        other.take(said(4).model_copy(update={"n": 4}))
 
 
 def _chaos(seed: int, *, forgets: bool = False) -> tuple[list[str], int]:
@@ -153,6 +183,8 @@ def test_a_message_without_a_number_says_what_was_heard_and_on_which_line() -> N
     assert other.owes
     stamped = other.stamp(Ack())
     assert (stamped.ack, stamped.epoch, other.owes) == (1, 3, False)
+    assert one.take(stamped) == [stamped]
+    assert one.unacked == 0
     other.take(read(one.post(said(2), 0)))
     assert other.owes
     assert '"ack":2' in other.post(said(1), 0)

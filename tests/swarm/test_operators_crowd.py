@@ -48,6 +48,10 @@ def test_it_chooses_as_one_would_who_looks_at_everybody(seed: int) -> None:
         elif act == "take" and member.orders:
             member.orders.popitem()
             crowd.note(member)
+        if chance.random() < 0.1:
+            # What is noted often makes the heaps anew.
+            for one in [*seated.values()] * 3:
+                crowd.note(one)
         wanted = chance.choice((frozenset(), frozenset("a"), frozenset("ab")))
         able = [m for m in seated.values() if m.is_free and m.tags >= wanted]
         freest = min(able, key=lambda m: (len(m.orders), m.turn), default=None)
@@ -64,8 +68,18 @@ def test_it_chooses_as_one_would_who_looks_at_everybody(seed: int) -> None:
     assert found > 40
 
 
-def test_one_of_a_thousand_is_found_without_a_look_at_the_others() -> None:
+def test_one_of_a_thousand_is_found_without_a_look_at_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     crowd, asked = Crowd(), list[str]()
+    looks, free = [0], Member.is_free.fget
+    assert free is not None
+
+    def looked(member: Member) -> bool:
+        looks[0] += 1
+        return free(member)
+
+    monkeypatch.setattr(Member, "is_free", property(looked))
     for number in range(1_000):
         crowd.seat(somebody(number, 1, Random(number)))  # noqa: S311 - anybody
     for turn in range(1, 1_001):
@@ -77,6 +91,17 @@ def test_one_of_a_thousand_is_found_without_a_look_at_the_others() -> None:
     assert len(asked) == 1_000
     assert crowd.freest(lambda m: asked.append(m.id) or True) is None
     assert len(asked) == 1_000
+    for member in crowd.members:
+        member.orders.clear()
+        for _ in range(3):
+            crowd.note(member)
+    assert looks[0] < 20_000, looks
+
+
+def test_who_does_not_sit_here_is_not_heard_of() -> None:
+    crowd = Crowd()
+    crowd.note(somebody(0, 1, Random(0)))  # noqa: S311 - anybody
+    assert crowd.freest(lambda _: True) is None
 
 
 def test_what_changes_often_is_not_remembered_often() -> None:
