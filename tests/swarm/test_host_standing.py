@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from swarm.cli.main import invoke
+from swarm.core.audit.checkpoint import signed
+from swarm.core.capability.keys import Keyring
 from swarm.errors import SwarmError
 from swarm.host.host import Host
+from swarm.host.standing import shortfall
 from swarm.ports.audit import CheckpointSink
 from swarm.stores.checkpoints import CHECKPOINTS
 from swarm.stores.git.checkpoints import GitSink
@@ -168,6 +173,98 @@ async def test_a_file_that_is_no_witness_keeps_no_store_shut(tmp_path: Path, tex
     await store.filled()
     (store.folder / CHECKPOINTS).write_text(text)
     assert await store.goes_on()
+
+
+# -- what a checkpoint is held against ---------------------------------------------------------
+
+RING = Keyring.fresh(0.0)
+HASHES = [bytes([number]) * 32 for number in range(1, 6)]
+
+
+class Five:
+    """A log of five entries, and the sink that kept a checkpoint of it."""
+
+    size = len(HASHES)
+
+    def __init__(self, latest: Any) -> None:
+        self._latest = latest
+
+    def end(self) -> tuple[int, bytes, bytes]:
+        return self.size, HASHES[-1], b""
+
+    @contextmanager
+    def records(self) -> Generator[Any]:
+        yield self
+
+    def rows(self, since: int) -> Iterator[Any]:
+        assert since >= 0
+        return (SimpleNamespace(hash=found) for found in HASHES[since:])
+
+    async def put(self, checkpoint: Mapping[str, Any]) -> None: ...
+
+    async def latest(self) -> Any:
+        if isinstance(self._latest, Exception):
+            raise self._latest
+        return self._latest
+
+    async def shortfall(self, ring: Keyring = RING) -> SwarmError | None:
+        log: Any = self
+        return await shortfall(log, self.records, [log], lambda: cast("Any", Keys(ring)))
+
+
+class Keys:
+    def __init__(self, ring: Keyring) -> None:
+        self._ring = ring
+
+    def keyring(self) -> Keyring:
+        return self._ring
+
+
+def wire(size: int, head: bytes) -> dict[str, Any]:
+    return signed(RING, size, b"r" * 32, head, 1.0).to_wire()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+async def test_what_was_signed_is_looked_for_where_it_stood(size: int) -> None:
+    assert await Five(wire(size, HASHES[size - 1])).shortfall() is None
+    for other in {0, 1, 2, 3, 4} - {size - 1}:
+        short = await Five(wire(size, HASHES[other])).shortfall()
+        assert short is not None
+        assert (short.code, short.values["signed"], short.values["found"]) == (
+            "journal.shortened", size, 5,
+        )  # fmt: skip
+        assert f"expected the {size} entries" in short.message
+        assert "got others — the end of the store was lost" in short.message
+
+
+async def test_of_a_log_that_was_longer_it_is_said_how_long_it_is() -> None:
+    short = await Five(wire(6, HASHES[4])).shortfall()
+    assert short is not None
+    assert "expected the 6 entries of the audit log that a checkpoint has signed, got 5" in str(
+        short
+    )
+    assert await Five(wire(0, b"n" * 32)).shortfall() is None, "of none, none is missing"
+    assert await Five(None).shortfall() is None
+
+
+@pytest.mark.parametrize(
+    ("latest", "said"),
+    [
+        (
+            wire(6, HASHES[4]) | {"host": "h_other"},
+            "a checkpoint of 6 entries is not of this store",
+        ),
+        (wire(6, HASHES[4]) | {"more": 1}, "expected the members of a checkpoint, got others"),
+        ({"size": "x", "head": "00"}, "the last checkpoint that was kept is none"),
+        ({"size": 6, "head": 0}, "the last checkpoint that was kept is none"),
+        (OSError("no such disk"), "the last checkpoint cannot be read"),
+    ],
+)
+async def test_of_a_witness_that_cannot_be_believed_the_log_says_why(
+    caplog: pytest.LogCaptureFixture, latest: Any, said: str
+) -> None:
+    assert await Five(latest).shortfall() is None
+    assert said in caplog.text
 
 
 def test_the_command_line_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
