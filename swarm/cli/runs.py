@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from swarm.cli.exits import Exit, print_lines, print_result, say
 from swarm.cli.following import Ended, follow, goes_on, report, signals
 from swarm.cli.inputs import edits
 from swarm.cli.letters import done_or_written
+from swarm.cli.origin import origin_of
 from swarm.cli.outputs import output, outputs
 from swarm.cli.paper import folded_for
 from swarm.cli.progress import describe
@@ -311,7 +313,13 @@ class _Act:
                 self._register(host, past)
                 acted = await self._act(host, run)
                 since = past[-1]["seq"] if acted is run else 0
-                return await follow(host, acted, received, since=since, patience=self._patience)
+                ended = await follow(host, acted, received, since=since, patience=self._patience)
+                if ended.outcome.status not in ENDED or past[0]["kind"] != "run.started":
+                    return ended
+                if ended.outcome.error is None:
+                    return ended
+                # What has failed is told on the author's lines, as it is where it was started.
+                return replace(ended, blueprint=await origin_of(host, past[0]))
 
     def _register(self, host: Host, past: Sequence[Event]) -> None:
         """Give the host the functions and layers of the project that the run came from.

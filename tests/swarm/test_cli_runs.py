@@ -219,6 +219,31 @@ def test_what_is_told_by_letter_says_how_far_it_came(folder: Path) -> None:
     anyio.run(main)
 
 
+def test_what_goes_on_fails_on_the_authors_line_as_what_was_started(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    """The file says the same still, or the store has the version; else there are places."""
+    refusing = folder / "refusing.lua"
+    refusing.write_text(
+        'local flow = require "flow"\n'
+        'local add = flow.fn "add"\n'
+        'return flow.blueprint { id = "refusing", agents = { add }, flow = function(ctx)\n'
+        "  ctx.a = add(1)\n"
+        '  error("sum.wrong", "no")\n'
+        "end }\n"
+    )
+    assert swarm("run", "refusing.lua", "--run-id", "one")[2].endswith(":5: sum.wrong: no\n")
+    told = [swarm("runs", "resume", "one")[2], swarm("runs", "rerun", "one", "--from", "add")[2]]
+    assert [one.splitlines()[-1] for one in told] == ["refusing.lua:5: sum.wrong: no"] * 2
+    version = ["--author", "ada", "--reason", "first"]
+    assert swarm("blueprint", "register", "refusing.lua", *version)[0] == 0
+    live = swarm("run", "refusing@latest", "--run-id", "two")[2].splitlines()[-1]
+    assert live == "refusing@1.0.0/blueprint.lua:5: sum.wrong: no"
+    assert swarm("runs", "resume", "two")[2] == live + "\n"
+    refusing.write_text(refusing.read_text().replace("add(1)", "add(2)"))
+    assert swarm("runs", "resume", "one")[2] == "$.children[2]: sum.wrong: no\n"
+
+
 def test_rerun_starts_from_a_step_with_another_value(swarm: Callable[..., Said]) -> None:
     swarm("run", "sums.json", "--run-id", "one")
     code, out, _ = swarm("runs", "rerun", "one", "--from", "more", "--set", "a=10")
