@@ -20,7 +20,7 @@ from anyio import to_thread
 from swarm.core.acts import Act, acting, current, ends, sets_out
 from swarm.core.capability.grant import Grant
 from swarm.core.capability.rules import Decision
-from swarm.errors import SwarmError
+from swarm.errors import Refused, SwarmError
 from swarm.host.parts import Parts
 from swarm.host.standing import shortfall
 from swarm.ports.audit import AuditEntry, AuditLog, CheckpointSink, WrittenEntry
@@ -319,7 +319,12 @@ class Recorder:
             assert self._log is not None  # noqa: S101 - there are entries in it
             # Before anything is awaited, so that nobody else does it as well.
             self._marked = self._log.size
-            await self.checkpoint()
+            try:
+                await self.checkpoint()
+            except (Refused, OSError) as error:
+                # Nothing can be signed now. What it would speak of is kept: whoever did that
+                # is not to hear that it failed.
+                _LOGGER.error("the checkpoint of %d entries: %s", self._marked, error)
 
 
 class Doing:

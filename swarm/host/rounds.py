@@ -74,8 +74,8 @@ class Rounds:
             try:
                 await self._recorder.sign(late=waited.cancelled_caught and self._checkpoint_s > 0)
                 self._rotate()
-            except SwarmError as error:
-                # What the journal cannot do now, it is asked for again in the next round.
+            except (SwarmError, OSError) as error:
+                # What the journal, or the file of keys, cannot do now, is tried in the next round.
                 _LOGGER.error("the rounds of the host: %s", error)
 
     def _rotate(self) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from swarm.errors import SwarmError
+from swarm.errors import Refused, SwarmError
 from swarm.host.host import Host
 from swarm.host.parts import Parts
+from swarm.stores import keyfile
 from swarm.stores.audit import MemoryAudit
 from swarm.stores.keyfile import MemoryKeys
 from swarm.stores.memory import MemoryJournal
@@ -163,3 +167,52 @@ async def test_a_round_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(made.journal, "commit", real)
         await made.clock.advance(61)
         assert made.sink.sizes == [2]
+
+
+def loses(file: Path) -> None:
+    file.unlink()
+
+
+def is_written_over(file: Path) -> None:
+    file.write_text("{}")
+
+
+def turns_into_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("happens", [loses, is_written_over, turns_into_a_folder])
+async def test_keys_that_cannot_be_had_any_more_end_neither_a_start_nor_the_host(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    happens: Callable[[Path], None],
+) -> None:
+    monkeypatch.setattr(keyfile, "_LOOK_S", 0)
+    # Whoever starts makes the checkpoints that are due by number, and the rounds those by the
+    # clock, every tenth of a second here.
+    settings: dict[str, Any] = {"durability": "normal", "checkpoint_every": 3, "checkpoint_s": 0.1}
+    async with Host(tmp_path, **settings) as host:
+        hello = await host.load(HELLO)
+
+        async def starts(times: int) -> None:
+            for _ in range(times):
+                assert await (await host.start(hello)).result() == {"said": "hello"}
+
+        await starts(4)
+        happens(tmp_path / "keys.json")
+        for _ in range(3):
+            await starts(4)
+            await anyio.sleep(0.2)
+        assert host.is_open
+    said = [record.message for record in caplog.records]
+    assert any(text.startswith("the checkpoint of") for text in said)
+    assert any(text.startswith("the rounds of the host") for text in said)
+
+
+def test_keys_without_one_to_sign_with_say_so() -> None:
+    none = replace(MemoryKeys(FakeClock().wall).keyring(), keys=())
+    with pytest.raises(Refused, match="expected a key to sign with, got a file") as refused:
+        _ = none.current
+    assert refused.value.code == "keys.file"

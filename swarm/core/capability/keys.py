@@ -69,7 +69,16 @@ class Keyring:
 
     @property
     def current(self) -> SigningKey:
-        """The key to mint with."""
+        """The key to mint with.
+
+        Raises: Refused (keys.file), where there is none: their file cannot be trusted.
+        """
+        if not self.keys:
+            raise Refused(
+                "keys.file",
+                "expected a key to sign with, got a file of signing keys that is gone or cannot "
+                "be trusted — put it back, with mode 0600 and its owner",
+            )
         return self.keys[-1]
 
     def find(self, kid: str, now_s: float) -> SigningKey | None:
