@@ -53,7 +53,12 @@ local function complete(agent, settings)
   if is_text and agent.shorthand then
     settings = { [agent.shorthand] = settings }
   end
-  check.argument(builder, "settings", settings, rules.table)
+  if rules.table(settings) then
+    local of_it = builder .. " '" .. agent.name .. "'"
+    local hint = "write " .. of_it .. " { … }"
+    if agent.shorthand == "source" then hint = "a script is a text: " .. of_it .. " [[ … ]]" end
+    check.blame(builder, "expected 'settings' to be a table, got " .. check.shown(settings), hint)
+  end
   local given = "it is given by " .. builder .. " '" .. agent.name .. "'"
   if not agent.kind and settings.kind ~= nil then
     check.argument(builder, "kind", settings.kind, rules.text)
@@ -74,8 +79,12 @@ end
 -- settings gives one that has them.
 local function agents_of(builder, kind, options)
   options = options or {}
-  return function(name)
+  return function(name, more)
     check.argument("flow." .. builder, "name", name, rules.text)
+    if more ~= nil then
+      local hint = "settings stand behind it: flow." .. builder .. " '" .. name .. "' { … }"
+      check.blame("flow." .. builder, "expected the name alone, got a second argument", hint)
+    end
     local bare = made("agent", { name = name, kind = kind })
     if options.named then bare[options.named] = name end
     local seed = {

@@ -212,6 +212,8 @@ class Blame:
             return f"agent {self._agents[agent]!r}", at[len(agent) + 1 :]
         known = nearest(self._places, at)
         builder = None if known is None else self._builders.get(known)
+        if known is not None and builder is None and self._places[known].file.endswith(".lua"):
+            return None, ""  # lowered from a function, whose author wrote no such place
         if known is None or builder is None:
             return (None if at == "$" else at), ""
         name = self._field(known, at) or ""

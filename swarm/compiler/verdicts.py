@@ -257,7 +257,8 @@ class _Walk:
                     told.add(name)
                     said = f"expected a branch for {one_of_words(left)} of {name!r}, got none"
                     hint = (
-                        "add an otherwise, or on this line the comment 'allow: verdict.unhandled'"
+                        "add an otherwise (an else), or on this line the comment "
+                        "'allow: verdict.unhandled'"
                     )
                     yield Problem("verdict.unhandled", chain.at, said, hint)
 

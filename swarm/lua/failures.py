@@ -83,6 +83,9 @@ def syntax_failure(message: str, script: Script) -> ScriptFailed:
     """Build the error of a source that cannot be compiled."""
     where, message = _placed(message, [script.name])
     if where is not None and where.line is not None:
+        if _CONTINUED.search(message) and _continues(script.source, where.line):
+            hint = "Lua has no continue: choose with if, or goto a label at the loop's end"
+            return ScriptFailed("script.syntax", f"{message} — {hint}", where=where)
         message = _sharpened(message, _line(script.source, where.line))
     return ScriptFailed("script.syntax", message, where=where or Place(script.name))
 
@@ -125,6 +128,7 @@ _SLIPS = (
     ("+", "++", "write x = x + 1"),
     ("-", "-=", "write x = x - 1"),
     ("//", "//", "a comment begins with --"),
+    ("?", "?", "one of two values is chosen with if, or by c and a or b"),
 )
 _STRANGE = re.compile(r"'<\\(\d+)>'")
 _NEAR = re.compile(r"near '([^']*)'")
@@ -134,6 +138,17 @@ _QUOTES = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb"
 def _line(source: str, line: int) -> str:
     lines = one_newline(source).split("\n")
     return lines[line - 1] if line <= len(lines) else ""
+
+
+# A word that stands alone is met at what follows it, on its line or the next.
+_CONTINUED = re.compile(r"syntax error near '(?:end|else|elseif|until)'")
+_CONTINUE = re.compile(r"(?:^|\s)continue;?(?:\s|$)")
+
+
+def _continues(source: str, line: int) -> bool:
+    """Tell whether a statement of another language stands there, or on the line above."""
+    near = _line(source, line), _line(source, line - 1) if line > 1 else ""
+    return any(_CONTINUE.search(text) for text in near)
 
 
 def _sharpened(message: str, line: str) -> str:

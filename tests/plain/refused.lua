@@ -26,6 +26,7 @@ function(ctx) return { ("k=v"):match("(%a)=(%a)") } end
 function(ctx) ctx.f = function() return 1 end end
 function(ctx) return { f = double } end
 function(ctx) echo(print) end | no output
+function(ctx) echo(null) end | flow.null
 --@ agents as values | agent
 function(ctx) ctx.a = echo end
 function(ctx) return { who = echo } end

@@ -434,6 +434,18 @@ async def test_a_modules_name_without_a_value_is_told_in_the_module(tmp_path: Pa
         ("a -= 1", "syntax error near '-' — write x = x - 1"),
         ("do end // note", "unexpected symbol near '//' — a comment begins with --"),
         (
+            "local a = b ? 1 : 2",
+            "unexpected symbol near '?' — one of two values is chosen with if, or by c and a or b",
+        ),
+        (
+            "for i = 1, 2 do if a then continue end end",
+            (
+                "syntax error near 'end' — Lua has no continue: choose with if, or goto a label at "
+                "the loop's end"
+            ),
+        ),
+        ("if a then continues end", "syntax error near 'end'"),
+        (
             "local a = \u201ctea\u201d",
             "unexpected symbol near '\u201c' — a text stands between \" and \"",
         ),

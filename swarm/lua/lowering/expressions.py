@@ -147,6 +147,9 @@ def constant_of(bound: Binding, name: str, line: int) -> Value:
 def _unknown(e: Name, scope: Scope) -> Refused:
     if e.name in ABSENT:
         return Refused(e.line, f"'{e.name}': {ABSENT[e.name]}")
+    if e.name == "null":
+        hint = "nothing is nil, JSON's null is flow.null"
+        return Refused(e.line, "'null' stands for nothing here", hint)
     if is_global(e.name):
         return Refused(e.line, f"'{e.name}' is a function, not a value", "call it")
     meant = scope.near(e.name)
