@@ -287,7 +287,8 @@ class FunctionFactory:
                 "function.unknown",
                 "function",
                 f"expected a function that the host registered, got {name!r}",
-                nearest(name, tools.functions) or f'@host.function("{name}")',
+                nearest(name, tools.functions)
+                or f'@host.function("{name}"), or [functions] of swarm.toml',
             )
         else:
             yield from self._signature_problems(name, tools.functions[name])

@@ -1,5 +1,7 @@
 --@ assignment to a global | global
 function(ctx) total = 4 end
+function() ctx.a = 4 end | the context is the parameter
+function() return ctx.a end | the context is the parameter
 function(ctx) function helper() return 1 end end
 --@ assignment to a name of the script | belongs to the script
 function(ctx) MAX = 4 end

@@ -306,7 +306,9 @@ def test_wrong_settings_are_found() -> None:
 
     assert problems("shout", shout=shout) == []
     assert problems("shuot", shout=shout) == [("function.unknown", "did you mean 'shout'?")]
-    assert problems("other") == [("function.unknown", '@host.function("other")')]
+    assert problems("other") == [
+        ("function.unknown", '@host.function("other"), or [functions] of swarm.toml')
+    ]
     assert problems(5) == [("function.name", None)]
     assert problems("bad", bad=takes_a_list) == [("function.signature", None)]
 

@@ -29,7 +29,7 @@ from flowir.syntax import (
 from swarm.lua.lowering import known, ops
 from swarm.lua.lowering.elements import element, field, whole_context
 from swarm.lua.lowering.facts import Target
-from swarm.lua.lowering.globals import ABSENT, LIBRARY_TABLES, is_global
+from swarm.lua.lowering.globals import ABSENT, LIBRARY_TABLES, NO_PARAMETER, is_global
 from swarm.lua.lowering.names import Binding, Callee, Context, Scope, Slot
 from swarm.lua.lowering.operators import binary, unary
 from swarm.lua.lowering.ops import Op
@@ -154,6 +154,7 @@ def _unknown(e: Name, scope: Scope) -> Refused:
         return Refused(e.line, f"'{e.name}' is a function, not a value", "call it")
     meant = scope.near(e.name)
     hint = f"did you mean '{meant}'?" if meant else f"declare it with local, or write ctx.{e.name}"
+    hint = NO_PARAMETER if e.name == "ctx" else hint
     return Refused(e.line, f"'{e.name}' stands for nothing here", hint)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ("ABSENT", "LIBRARY_TABLES", "PURE", "is_global")
+__all__ = ("ABSENT", "LIBRARY_TABLES", "NO_PARAMETER", "PURE", "is_global")
 
 LIBRARY_TABLES = frozenset({"string", "math", "table", "utf8"})
 
@@ -27,6 +27,9 @@ _FUNCTIONS = frozenset(
         "type",
     ]
 )
+
+# What to write where a flow function says ctx and has no parameter of that name.
+NO_PARAMETER = "the context is the parameter: function(ctx) … end"
 
 # What scripts may use and flows may not, each with the reason.
 ABSENT: Mapping[str, str] = {

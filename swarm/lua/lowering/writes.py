@@ -20,6 +20,7 @@ from flowir.syntax import (
 )
 from swarm.lua.lowering import ops
 from swarm.lua.lowering.elements import element, list_index
+from swarm.lua.lowering.globals import NO_PARAMETER
 from swarm.lua.lowering.names import Callee, Context, Scope, Slot, Through
 from swarm.lua.lowering.ops import Op
 from swarm.lua.lowering.refusal import Refused
@@ -140,6 +141,7 @@ def _variable(low: Lowers, base: Name, scope: Scope, has_keys: bool) -> tuple[Se
             meant = scope.near(base.name) if has_keys else None
             hint = f"write local {base.name} = …, or ctx.{base.name} = …"
             hint = f"did you mean '{meant}'?" if meant else hint
+            hint = NO_PARAMETER if base.name == "ctx" else hint
             raise Refused(base.line, f"'{base.name}' is no local: a flow has no globals", hint)
         case Callee():
             raise Refused(base.line, f"'{base.name}' is a function, and stays the one it is")
