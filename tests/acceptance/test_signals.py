@@ -86,7 +86,7 @@ local flow = require "flow"
 local script = flow.lua "script" [[ return input * 3 ]]
 local thread, task, flaky = flow.fn "thread", flow.fn "task", flow.fn "flaky"
 local program = flow.process "program" { argv = { "sh", "-c",
-  [[echo "$1" >> ledger; (sleep 30 > /dev/null &); sleep 0.05; printf %s "$2"]],
+  [[echo "$1" >> ledger; (sleep 30 > /dev/null 2>&1 &); sleep 0.05; printf %s "$2"]],
   "sh", "{idempotency_key}", "{input}" } }
 local ask = flow.ask "ask" { prompt = "well?", schema = { type = "string" }, deadline_s = 0.1,
   on_deadline = "default", default = "nobody" }
