@@ -159,6 +159,19 @@ def test_descriptors_come_whole_and_no_program_inherits_them(
     assert keeper._receive(theirs, 4) == (b"ef", [])  # pyright: ignore[reportPrivateUsage]
 
 
+def test_half_a_descriptor_is_none_and_neither_is_another_word_of_the_system() -> None:
+    fd = os.open(os.devnull, os.O_RDWR)
+    one = fd.to_bytes(4, sys.byteorder)
+    extra = [
+        (socket.SOL_SOCKET, socket.SCM_RIGHTS, one + one[:2]),
+        (socket.SOL_SOCKET, socket.SCM_RIGHTS + 1, one),
+        (socket.SOL_SOCKET + 1, socket.SCM_RIGHTS, one),
+    ]
+    door: Any = SimpleNamespace(recvmsg=always((b"x", extra, 0, None)))
+    assert keeper._receive(door, 1) == (b"x", [fd])  # pyright: ignore[reportPrivateUsage]
+    os.close(fd)
+
+
 def test_a_line_that_is_reset_is_one_that_has_ended(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
