@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.stores.sqlite import SqliteStore, open_store, store
 from swarm.stores.sqlite import connection as connections
+from swarm.stores.sqlite import reader as readers
 from swarm.stores.sqlite.connection import Source
 from swarm.stores.sqlite.reader import Reader
 
@@ -76,8 +77,16 @@ def test_who_reads_at_once_has_a_connection_of_his_own_and_four_stay(reader: Any
 
 
 def test_a_read_that_breaks_off_leaves_nothing_open(reader: Any) -> None:
-    with pytest.raises(KeyError), reader._connection() as broken:
-        raise KeyError
+    used: list[Any] = []
+
+    def breaks_off() -> None:
+        with reader._connection() as connection:
+            used.extend((connection, connection.execute("select seq from event; select 2")))
+            raise KeyError(next(used[1])[0])
+
+    with pytest.raises(KeyError, match="1"):
+        breaks_off()
+    broken = used[0]
     assert (reader._idle, is_closed(broken)) == ([], True)
 
 
@@ -227,6 +236,39 @@ def test_a_copy_is_a_store_of_its_own(reader: Any, tmp_path: Path) -> None:
     # What was read for it is over: the connection serves the next.
     assert len(reader._idle) == 1
     reader.copy(tmp_path / "second.db")
+
+
+def test_a_copy_is_of_the_moment_when_it_began(
+    reader: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, steps = readers.connect, list[int]()
+
+    class Busy:
+        """Somebody writes before each of its steps."""
+
+        def __init__(self, path: str) -> None:
+            self._target: Any = real(path)
+            self.close = self._target.close
+
+        @contextmanager
+        def backup(self, *given: Any) -> Generator[Any]:
+            with self._target.backup(*given) as made:
+                self._made, self.done = made, False
+                yield self
+
+        def step(self, pages: int) -> None:
+            steps.append(pages)
+            change(file, "update run set blueprint = 'later'")
+            self._made.step(pages)
+            self.done = self._made.done or len(steps) > 500
+
+    monkeypatch.setattr(readers, "connect", Busy)
+    monkeypatch.setattr(readers, "_PAGES", 4)
+    reader.copy(tmp_path / "copy.db")
+    other = Reader(Source(str(tmp_path / "copy.db")))
+    assert "later" not in {run.blueprint for run in other.runs(None, 9, None)}
+    other.close()
+    assert 2 < len(steps) < 500
 
 
 @pytest.mark.parametrize("wrong", ["there", "no folder", "fails"])
