@@ -294,10 +294,8 @@ class Driver:
     # -- tasks that follow their lanes -------------------------------------------------
 
     async def _go(self, admitted: list[Attempt]) -> None:
-        """Do what was admitted: one in place, several in tasks of their own."""
-        if len(admitted) == 1:
-            await self._follow(admitted[0])
-        elif admitted:
+        """Do what was admitted, in tasks of their own."""
+        if admitted:
             async with task_group() as tasks:
                 self._tasks = tasks
                 for attempt in admitted:
