@@ -346,7 +346,13 @@ async def test_cancelling_a_run_stops_its_worker_and_runs_finally() -> None:
         "finally": step("clean", "finally"),
     }
     cleaned: list[Any] = []
-    bench = Bench(flow, {"slow": gate, "clean": cleaned.append})
+
+    async def clean(call: Call, link: StepLink) -> Outcome:
+        assert (await bench.kinds())[-1] == "step.started", "written down before it is touched"
+        cleaned.append(call.input)
+        return Outcome(None)
+
+    bench = Bench(flow, {"slow": gate, "clean": clean})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.run)
         await bench.clock.settle()
@@ -591,6 +597,37 @@ async def test_workers_that_never_wait_do_not_starve_the_others() -> None:
         await bench.driver.cancel("enough")
     assert bench.driver.outcome is not None
     assert bench.driver.outcome.status == "cancelled"
+
+
+async def test_a_chain_stays_in_its_task_and_gives_a_turn_away_each_sixteen_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns, tasks = list[int](), set[int]()
+
+    async def turn() -> None:
+        turns.append(1)
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        tasks.add(anyio.get_current_task().id)
+        return Outcome(None)
+
+    monkeypatch.setattr(driver, "cancel_shielded_checkpoint", turn)
+    flow = {"kind": "loop", "counter": "$.n", "cond": lit(True), "max": 64, "body": step("a")}
+    await Bench(flow, {"a": work}).run()
+    assert (len(turns), len(tasks)) == (4, 1)
+
+
+async def test_a_lane_that_branches_out_does_all_at_once() -> None:
+    gate = Gate()
+    body = seq(step("first"), fan(ITEM, 3))
+    bench = Bench(fan(body, 2, collect=path("$.all")), {"first": lambda _: None, "work": gate})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        assert gate.inside == 6
+        gate.open.set()
+    assert bench.driver.outcome is not None
+    assert bench.driver.outcome.ctx["all"] == [[0, 1, 2]] * 2
 
 
 async def test_a_run_without_steps_ends_in_one_commit() -> None:
