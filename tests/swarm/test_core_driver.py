@@ -313,6 +313,8 @@ async def test_the_losers_of_a_race_are_stopped() -> None:
     assert outcome.ctx["all"] == 3
     assert sorted(stopped) == [0, 1, 2]
     assert (await bench.kinds()).count("step.cancelled") == 3
+    took = [row["duration_s"] for row in await bench.rows() if row["kind"] in STEP_ENDS]
+    assert took == [7.0] * 4
 
 
 async def test_an_answer_that_comes_after_its_cancellation_is_dropped() -> None:
@@ -824,6 +826,46 @@ async def test_a_run_whose_task_is_cancelled_by_no_scope_rests_too(
         await task
     assert (await bench.kinds())[-1] == "run.interrupted"
     assert len(stay.stopped) == lanes
+
+
+async def test_a_run_that_is_cut_off_while_its_end_is_written_down_has_ended() -> None:
+    journal, clock = Held(), FakeClock()
+    log = RunLog(RunId("r_1"), journal, clock)
+    blueprint = scripted_blueprint(step("a", 1, out="$.x"), {"a": plus_one})
+    driver = Driver(blueprint, {}, log=log, clock=clock)
+    journal.permits.release()
+    await driver.begin()
+    async with anyio.create_task_group() as outer:
+
+        async def drive() -> None:
+            with scope:
+                await driver.drive()
+
+        scope = anyio.CancelScope()
+        outer.start_soon(drive)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        journal.permits.release()
+    assert [row["kind"] for row in await journal.read(RunId("r_1"))][-1] == "run.finished"
+    assert (driver.outcome is not None, log.status) == (True, "succeeded")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_where_the_loop_is_gone_nothing_goes_on_behind_a_run(anyio_backend: str) -> None:
+    bench = Bench(step("a"), {"a": Gate()})
+    await bench.driver.begin()
+    after: list[str] = []
+
+    async def drive() -> None:
+        await bench.driver.drive()
+        after.append("went on")
+
+    left = drive()
+    left.send(None)
+    left.close()
+    assert after == []
+    assert (await bench.kinds())[-1] == "step.started"
 
 
 async def test_a_run_that_waits_for_people_and_is_cut_off_waits_on() -> None:
