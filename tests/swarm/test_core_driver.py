@@ -230,6 +230,11 @@ async def test_a_lane_is_followed_to_its_end_before_a_new_one_takes_its_task() -
     bench = Bench(fan(seq(ITEM, second), 3), {"work": work}, max_tasks=1)
     await bench.run()
     assert came == [0, "again", 1, "again", 2, "again"]
+    came.clear()
+    first = {"kind": "step", "ref": "work", "in": lit("first")}
+    lanes = fan(seq(first, fan(ITEM, 3)), 2, collect=path("$.all"))
+    await Bench(lanes, {"work": work}, max_tasks=1).run()
+    assert came == ["first", 0, 1, 2] * 2
 
 
 async def test_a_step_that_takes_too_long_is_stopped_and_raises_step_timeout() -> None:
@@ -285,6 +290,23 @@ async def test_delays_between_attempts_pass_on_the_clock() -> None:
     failed = [r for r in rows if r["kind"] == "step.failed"]
     assert failed[0]["message"] == "ConnectionError: away"
     assert [r["attempt"] for r in rows if r["kind"] == "step.started"] == [1, 2, 3]
+
+
+async def test_a_delay_of_less_than_a_second_is_one_too() -> None:
+    times: list[float] = []
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        times.append(bench.clock.monotonic() - began)
+        await bench.clock.sleep(3)
+        if call.attempt < 2:
+            raise ConnectionError("away")
+        return Outcome(None)
+
+    retry = {"max_attempts": 2, "delay_s": 0.5, "jitter": 0}
+    bench = Bench(step("work", retry=retry), {"work": work}, jumps=True)
+    began = bench.clock.monotonic()
+    await bench.run()
+    assert times == [0, 3.5]
 
 
 async def test_a_cancel_during_a_delay_ends_it_without_another_attempt() -> None:
@@ -392,8 +414,9 @@ async def test_cancelling_a_run_with_many_lanes_runs_each_finally() -> None:
         tasks.start_soon(bench.run)
         await bench.clock.settle()
         await bench.driver.cancel("enough")
-    assert sorted(gate.stopped) == [0, 1, 2]
+    assert sorted(gate.stopped) == sorted(gate.came) == [0, 1, 2]
     assert sorted(cleaned) == list(range(10))
+    assert (await bench.kinds()).count("step.started") == 13, "who is not wanted begins nothing"
     assert bench.driver.outcome is not None
     assert bench.driver.outcome.status == "cancelled"
 
