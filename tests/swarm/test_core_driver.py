@@ -309,6 +309,31 @@ async def test_a_delay_of_less_than_a_second_is_one_too() -> None:
     assert times == [0, 3.5]
 
 
+async def test_a_link_is_had_of_an_attempt_that_goes_on_and_of_no_other() -> None:
+    go_on = anyio.Event()
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        await go_on.wait()
+        raise ConnectionError("away")
+
+    retry = {"max_attempts": 2, "delay_s": 60, "jitter": 0}
+    bench = Bench(step("work", retry=retry), {"work": work})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        key = (await bench.rows())[-1]["key"]
+        link = bench.driver.link(key, 1)
+        assert link is not None
+        await link.progress("half")
+        assert (await bench.kinds())[-1] == "step.progress"
+        assert (bench.driver.link(key, 2), bench.driver.link("$.other", 1)) == (None, None)
+        go_on.set()
+        await bench.clock.settle()
+        assert (await bench.kinds())[-1] == "step.retrying"
+        assert [bench.driver.link(key, number) for number in (1, 2)] == [None, None]
+        await bench.driver.cancel("enough")
+
+
 async def test_a_cancel_during_a_delay_ends_it_without_another_attempt() -> None:
     bench = Bench(step("work", retry={"delay_s": 60}), {"work": [ConnectionError("away")]})
     async with anyio.create_task_group() as tasks:
