@@ -161,6 +161,7 @@ TESTS = {
         swarm/test_stores_sqlite_checkup swarm/test_cli_doctor
         {_STORE}
     """,
+    "swarm/stores/sqlite/folding.py": f"swarm/test_stores_sqlite_folding {_STORE}",
     "swarm/stores/sqlite/reader.py": f"swarm/test_stores_sqlite_reader {_STORE}",
     "swarm/stores/sqlite/group.py": f"swarm/test_stores_sqlite_group {_STORE}",
     "swarm/stores/sqlite/identity.py": f"swarm/test_stores_sqlite_identity {_STORE}",
