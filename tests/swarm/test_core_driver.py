@@ -459,11 +459,29 @@ async def test_one_cancelled_step_may_be_followed_by_many() -> None:
     assert sorted(cleaned) == [0, 1, 2, 3, 4]
 
 
+async def test_who_pauses_a_run_that_is_pausing_changes_nothing() -> None:
+    gate = Gate()
+    bench = Bench(seq(step("a"), step("a")), {"a": gate})
+    await bench.driver.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.driver.drive)
+        await bench.clock.settle()
+        for _ in range(2):
+            await bench.driver.pause()
+        gate.open.set()
+    await bench.driver.pause()
+    assert await bench.kinds() == [
+        "run.started", "step.started", "run.pausing", "step.finished", "run.paused",
+    ]  # fmt: skip
+
+
 async def test_cancelling_an_ended_run_changes_nothing() -> None:
     bench = Bench(step("a"), {"a": [1]})
     await bench.run()
     before = await bench.kinds()
     await bench.driver.cancel("enough")
+    await bench.driver.pause()
+    await bench.driver.interrupt()
     assert await bench.kinds() == before
 
 
