@@ -475,6 +475,30 @@ async def test_who_pauses_a_run_that_is_pausing_changes_nothing() -> None:
     ]  # fmt: skip
 
 
+async def test_a_run_that_is_pausing_may_be_cancelled() -> None:
+    gate, cleaned = Gate(), list[Any]()
+    flow = {"kind": "try", "body": step("a"), "catch": seq(), "finally": step("clean", 1)}
+    bench = Bench(flow, {"a": gate, "clean": cleaned.append})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.pause()
+        await bench.driver.cancel("enough")
+    assert cleaned == [1]
+    assert (await bench.kinds())[-1] == "run.cancelled"
+
+
+@pytest.mark.parametrize("usage", [Usage(5, 0.0), Usage(0, 0.5)])
+async def test_what_a_step_used_is_counted_where_nothing_bounds_it(usage: Usage) -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        return Outcome(1, usage=usage)
+
+    bench = Bench(step("a"), {"a": work})
+    await bench.run()
+    used = bench.driver.meter.spent
+    assert (used.tokens, used.cost) == (usage.tokens, usage.cost)
+
+
 async def test_cancelling_an_ended_run_changes_nothing() -> None:
     bench = Bench(step("a"), {"a": [1]})
     await bench.run()
