@@ -175,6 +175,7 @@ async def test_every_row_has_the_shape_of_its_event() -> None:
         assert event.validate_python(row, strict=True) == row
     seen = {row["kind"] for row in rows}
     assert seen >= {"step.progress", "step.part", "step.called", "step.retrying", "step.failed"}
+    assert [row["name"] for row in rows if row["kind"] == "step.part"] == ["note", "late"]
 
 
 async def test_rows_are_numbered_without_a_gap_and_every_start_has_one_end() -> None:
@@ -307,6 +308,8 @@ async def test_a_delay_of_less_than_a_second_is_one_too() -> None:
     began = bench.clock.monotonic()
     await bench.run()
     assert times == [0, 3.5]
+    took = [row["duration_s"] for row in await bench.rows() if row["kind"] in STEP_ENDS]
+    assert took == [3.0, 3.0]
 
 
 async def test_a_link_is_had_of_an_attempt_that_goes_on_and_of_no_other() -> None:
