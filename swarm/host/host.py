@@ -610,8 +610,9 @@ class Host:
         Raises: Refused (run.unknown, run.state); BlueprintInvalid, SwarmError
         (resume.conflict, journal.damaged), with the run blocked.
         """
-        run = await self.run(run_id)
         runs = self._opened().runs
+        # Not waited for where the host is about to go on with it: it might have ended by then.
+        run = await runs.known(run_id)
         async with runs.doing("run.resume", run.id):
             await runs.resume(run)
         return run

@@ -201,7 +201,7 @@ class Runs:
 
         Raises: Refused (run.unknown).
         """
-        run = await self._of(run_id)
+        run = await self.known(run_id)
         left = self._left.get(RunId(run.id))
         if left is not None:
             # Whoever asks would be told that it rests, and would not be let wait for its end.
@@ -209,7 +209,11 @@ class Runs:
             await left.wait()
         return run
 
-    async def _of(self, run_id: str) -> Run:
+    async def known(self, run_id: str) -> Run:
+        """Return a run by its id as it stands now, gone on with or not.
+
+        Raises: Refused (run.unknown).
+        """
         run = await self._shown(RunId(run_id)) if isinstance(run_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         if run is None:
             raise Refused(
@@ -226,7 +230,7 @@ class Runs:
 
         Raises: Refused (run.unknown).
         """
-        after = None if before is None else RunId((await self._of(before)).id)
+        after = None if before is None else RunId((await self.known(before)).id)
         found = await self._parts.journal.runs(status, limit=limit, before=after)
         return tuple(self._handle(row) for row in found)
 

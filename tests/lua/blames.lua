@@ -40,7 +40,7 @@ return flow.try { run = flow.seq {}, on = { "a", 5 } }
 return flow.try { run = flow.seq {}, restore = "no" }
 --- 2: flow.sleep: expected 'seconds' to be a number of seconds above 0, got -1
 return flow.sleep(-1)
---- 2: flow.lua: expected 'settings' to be a table, got 5
+--- 2: flow.lua: expected 'settings' to be a table, got 5 — a script is a text: flow.lua 'a' [[ … ]]
 return flow.lua "a" (5)
 --- 2: flow.lua: unknown field 'name' — it is given by flow.lua 'a'
 return flow.lua "a" { name = "b" }

@@ -125,6 +125,14 @@ async def test_who_asks_for_a_run_that_was_left_waits_for_its_end() -> None:
             assert (outcome.status, outcome.ctx) == ("succeeded", DONE)
 
 
+async def test_who_resumes_a_run_that_was_left_is_not_told_that_it_has_ended() -> None:
+    for _ in range(5):
+        world = World()
+        (left,) = await left_behind(world, 1)
+        async with world.host() as host:
+            assert await (await host.resume(left)).result() == DONE
+
+
 async def test_a_host_that_leaves_lets_nobody_wait_for_what_was_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -564,9 +572,7 @@ async def test_a_store_on_disk_holds_runs_that_another_host_goes_on_with(tmp_pat
         assert caught.value.code == "store.locked"
     stay.clear()
     async with host() as two:
-        run = await two.run("mine")
-        await two.resume("mine")
-        assert await run.result() == DONE
+        assert await (await two.run("mine")).result() == DONE
     async with host() as three:
         run = await three.run("mine")
         assert not run.live
