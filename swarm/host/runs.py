@@ -11,7 +11,6 @@ with the reason in its journal, and stands in nobody else's way.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -41,6 +40,7 @@ from swarm.core.terms import TermsBook
 from swarm.errors import Refused, SwarmError
 from swarm.host.children import ChildCarrier
 from swarm.host.collection import Collected, Retention, chosen
+from swarm.host.left import Left
 from swarm.host.outputs import Output, outputs_of
 from swarm.host.parts import Parts
 from swarm.host.past import Past, open_ends, read_all
@@ -92,9 +92,7 @@ class Runs:
         self._live: dict[RunId, Run] = {}
         # Set aside at the opening because the store is short, and not resumed since.
         self._short: dict[RunId, SwarmError] = {}
-        # What an earlier host left and this one has yet to go on with, in the order of doing
-        # it; whoever asks for one waits for its event.
-        self._left: OrderedDict[RunId, anyio.Event] = OrderedDict()
+        self._left = Left()
         self._tasks: Tasks | None = None
         self._scope = CancelScope(shield=True)
         self._naming = anyio.Lock()
@@ -119,8 +117,8 @@ class Runs:
             await self._set_aside(short)
         if resume:
             left = await self._rows({"interrupted", "waiting"})
-            self._left.update((row.run_id, anyio.Event()) for row in reversed(left))
-            tasks.start_soon(self._resume_all)
+            self._left.expect(row.run_id for row in reversed(left))
+            tasks.start_soon(self._left.go_through, self._resume_left)
 
     async def _bury(self) -> None:
         """Write down that the host of what still counts as running has died."""
@@ -147,17 +145,7 @@ class Runs:
                 _LOGGER.error("run %s cannot be set aside: %s", row.run_id, error)
             self._short[row.run_id] = short
 
-    async def _resume_all(self) -> None:
-        try:
-            while self._left:
-                run_id, taken_up = next(iter(self._left.items()))
-                await self._resume(run_id)
-                self._left.pop(run_id, None)
-                taken_up.set()
-        finally:
-            self._leave()
-
-    async def _resume(self, run_id: RunId) -> None:
+    async def _resume_left(self, run_id: RunId) -> None:
         try:
             run = await self._find(run_id)
             if run is not None:
@@ -166,15 +154,10 @@ class Runs:
             if self._tasks is not None:
                 _LOGGER.error("run %s does not go on: %s", run_id, error)
 
-    def _leave(self) -> None:
-        """Let nobody wait for what this host does not go on with any more."""
-        while self._left:
-            self._left.popitem()[1].set()
-
     async def close(self) -> None:
         """Let all that is carried on rest, or end; return when it is gone."""
         self._tasks = None
-        self._leave()
+        self._left.leave()
         live = list(self._live.values())
         try:
             for run in live:
@@ -202,11 +185,8 @@ class Runs:
         Raises: Refused (run.unknown).
         """
         run = await self.known(run_id)
-        left = self._left.get(RunId(run.id))
-        if left is not None:
-            # Whoever asks would be told that it rests, and would not be let wait for its end.
-            self._left.move_to_end(RunId(run.id), last=False)
-            await left.wait()
+        # Whoever asks would be told that it rests, and would not be let wait for its end.
+        await self._left.wait(RunId(run.id))
         return run
 
     async def known(self, run_id: str) -> Run:

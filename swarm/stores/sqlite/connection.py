@@ -71,7 +71,7 @@ def connect_writer(source: Source) -> Connection:
         # A commit that folds the log lets everybody wait: `Folding` does it beside.
         connection.execute("pragma wal_autocheckpoint = 0")
         connection.execute(f"pragma journal_size_limit = {_LOG_BYTES}")
-        _last(connection, source)
+        _make_durable(connection, source)
         schema.migrate(connection)
     except BaseException:
         connection.close(True)
@@ -95,7 +95,7 @@ def connect_folding(source: Source, instead: Callable[[], str | None]) -> Connec
         # Who leaves it may be the last: then the log is the writer's to fold.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         _settle(connection)
-        _last(connection, source)
+        _make_durable(connection, source)
     except BaseException:
         connection.close(True)
         raise
@@ -148,7 +148,7 @@ def _has_log(path: str) -> bool:
         return False
 
 
-def _last(connection: Connection, source: Source) -> None:
+def _make_durable(connection: Connection, source: Source) -> None:
     connection.execute(f"pragma synchronous = {SYNCHRONOUS[source.durability]}")
     if sys.platform == "darwin":
         # There, only this reaches the disk itself.
