@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from threading import RLock
 from typing import Any, Literal, TypeAlias
 
 import apsw
@@ -69,6 +70,8 @@ class WeakDisk(apsw.VFS):
         self.fail_for = 1
         self.fault: Fault = "eio"
         self.read_only = False
+        # A thread may fold while another commits: what each tells the model is told whole.
+        self._telling = RLock()
         self._files: dict[str, _File] = {}
         self._ghosts: Files = {}
         self._images: dict[str, tuple[int, bytes]] = {}
@@ -81,9 +84,12 @@ class WeakDisk(apsw.VFS):
 
     def now(self) -> Point:
         """Return the disk as it is."""
-        durable = {name: self._image(name, file) for name, file in self._files.items()}
-        pending = {name: tuple(file.pending) for name, file in self._files.items() if file.pending}
-        return Point(durable, pending, dict(self._ghosts), self.mark())
+        with self._telling:
+            durable = {name: self._image(name, file) for name, file in self._files.items()}
+            pending = {
+                name: tuple(file.pending) for name, file in self._files.items() if file.pending
+            }
+            return Point(durable, pending, dict(self._ghosts), self.mark())
 
     # -- the VFS -----------------------------------------------------------------------
 
@@ -95,38 +101,42 @@ class WeakDisk(apsw.VFS):
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         super().xDelete(filename, syncdir)
-        file = self._files.pop(filename, None)
-        if file is not None:
-            if not syncdir:
-                self._ghosts[filename] = bytes(_applied(file.durable, file.pending))
-            self._record()
+        with self._telling:
+            file = self._files.pop(filename, None)
+            if file is not None:
+                if not syncdir:
+                    self._ghosts[filename] = bytes(_applied(file.durable, file.pending))
+                self._record()
 
     # -- what handles tell -------------------------------------------------------------
 
     def opened(self, path: str) -> None:
         """Hear that a file is there; one without a name is nobody's business."""
-        if path and path not in self._files:
-            self._files[path] = _File()
-            self._ghosts.pop(path, None)
-            self._record()
+        with self._telling:
+            if path and path not in self._files:
+                self._files[path] = _File()
+                self._ghosts.pop(path, None)
+                self._record()
 
     def changed(self, path: str, change: Change) -> None:
         """Hear that a file is another, until power is lost."""
-        if path:
-            self._files[path].pending.append(change)
-            self._record()
+        with self._telling:
+            if path:
+                self._files[path].pending.append(change)
+                self._record()
 
     def synced(self, path: str, *, lost: bool = False) -> None:
         """Hear that a file is on the disk; *lost*: what was to be written never will be."""
         if not path:
             return
-        file = self._files[path]
-        if not lost:
-            file.durable = _applied(file.durable, file.pending)
-            self._images.pop(path, None)
-            self._name(path, file)
-        file.pending = []
-        self._record()
+        with self._telling:
+            file = self._files[path]
+            if not lost:
+                file.durable = _applied(file.durable, file.pending)
+                self._images.pop(path, None)
+                self._name(path, file)
+            file.pending = []
+            self._record()
 
     def _name(self, path: str, file: _File) -> None:
         """The first sync of a log syncs the folder too, and with it all removals."""
