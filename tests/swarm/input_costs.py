@@ -4,7 +4,9 @@
 
 Each row is tried in a process of its own, which has done each entry once with something small:
 processor time is that of the refusal, and memory is how far the row has moved the peak of what
-is resident. A process that runs nothing else, so that what is forked has one thread.
+is resident. What takes long is tried again, and the least of its times counts: a refusal that is
+slow is slow each time, a machine that has other work is not. A process that runs nothing else, so
+that what is forked has one thread.
 """
 
 from __future__ import annotations
@@ -80,12 +82,26 @@ def open_door(_given: object) -> None:
     """Let everything in."""
 
 
+TRIES = 5
+SOON_S = 0.1
+
 PLANTED = [Row(0, (act,), ("x",), "", ()) for act in (slow, greedy, open_door)]
 
 
 def peak() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def least(work: Callable[[], object]) -> tuple[object, float]:
+    """Do it until it was quick, some times at most: what it gave last, and its least time."""
+    times: list[float] = []
+    while True:
+        began = process_time()
+        given = work()
+        times.append(process_time() - began)
+        if times[-1] < SOON_S or len(times) == TRIES:
+            return given, min(times)
 
 
 def tried(row: Row) -> Iterator[dict[str, Any]]:
@@ -98,13 +114,12 @@ def tried(row: Row) -> Iterator[dict[str, Any]]:
         for number, item in enumerate(row.hostile or row.twins):
             if act is attacks.as_front and isinstance(item, str) and len(item) > 32_000:
                 continue
-            began = process_time()
-            said = refused(act, item) is not None
+            said, seconds = least(lambda act=act, item=item: refused(act, item))
             yield {
                 "row": row.number,
                 "what": f"{act.__name__} {number}",
-                "refused": said or not row.hostile,
-                "seconds": process_time() - began,
+                "refused": said is not None or not row.hostile,
+                "seconds": seconds,
                 "growth": peak() - before,
             }
 
@@ -113,13 +128,13 @@ def entered(number: int) -> Iterator[dict[str, Any]]:
     for act, small in SMALL.items():
         act(small)
     behind_lua()
-    before, began = peak(), process_time()
-    OTHERS[number]()
+    before = peak()
+    _, seconds = least(OTHERS[number])
     yield {
         "row": number,
         "what": "all of it",
         "refused": True,
-        "seconds": process_time() - began,
+        "seconds": seconds,
         "growth": peak() - before,
     }
 

@@ -59,5 +59,6 @@ def test_each_row_is_refused_in_time_and_takes_little_memory() -> None:
 def test_a_door_that_is_slow_or_greedy_or_open_turns_it_red() -> None:
     slow, greedy, opened = costs("planted")
     assert [why.split()[1:] for why in wrong(slow)] == [["ms", "of", "the", "processor"]]
-    assert [why.split()[1] for why in wrong(greedy)] == ["MiB"]
+    # Taking memory takes time, on some machines more than a refusal may: that is told as well.
+    assert wrong(greedy)[-1].split()[1:] == ["MiB"]
     assert wrong(opened) == ["it entered"]
