@@ -20,7 +20,7 @@ from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
 from swarm.blueprint.words import near, suggest
 
-__all__ = ("Fitter", "misfit", "mismatch", "told_by")
+__all__ = ("UNKNOWN", "Fitter", "misfit", "mismatch", "told_by")
 
 # What one value may cost, in about microseconds: each keyword that is checked, each
 # reference that is followed. The validator prints the whole of what does not fit, which
@@ -33,7 +33,26 @@ _PRINTED: Final = 64
 _CHOICE: Final = 32
 _MESSAGE: Final = 300
 
+# What is wrong with an object or an array whatever its members are, and parts of a schema that
+# count by what they are.
+_WHATEVER_IS_IN_IT: Final = frozenset(
+    {
+        *("additionalProperties", "dependentRequired", "maxItems", "maxProperties", "minItems"),
+        *("minProperties", "required", "type"),
+    }
+)
+_CONDITIONAL: Final = frozenset({"then", "else"})
+
 _left: ContextVar[list[int]] = ContextVar("left")
+
+
+class _Unknown:
+    """Stands for a part of a value of which nothing is known yet."""
+
+    __slots__ = ()
+
+
+UNKNOWN: Final = _Unknown()
 
 
 class _Spent(Exception):
@@ -56,10 +75,11 @@ class Fitter:
         self._schema = schema
         self._judge: Any = None
 
-    def misfit(self, value: Any, *, part: Any = None) -> Problem | None:
+    def misfit(self, value: Any, *, part: Any = None, partly: bool = False) -> Problem | None:
         """Return why *value* does not fit, if it does not.
 
-        Shape: with *part*, a schema that this one holds, *value* need fit that alone.
+        Shape: with *part*, a schema that this one holds, *value* need fit that alone. *partly*:
+        parts of it are `UNKNOWN`, and only what is wrong whatever they are is told.
         """
         from jsonschema.exceptions import best_match
 
@@ -69,6 +89,8 @@ class Fitter:
         found: list[Any] = []
         try:
             errors = self._judge.descend(value, self._schema if part is None else part)
+            if partly:
+                errors = filter(_is_certain, errors)
             found.extend(islice(errors, _CHOICE))
         except (_Spent, RecursionError):
             if not found:
@@ -143,6 +165,8 @@ def _unique(judge: Any, wanted: Any, value: Any, around: Any) -> Iterator[Any]:
         return
     seen: set[bytes] = set()
     for item in value:
+        if _is_open(item):
+            continue
         spelling = canonical_bytes(_plain(item))
         if spelling in seen:
             yield ValidationError("")
@@ -157,6 +181,24 @@ def _plain(value: Any) -> Any:
     if is_array(value):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_certain(error: Any) -> bool:
+    """Tell whether what was found is wrong whatever the unknown parts are."""
+    if _CONDITIONAL.intersection(error.absolute_schema_path):
+        return False
+    if error.instance is UNKNOWN:
+        return False
+    return error.validator in _WHATEVER_IS_IN_IT or not _is_open(error.instance)
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a part of *value* is unknown."""
+    if is_object(value):
+        return any(_is_open(member) for member in value.values())
+    if is_array(value):
+        return any(_is_open(item) for item in value)
+    return value is UNKNOWN
 
 
 # -- sentences --------------------------------------------------------------------------
@@ -193,7 +235,7 @@ def told_by(error: Any) -> Problem:
     if keyword == "additionalProperties" and meant is False:
         return _unknown(at, got, error.schema)
     if keyword in _EXPECTED:
-        sentence = f"expected {_EXPECTED[keyword](meant)}, got {shorten(got)}"
+        sentence = f"expected {_EXPECTED[keyword](meant)}, got {_shown(got)}"
         return Problem("schema", at, _cut(sentence))
     return Problem("schema", at, _cut(f"expected what the schema says: {error.message}"))
 
@@ -203,6 +245,12 @@ def _unknown(at: str, got: Mapping[str, Any], schema: Mapping[str, Any]) -> Prob
     name = next((name for name in got if name not in known), "?")
     sentence = f"expected no field {shorten(name)}, got one"
     return Problem("schema", at, sentence, suggest(name, known))
+
+
+def _shown(got: Any) -> str:
+    if _is_open(got):
+        return "an object" if is_object(got) else f"an array of {len(got)}"
+    return shorten(got)
 
 
 def _a(word: Any) -> str:

@@ -7,6 +7,7 @@ that have problems elsewhere: what is not an agent at all is the model's to refu
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -88,6 +89,17 @@ class Roster:
             if is_array(words) and all(isinstance(word, str) for word in words):
                 found[spec.name] = (*found.get(spec.name, ()), *words)
         return {name: words for name, words in found.items() if words}
+
+    def takes(self) -> dict[str, AgentSpec]:
+        """Return the agents, of those that are declared once, whose steps' inputs are to fit."""
+        once = Counter(spec.name for spec in self.declared.values())
+        return {
+            spec.name: spec
+            for spec in self.declared.values()
+            if once[spec.name] == 1
+            and "input_schema" in spec.settings
+            and not schema_problems(spec.settings["input_schema"])
+        }
 
     def _twice(self) -> Iterator[Problem]:
         seen: set[str] = set()

@@ -101,7 +101,10 @@ def compile_document(
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
-        findings += flow_problems(flow, inputs=inputs, verdicts=roster.verdicts())
+        promised = {name: Contract(spec) for name, spec in roster.takes().items()}
+        findings += flow_problems(
+            flow, inputs=inputs, verdicts=roster.verdicts(), contracts=promised
+        )
     problems = allowances.left(blame.problems(findings))
     if problems:
         raise BlueprintInvalid(problems)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from flowir.errors import WorkerFailure, shorten
+from flowir.errors import WorkerFailure
 from swarm.blueprint.agent import AgentSpec
-from swarm.blueprint.builders import SLEEP
+from swarm.blueprint.delays import delay_fault
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
 
 __all__ = ("SleepFactory", "SleepWorker")
@@ -18,18 +17,11 @@ class SleepWorker:
 
     async def __call__(self, call: Call, link: StepLink) -> Outcome:
         """Do the attempt and return its outcome."""
-        await link.sleep(_seconds(call.input))
+        fault = delay_fault(call.input)
+        if fault is not None:
+            raise WorkerFailure("sleep.seconds", fault, True)
+        await link.sleep(call.input)
         return Outcome(None)
-
-
-def _seconds(input: Any) -> float:
-    if type(input) not in (int, float) or input < 0:
-        raise WorkerFailure(
-            "sleep.seconds",
-            f"{SLEEP}: expected a number of seconds, zero or more, got {shorten(input)}",
-            True,
-        )
-    return input
 
 
 class SleepFactory:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from swarm.blueprint.fitting import Fitter, misfit, mismatch
+from swarm.blueprint.fitting import UNKNOWN, Fitter, misfit, mismatch
+from swarm.blueprint.schemas import schema_problems
 
 
 @pytest.mark.parametrize(
@@ -195,3 +198,116 @@ def test_a_value_may_cost_two_million() -> None:
     most = 2_000_000 - 4
     assert misfit({"uniqueItems": False}, [None] * most) is None
     assert str(misfit({"uniqueItems": False}, [None] * (most + 1))) == TOO_LONG
+
+
+# -- values of which a part is unknown yet ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "sentence"),
+    [
+        ({"type": "string"}, UNKNOWN, None),
+        ({"type": "string"}, {"a": UNKNOWN}, "$: expected a string, got an object"),
+        ({"type": "object"}, [UNKNOWN, 1], "$: expected an object, got an array of 2"),
+        ({"required": ["a", "b"]}, {"a": UNKNOWN}, "$: expected a field 'b', got none"),
+        (
+            {"properties": {"name": {}}, "additionalProperties": False},
+            {"nme": UNKNOWN},
+            "$: expected no field 'nme', got one — did you mean 'name'?",
+        ),
+        ({"properties": {"a": False}}, {"a": UNKNOWN}, None),
+        ({"maxItems": 1}, [UNKNOWN, 1], "$: expected an array of at most 1, got an array of 2"),
+        ({"items": {"type": "null"}}, [UNKNOWN, 1], "$[1]: expected null, got 1"),
+        ({"allOf": [{"required": ["b"]}]}, {"a": UNKNOWN}, "$: expected a field 'b', got none"),
+        (
+            {"dependentRequired": {"a": ["b"]}},
+            {"a": UNKNOWN},
+            "$: expected what the schema says: 'b' is a dependency of 'a'",
+        ),
+        ({"not": {"type": "object"}}, {"a": UNKNOWN}, None),
+        ({"anyOf": [{"type": "string"}, {"required": ["b"]}]}, {"a": UNKNOWN}, None),
+        ({"if": {"properties": {"a": {"const": 1}}}, "then": False}, {"a": UNKNOWN}, None),
+        ({"if": {"properties": {"a": {"const": 1}}}, "else": False}, {"a": UNKNOWN}, None),
+        ({"contains": {"const": 1}}, [UNKNOWN], None),
+        ({"enum": [[1]]}, [UNKNOWN], None),
+        ({"uniqueItems": True}, [UNKNOWN, UNKNOWN], None),
+        ({"minimum": 3, "multipleOf": 2, "minLength": 1}, UNKNOWN, None),
+    ],
+)
+def test_of_a_value_that_is_partly_known_only_what_is_certain_is_told(
+    schema: dict[str, Any], value: Any, sentence: str | None
+) -> None:
+    found = Fitter(schema).misfit(value, partly=True)
+    assert (None if found is None else str(found)) == sentence
+
+
+_NAMES = st.sampled_from(["a", "b", "then", "not"])
+_SCALARS = st.sampled_from([None, True, 0, 1, 1.5, "", "a", "ab"])
+_VALUES = st.recursive(
+    _SCALARS, lambda of: st.lists(of, max_size=3) | st.dictionaries(_NAMES, of, max_size=3)
+)
+_PARTLY = st.recursive(
+    _SCALARS | st.just(UNKNOWN),
+    lambda of: st.lists(of, max_size=3) | st.dictionaries(_NAMES, of, max_size=3),
+)
+_TYPES = st.sampled_from(["array", "boolean", "integer", "null", "number", "object", "string"])
+
+
+def _schemas(of: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    few, some = st.integers(0, 3), st.lists(of, min_size=1, max_size=2)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": _TYPES,
+            "enum": st.lists(_VALUES, min_size=1, max_size=3),
+            "const": _VALUES,
+            "minimum": few,
+            "minLength": few,
+            "minItems": few,
+            "maxItems": few,
+            "minProperties": few,
+            "maxProperties": few,
+            "uniqueItems": st.booleans(),
+            "required": st.lists(_NAMES, unique=True, max_size=2),
+            "properties": st.dictionaries(_NAMES, of, max_size=3),
+            "additionalProperties": of,
+            "propertyNames": of,
+            "dependentRequired": st.dictionaries(
+                _NAMES, st.lists(_NAMES, unique=True, max_size=2), max_size=2
+            ),
+            "dependentSchemas": st.dictionaries(_NAMES, of, max_size=2),
+            "items": of,
+            "prefixItems": some,
+            "contains": of,
+            "allOf": some,
+            "anyOf": some,
+            "oneOf": some,
+            "not": of,
+            "if": of,
+            "then": of,
+            "else": of,
+        },
+    )
+
+
+_SCHEMAS = st.recursive(st.booleans() | _schemas(st.booleans()), _schemas, max_leaves=6)
+
+
+def _completed(value: Any, fill: Any) -> Any:
+    """Put *fill* in the place of whatever is unknown."""
+    if isinstance(value, dict):
+        return {name: _completed(member, fill) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_completed(item, fill) for item in value]
+    return fill if value is UNKNOWN else value
+
+
+@settings(max_examples=200, deadline=None)
+@given(_SCHEMAS, _PARTLY, st.lists(_VALUES, min_size=1, max_size=8))
+def test_what_is_certain_stays_wrong_whatever_the_rest_is(
+    schema: Any, value: Any, fills: list[Any]
+) -> None:
+    assume(not schema_problems(schema))
+    if Fitter(schema).misfit(value, partly=True) is not None:
+        for fill in fills:
+            assert Fitter(schema).misfit(_completed(value, fill)) is not None

@@ -94,7 +94,8 @@ def test_the_limits_of_a_document_are_those_of_its_flow() -> None:
 
 
 def test_the_built_in_agent_needs_no_declaration() -> None:
-    found = compiled(document(step("swarm.sleep")))
+    waits = {**step("swarm.sleep"), "in": {"op": "lit", "value": 3}}
+    found = compiled(document(waits))
     assert found.agents["swarm.sleep"].kind == "sleep"
     assert "swarm.sleep" not in compiled(document(seq())).agents
 
