@@ -89,6 +89,9 @@ function(ctx) return "\xff" end
 --@ a list as an error | has neither
 function(ctx) error({ 1, 2 }) end
 function(ctx) error() end | a code and a message
+function(ctx) error(nil) end | a code and a message
+function(ctx) error({}) end | this table has nothing
+function(ctx) flow.fail { codex = "a", reason = ctx.r } end | this table has 'codex', 'reason'
 --@ errors that are sure to come |
 function(ctx) return MAX.x end | indexes a number
 function(ctx) return {} + 1 end | only numbers

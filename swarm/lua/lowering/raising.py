@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowir.syntax import Call, Expression, Number, String, Table
+from flowir.syntax import Call, Constant, Expression, Number, String, Table
 from swarm.lua.lowering import known, ops
 from swarm.lua.lowering.expressions import static
 from swarm.lua.lowering.names import Callee, Scope
@@ -47,9 +47,9 @@ def raised(low: Lowers, e: Call, scope: Scope) -> Op:
     arguments = e.arguments
     if len(arguments) > 1 and not isinstance(arguments[1], Number):
         return _with_code(low, arguments, scope, e.line)
-    if not arguments:
+    what = arguments[0] if arguments else None
+    if what is None or (isinstance(what, Constant) and what.value is None):
         raise Refused(e.line, "error takes a message, or a code and a message", _USAGE)
-    what = arguments[0]
     if isinstance(what, Table):
         return _of_table(low, what, scope)
     return _of_value(low, low.value(what, scope), e.line)
@@ -66,6 +66,10 @@ def _with_code(low: Lowers, arguments: Sequence[Expression], scope: Scope, line:
 
 def _of_table(low: Lowers, table: Table, scope: Scope) -> Op:
     fields = {one.key.value: one.value for one in table.fields if isinstance(one.key, String)}
+    if len(fields) == len(table.fields) and fields.keys().isdisjoint(("code", "message")):
+        names = ", ".join(map(repr, fields)) or "nothing"
+        said = f"an error has a code and a message, this table has {names}"
+        raise Refused(table.line, said, 'error { code = "draft.empty", message = "…" }')
     code = fields.pop("code", None)
     if not isinstance(code, String) or not code.value:
         return _of_value(low, low.value(table, scope), table.line)
