@@ -317,16 +317,17 @@ class Agenda:
     def park(self, kind: str | None) -> list[Attempt]:
         """Begin nothing any more and want no answers; write *kind* down as the reason.
 
-        Shape: the attempts that are to be stopped.
+        Shape: the attempts that are to be stopped, those too that only wait to begin.
         """
         self.parked = True
-        stopped = [attempt for attempt in self._asked.values() if attempt.started]
-        for attempt in self._asked.values():
+        stopped = [*self._asked.values()]
+        for attempt in stopped:
             attempt.drop()
         self._asked.clear()
         self._waiting.clear()
         if kind is not None:
-            self._log.append([rows.interrupted(attempt.dispatch) for attempt in stopped])
+            begun = (attempt.dispatch for attempt in stopped if attempt.started)
+            self._log.append([rows.interrupted(dispatch) for dispatch in begun])
             cause = {"cause": "closed"} if kind == "run.interrupted" else {}
             self._log.append([{**rows.run(kind), **cause}])
         return stopped

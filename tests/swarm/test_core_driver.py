@@ -346,6 +346,18 @@ async def test_a_cancel_during_a_delay_ends_it_without_another_attempt() -> None
     assert (await bench.kinds())[-3:] == ["step.retrying", "run.cancelling", "run.cancelled"]
 
 
+async def test_an_interrupt_during_a_delay_lets_the_run_rest_at_once() -> None:
+    bench = Bench(step("work", retry={"delay_s": 60}), {"work": [ConnectionError("away")]})
+    async with anyio.create_task_group() as tasks:
+        await bench.driver.begin()
+        tasks.start_soon(bench.driver.drive)
+        await bench.clock.settle()
+        await bench.driver.interrupt()
+        await bench.clock.settle()
+        assert not bench.log.live
+    assert (await bench.kinds())[-2:] == ["step.retrying", "run.interrupted"]
+
+
 async def test_the_losers_of_a_race_are_stopped() -> None:
     stopped: list[Any] = []
 
