@@ -70,7 +70,7 @@ def _cli() -> str:
     about = (
         "Every command prints its result on stdout and all else on stderr. "
         "Exit codes: 0 ok, 1 the run failed, 2 wrong use or an invalid blueprint, "
-        "3 waiting for a person, 4 denied, 130 interrupted."
+        "3 waiting for a person or paused, 4 denied, 130 interrupted."
     )
 
     def lines() -> Iterator[str]:

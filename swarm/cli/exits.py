@@ -23,7 +23,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     WRONG = 2
-    WAITING = 3
+    WAITING = 3  # for a person: for his answer, or for his resume
     DENIED = 4
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
 

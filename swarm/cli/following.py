@@ -151,6 +151,6 @@ def _sentence(
 def _exit(ended: Ended) -> Exit:
     if ended.interrupted:
         return Exit.INTERRUPTED
-    if ended.outcome.status == "waiting":
-        return Exit.WAITING
+    if ended.outcome.status in ("waiting", "paused"):
+        return Exit.WAITING  # nothing failed: a person goes on with it, by an answer or a resume
     return Exit.OK if ended.outcome.error is None else Exit.FAILED

@@ -70,7 +70,7 @@ def command(
     Progress goes to stderr. What the run waits to be told is asked on a terminal; without
     one the command ends, and the run goes on waiting in the store. Exits with 0, 1 where
     the run failed, 2 for wrong use or an invalid blueprint, 3 where it waits for a
-    person, 130 where it was interrupted.
+    person or somebody paused it, 130 where it was interrupted.
     """
     context = first_context(source, settings)
     folder = chosen_store(store, Path(blueprint))

@@ -484,6 +484,34 @@ def test_who_followed_a_run_that_rests_is_told_how_it_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = RunOutcome("one", "paused", None, resting("paused", "the run is paused"))
-    assert report(Ended(outcome, interrupted=False), as_json=False) == 1
+    assert report(Ended(outcome, interrupted=False), as_json=False) == 3  # it has not failed
     told = "run.paused: the run is paused — swarm runs resume one goes on with it\n"
     assert capsys.readouterr().err == told
+
+
+def test_a_command_whose_run_is_paused_by_another_exits_as_one_that_waits(
+    swarm: Callable[..., Said], folder: Path
+) -> None:
+    document = {
+        "swarm": 1,
+        "id": "naps",
+        "agents": [{"name": "nap", "kind": "process", "argv": ["sleep", "1"]}],
+        "flow": {
+            "kind": "seq",
+            "children": [{"kind": "step", "ref": "nap", "in": "''", "out": "$.a"}] * 60,
+        },
+    }
+    (folder / "naps.json").write_text(json.dumps(document))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(  # noqa: S603 - its own command
+        [*COMMAND, "run", "naps.json", "--run-id", "naps", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env,
+    ) as followed:
+        assert followed.stderr is not None
+        assert followed.stderr.readline().decode() == "▸ nap\n"
+        assert swarm("runs", "pause", "naps")[0] == 0
+        out, err = followed.communicate(timeout=60)
+    assert (followed.returncode, json.loads(out)["status"]) == (3, "paused")
+    assert err.decode().endswith(" — swarm runs resume naps goes on with it\n")
