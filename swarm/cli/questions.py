@@ -42,11 +42,13 @@ def questions(run: str | None, store: str | None, as_json: bool) -> int:
 @click.argument("value", metavar="JSON")
 @click.option("--by", metavar="NAME", help="Who answers, for the journal.")
 @store_option
-def answer(question: str, value: str, by: str | None, store: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def answer(question: str, value: str, by: str | None, store: str | None, as_json: bool) -> int:
     """Answer QUESTION (RUN:NUMBER, as `swarm runs questions` prints it) with JSON.
 
     Its run finds the answer when it goes on. Where another process has the store open,
-    that process takes the answer in.
+    that process takes the answer in. JSON has question, run_id and status: how the run
+    stands now.
     """
     run_id, _, _ = question.rpartition(":")
     if not run_id:
@@ -58,14 +60,20 @@ def answer(question: str, value: str, by: str | None, store: str | None) -> int:
     folder = checked_store(store)
     letter = {"act": "answer", "run": run_id, "question": question, "value": given, "by": by}
 
+    now: list[str] = []
+
     async def act() -> None:
         async with opened_store(folder) as host:
             run = await host.run(run_id)
             await run.answer(question, given, by=by)
+            now.append(run.status)
 
     receipt = anyio.run(done_or_written, folder, letter, act)
     later = f" — swarm runs resume {run_id}" if receipt is None else ""
     say(f"answered {question}{later}")
+    if as_json:
+        status = now[0] if receipt is None else receipt["status"]
+        print_result(json.dumps({"question": question, "run_id": run_id, "status": status}))
     return Exit.OK
 
 

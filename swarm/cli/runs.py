@@ -31,7 +31,7 @@ from swarm.cli.runs_timeline import Timeline, drawn
 from swarm.cli.runs_view import View, opened_view
 from swarm.cli.stores import checked_store, opened_store, store_option
 from swarm.core.events import RUN_ENDS, Event
-from swarm.core.run import ENDED, TRANSITIONS, next_status
+from swarm.core.run import ENDED, TRANSITIONS, RunOutcome, next_status
 from swarm.core.watching import Wanted
 from swarm.host.host import Host
 from swarm.host.lists import MOST
@@ -199,7 +199,10 @@ def cancel(
         ended.append(await act())
 
     letter = {"act": "cancel", "run": run, "reason": reason}
-    _told("cancel", run, anyio.run(done_or_written, checked_store(store), letter, here))
+    receipt = anyio.run(done_or_written, checked_store(store), letter, here)
+    _told("cancel", run, receipt)
+    if receipt is not None and as_json:
+        report(Ended(RunOutcome(RunId(run), receipt["status"]), interrupted=False), as_json)
     # How it ended before was told then: its result is none of this command's.
     if ended and (as_json or not before):
         report(ended[0], as_json)
@@ -209,18 +212,28 @@ def cancel(
 @command.command("pause")
 @click.argument("run")
 @store_option
-def pause(run: str, store: str | None) -> int:
-    """Let RUN rest until somebody resumes it."""
+@json_option
+def pause(run: str, store: str | None, as_json: bool) -> int:
+    """Let RUN rest until somebody resumes it.
+
+    JSON has run_id, and status: `running` where a step in flight ends before.
+    """
+    now: list[str] = []
 
     async def here() -> None:
         async with _opened(store) as host:
             found = await host.run(run)
             already = " already" if found.status == "paused" else ""
             await found.pause()
+            now.append(found.status)
             say(f"run {found.id}: {found.status}{already} — {goes_on(run)}")
 
     letter = {"act": "pause", "run": run}
-    _told("pause", run, anyio.run(done_or_written, checked_store(store), letter, here))
+    receipt = anyio.run(done_or_written, checked_store(store), letter, here)
+    _told("pause", run, receipt)
+    if as_json:
+        status = now[0] if receipt is None else receipt["status"]
+        print_result(json.dumps({"run_id": run, "status": status}))
     return Exit.OK
 
 

@@ -69,6 +69,13 @@ def test_a_run_is_left_waiting_answered_and_resumed(swarm: Any) -> None:
     assert (code, json.loads(out)) == (0, {"text": "hello", "ok": True})
 
 
+def test_an_answer_is_told_as_json(swarm: Any) -> None:
+    swarm(*START)
+    code, out, _ = swarm("runs", "answer", "demo:1", "true", "--json")
+    told = {"question": "demo:1", "run_id": "demo", "status": "waiting"}
+    assert (code, json.loads(out)) == (0, told)
+
+
 def test_a_waiting_run_is_said_to_be_so(swarm: Any) -> None:
     code, out, _ = swarm(*START, "--json")
     assert code == 3

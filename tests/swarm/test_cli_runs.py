@@ -174,6 +174,13 @@ def test_a_run_is_paused_and_cancelled(swarm: Callable[..., Said]) -> None:
     assert swarm("runs", "pause", "mine")[0] == 2
 
 
+@pytest.mark.usefixtures("interrupted")
+def test_a_pause_is_told_as_json(swarm: Callable[..., Said]) -> None:
+    for _ in range(2):
+        code, out, _ = swarm("runs", "pause", "mine", "--json")
+        assert (code, json.loads(out)) == (0, {"run_id": "mine", "status": "paused"})
+
+
 def test_a_run_that_has_ended_is_not_cancelled_and_that_is_said(
     swarm: Callable[..., Said],
 ) -> None:
@@ -188,10 +195,15 @@ def test_a_run_that_has_ended_is_not_cancelled_and_that_is_said(
 def test_what_is_told_by_letter_says_how_far_it_came(folder: Path) -> None:
     """A step in flight ends before its run is paused; another process is told so."""
 
-    async def said(*arguments: str) -> str:
+    async def done(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        done = await anyio.run_process([*COMMAND, "runs", *arguments], env=env, check=False)
-        return done.stderr.decode()
+        return await anyio.run_process([*COMMAND, "runs", *arguments], env=env, check=False)
+
+    async def said(*arguments: str) -> str:
+        return (await done(*arguments)).stderr.decode()
+
+    async def told(*arguments: str) -> object:
+        return json.loads((await done(*arguments, "--json")).stdout)
 
     async def main() -> None:
         gate, came = anyio.Event(), anyio.Event()
@@ -207,14 +219,18 @@ def test_what_is_told_by_letter_says_how_far_it_came(folder: Path) -> None:
             await came.wait()
             begun = "run live: it will pause, by the process that has the store"
             assert await said("pause", "live") == f"{begun} — what is in flight ends before\n"
+            still = {"run_id": "live", "status": "running"}
+            assert await told("pause", "live") == still
             gate.set()
             await run.wait()
             paused = "run live: paused, by the process that has the store"
             later = "swarm runs resume live goes on with it"
             assert await said("pause", "live") == f"{paused} — {later}\n"
             await (await host.resume("live")).result()
-            told = await said("cancel", "live")
-            assert told == "run live: succeeded already, nothing to cancel\n"
+            late = await said("cancel", "live")
+            assert late == "run live: succeeded already, nothing to cancel\n"
+            ended = {"run_id": "live", "status": "succeeded", "ctx": None, "error": None}
+            assert await told("cancel", "live") == ended
 
     anyio.run(main)
 
