@@ -62,7 +62,7 @@ def parse_selector(text: str) -> Selector:
 
     Raises: Refused (version.id, version.selector).
     """
-    name, at, wanted = text.partition("@")
+    name, at, wanted = text.partition("@") if isinstance(text, str) else (text, "", "")  # pyright: ignore[reportUnnecessaryIsInstance] - as below
     parse_blueprint_id(name)
     if not at:
         return Selector(name)
@@ -100,7 +100,7 @@ def parse_blueprint_id(text: str) -> str:
 
     Raises: Refused (version.id).
     """
-    if not is_blueprint_id(text):
+    if not isinstance(text, str) or not is_blueprint_id(text):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
         sentence = f"blueprint id: expected {ID_RULE}, got {shorten(text)}"
         raise Refused("version.id", sentence, id=text)
     return text

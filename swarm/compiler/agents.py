@@ -90,16 +90,10 @@ class Roster:
                 found[spec.name] = (*found.get(spec.name, ()), *words)
         return {name: words for name, words in found.items() if words}
 
-    def takes(self) -> dict[str, AgentSpec]:
-        """Return the agents, of those that are declared once, whose steps' inputs are to fit."""
-        once = Counter(spec.name for spec in self.declared.values())
-        return {
-            spec.name: spec
-            for spec in self.declared.values()
-            if once[spec.name] == 1
-            and "input_schema" in spec.settings
-            and not schema_problems(spec.settings["input_schema"])
-        }
+    def once(self) -> dict[str, AgentSpec]:
+        """Return the agents whose names lead to one alone."""
+        named = Counter(spec.name for spec in self.declared.values())
+        return {name: spec for name, spec in self.by_name().items() if named[name] == 1}
 
     def _twice(self) -> Iterator[Problem]:
         seen: set[str] = set()

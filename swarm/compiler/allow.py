@@ -24,7 +24,10 @@ from swarm.errors import Place, Problem
 __all__ = ("ALLOWABLE", "Allowances", "allow_problems")
 
 ALLOWABLE = frozenset(
-    {"agent.unused", "node.unreachable", "path.unwritten", "text.or_value", "verdict.unhandled"}
+    {
+        *("agent.input", "agent.unused", "node.unreachable", "path.unwritten", "run.input"),
+        *("text.or_value", "verdict.unhandled"),
+    }
 )
 _COMMENT = re.compile(r"(?:--|#)\s*allow:\s*([a-z_.]+(?:\s*,\s*[a-z_.]+)*)")
 _ALONE = ("--", "#")

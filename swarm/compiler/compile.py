@@ -26,6 +26,7 @@ from swarm.compiler.agents import Roster
 from swarm.compiler.allow import Allowances, allow_problems
 from swarm.compiler.blame import Blame
 from swarm.compiler.flow import ROOT, flow_problems, ids_of, refs_of, with_retries
+from swarm.compiler.given import judges_of
 from swarm.compiler.layering import Placed, plan_layers
 from swarm.compiler.references import Gathered
 from swarm.compiler.registry import Registry
@@ -101,10 +102,8 @@ def compile_document(
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
-        promised = {name: Contract(spec) for name, spec in roster.takes().items()}
-        findings += flow_problems(
-            flow, inputs=inputs, verdicts=roster.verdicts(), contracts=promised
-        )
+        judges = judges_of(roster.once().values(), plan.is_changed)
+        findings += flow_problems(flow, inputs=inputs, verdicts=roster.verdicts(), judges=judges)
     problems = allowances.left(blame.problems(findings))
     if problems:
         raise BlueprintInvalid(problems)

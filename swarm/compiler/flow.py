@@ -14,11 +14,9 @@ from flowir.nodes import NODE_FIELDS
 from flowir.values import private_copy
 from flowir.wire import load
 from swarm.blueprint.agent import AgentSpec
-from swarm.blueprint.builders import SLEEP
-from swarm.blueprint.contract import Contract
 from swarm.blueprint.places import inside
 from swarm.blueprint.shapes import is_array, is_object
-from swarm.compiler.given import given_problems
+from swarm.compiler.given import Judge, given_problems
 from swarm.compiler.repair import repaired
 from swarm.compiler.verdicts import verdict_problems
 
@@ -32,13 +30,12 @@ def flow_problems(
     *,
     inputs: Mapping[str, Any] | None,
     verdicts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-    contracts: Mapping[str, Contract] = MappingProxyType({}),
+    judges: Mapping[str, Judge] = MappingProxyType({}),
 ) -> list[Problem]:
     """Find everything wrong with a wire flow, in the places of its document.
 
     Shape: what is malformed hides nothing else: the rest is judged without it. *verdicts*
-    are the words of the agents that have a closed set of them, *contracts* what those promise
-    that are asked as the flow says.
+    are the words of the agents that have a closed set of them, *judges* tell what agents take.
     """
     found = list(check(flow, inputs=inputs))
     malformed = [problem for problem in found if problem.code == "malformed"]
@@ -46,10 +43,10 @@ def flow_problems(
         flow = repaired(flow, malformed)
         rest = check(flow, inputs=inputs)
         found += [problem for problem in rest if problem.code != "malformed"]
-    if verdicts or contracts or any(ref == SLEEP for _, ref in refs_of(flow)):
+    if verdicts or any(ref in judges for _, ref in refs_of(flow)):
         with suppress(Malformed):
             loaded = load(flow)
-            found += given_problems(loaded, contracts)
+            found += given_problems(loaded, judges)
             found += verdict_problems(loaded, verdicts) if verdicts else ()
     return [replace(problem, at=ROOT + problem.at[1:]) for problem in dict.fromkeys(found)]
 

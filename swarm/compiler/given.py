@@ -6,42 +6,85 @@ wrong whatever the rest will be is told: a run would fail there, each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 from flowir.certain import constant
 from flowir.errors import Problem
 from flowir.nodes import Expr, Flow, Node, Step, children
+from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.contract import Contract
 from swarm.blueprint.delays import delay_fault
-from swarm.blueprint.fitting import UNKNOWN
+from swarm.blueprint.fitting import UNKNOWN, Fitter
+from swarm.blueprint.inputs import with_defaults
+from swarm.blueprint.schemas import schema_problems
+from swarm.blueprint.shapes import is_object
 
-__all__ = ("given_problems",)
+__all__ = ("Judge", "given_problems", "judges_of")
+
+# Holds an input, at its place, against what its agent takes.
+Judge: TypeAlias = Callable[[Any, str], Problem | None]
 
 
-def given_problems(flow: Flow, contracts: Mapping[str, Contract]) -> Iterator[Problem]:
-    """Find the steps that ask of an agent what it does not take; *contracts* by agent."""
+def judges_of(agents: Iterable[AgentSpec], unsure: Callable[[str], bool]) -> dict[str, Judge]:
+    """Return who judges what is asked of the agents that do not take just anything.
+
+    Shape: *unsure* tells of an agent whether its worker may be given something else than its
+    step says.
+    """
+    found: dict[str, Judge] = {SLEEP: _delay}
+    for agent in agents:
+        inputs = _inputs(agent)
+        if _is_schema(agent.settings.get("input_schema")):
+            found[agent.name] = partial(_contracted, Contract(agent))
+        elif _is_schema(inputs) and not unsure(agent.name):
+            found[agent.name] = partial(_first_context, agent.name, inputs)
+    return found
+
+
+def given_problems(flow: Flow, judges: Mapping[str, Judge]) -> Iterator[Problem]:
+    """Find the steps that ask of an agent what it does not take."""
     todo: list[tuple[str, Node]] = [("$", flow.root)]
     while todo:
         at, node = todo.pop()
-        todo.extend((at + rest, child) for rest, child in children(node))
-        if isinstance(node, Step):
-            yield from _problems(node, f"{at}.in", contracts.get(node.ref))
+        todo += [(at + rest, child) for rest, child in children(node)][::-1]
+        if isinstance(node, Step) and node.ref in judges:
+            given = _known(node.in_)
+            found = None if given is UNKNOWN else judges[node.ref](given, f"{at}.in")
+            if found is not None:
+                yield found
 
 
-def _problems(step: Step, at: str, contract: Contract | None) -> Iterator[Problem]:
-    given = _known(step.in_)
-    if given is UNKNOWN:
-        return
-    if step.ref == SLEEP:
-        fault = delay_fault(given)
-        if fault is not None:
-            yield Problem("sleep.seconds", at, fault)
-    elif contract is not None:
-        breach = contract.input(given, partly=True)
-        if breach is not None:
-            yield Problem(breach.code, at, breach.message)
+def _delay(given: Any, at: str) -> Problem | None:
+    fault = delay_fault(given)
+    return None if fault is None else Problem("sleep.seconds", at, fault)
+
+
+def _contracted(contract: Contract, given: Any, at: str) -> Problem | None:
+    breach = contract.input(given, partly=True)
+    return None if breach is None else Problem(breach.code, at, breach.message)
+
+
+def _first_context(name: str, inputs: Any, given: Any, at: str) -> Problem | None:
+    """Hold what becomes the first context of another blueprint's run against its `inputs`."""
+    given = with_defaults(inputs, {} if given is None else given)
+    found = Fitter(inputs).misfit(given, partly=True)
+    if found is None:
+        return None
+    place = "" if found.at == "$" else f" at {found.at}"
+    return Problem("run.input", at, f"the input of {name!r}{place}: {found.message}", found.hint)
+
+
+def _inputs(agent: AgentSpec) -> Any:
+    """Return the schema of the first context of the blueprint that an agent runs."""
+    document = agent.settings.get("document") if agent.kind == "flow" else None
+    return document.get("inputs") if is_object(document) else None
+
+
+def _is_schema(schema: Any) -> bool:
+    return schema is not None and not schema_problems(schema)
 
 
 def _known(expr: Expr) -> Any:

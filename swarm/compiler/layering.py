@@ -109,6 +109,10 @@ class LayerPlan:
     problems: list[Problem] = field(default_factory=list[Problem])
     called: set[str] = field(default_factory=set[str])
 
+    def is_changed(self, agent: str) -> bool:
+        """Tell whether a stranger's layer may hand another input to an agent's worker."""
+        return not all(placed.is_own for placed in self.placed.get(agent, ()))
+
 
 def plan_layers(
     document: Any, declared: Mapping[str, AgentSpec], layering: Layering | None, toolbox: Toolbox

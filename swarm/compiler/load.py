@@ -46,12 +46,13 @@ async def load_blueprint(
     Raises: BlueprintInvalid, with every problem; a file that cannot be read is one.
     """
     loader = _Loader(registry, tools, versions)
-    if isinstance(source, Mapping):
-        written = admit_document(
-            thawed(dict(source)) if isinstance(source, FrozenObject) else dict(source)
-        )
-        return await loader.compiled(written, tools, (), None)
-    return await loader.load(os.fspath(source), ())
+    if isinstance(source, (str, os.PathLike)):
+        return await loader.load(os.fspath(source), ())
+    if isinstance(source, FrozenObject):
+        source = thawed(source)
+    # What is no document at all is refused as one.
+    written = admit_document(dict(source) if isinstance(source, Mapping) else source)  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all checked
+    return await loader.compiled(written, tools, (), None)
 
 
 class _Loader:

@@ -36,10 +36,7 @@ def run_blocking(
         async with Host.in_memory() as host:
             for name, function in (functions or {}).items():
                 host.function(name)(function)
-            loaded = blueprint
-            if not isinstance(loaded, CompiledBlueprint):
-                loaded = await host.load(loaded)
-            return await (await host.start(loaded, input)).result()
+            return await (await host.start(blueprint, input)).result()
 
     return anyio.run(main)
 

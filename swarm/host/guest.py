@@ -129,7 +129,7 @@ class Guest:
     ) -> GuestRun:
         """Start a run of what was compiled, or of a version: a guest names no files."""
         async with self.act("run.start", run_id):
-            if isinstance(blueprint, str):
+            if not isinstance(blueprint, CompiledBlueprint):
                 blueprint = await self._host.load_to_run(blueprint, run_id)
             run = await self._host.start(blueprint, input, run_id=run_id, budget=budget)
         return GuestRun(self, run)

@@ -549,7 +549,7 @@ class Host:
 
     async def start(
         self,
-        blueprint: CompiledBlueprint | str,
+        blueprint: CompiledBlueprint | Source,
         input: Any = None,
         *,
         run_id: str | None = None,
@@ -557,21 +557,23 @@ class Host:
     ) -> Run:
         """Start a run; *input* is its first context (none: an empty object).
 
+        Shape: *blueprint* is what `load` gives, or takes.
+
         *budget* is what the run may use (`{"steps": 100, "cost": 2.5}`); where the
         blueprint has one too, the lower limit holds.
 
         With a *run_id* of the caller's own this may be repeated, by another process too:
         the same blueprint and input give the same run, and go on with it where it was
         interrupted.
-        Raises: Refused (host.closed, version.…, run.id, run.input, run.conflict,
-        budget.malformed).
+        Raises: Refused (host.closed, run.id, run.input, run.conflict, budget.malformed), and
+        as `load`.
         """
         runs = self._opened().runs
-        if isinstance(blueprint, str):
-            named = not is_file_name(blueprint)
-            blueprint = await (
-                self.load_to_run(blueprint, run_id) if named else self.load(blueprint)
-            )
+        if not isinstance(blueprint, CompiledBlueprint):
+            if isinstance(blueprint, str) and not is_file_name(blueprint):
+                blueprint = await self.load_to_run(blueprint, run_id)
+            else:
+                blueprint = await self.load(blueprint)
         first = blueprint.admitted(input)
         chosen = None if run_id is None else parse_run_id(run_id)
         limits = None if budget is None else Budget.of(budget)

@@ -9,7 +9,10 @@ import pytest
 from swarm.compiler.allow import ALLOWABLE, Allowances, allow_problems
 from swarm.errors import Place, Problem
 
-CODES = "'agent.unused', 'node.unreachable', 'path.unwritten', 'text.or_value', 'verdict.unhandled'"
+CODES = (
+    "'agent.input', 'agent.unused', 'node.unreachable', 'path.unwritten', 'run.input', "
+    "'text.or_value', 'verdict.unhandled'"
+)
 
 
 @pytest.mark.parametrize(

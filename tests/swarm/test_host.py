@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 import swarm
-from swarm import Host, Refused, RunFailed
+from swarm import BlueprintInvalid, Host, Refused, RunFailed
+from swarm.blueprint.frozen import thawed
 from swarm.host.blocking import run_blocking
 from swarm.ports.worker import Call, Outcome, StepLink
 from swarm.testing import CountedIds, FakeClock, MemoryJournal, Parts, scripted_blueprint
@@ -148,6 +149,20 @@ async def test_a_cancelled_run_says_so() -> None:
         with pytest.raises(RunFailed, match="cancelled"):
             await run.result()
     assert stay.inside == 0
+
+
+async def test_whatever_can_be_loaded_can_be_started(tmp_path: Path) -> None:
+    file = tmp_path / "hello.lua"
+    file.write_text(SHOUT)
+    async with Host.in_memory() as host:
+        host.function("shout")(str.upper)
+        document = (await host.load(file)).document
+        for source in (file, str(file), document, thawed(document)):
+            run = await host.start(source, {"name": "Ada"})
+            assert (await run.result())["said"] == "ADA"
+        for nothing in (3, None, ["a"]):
+            with pytest.raises(BlueprintInvalid, match="expected an object, got"):
+                await host.start(nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def test_starting_again_with_the_same_id_gives_the_same_run() -> None:

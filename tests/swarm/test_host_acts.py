@@ -275,6 +275,9 @@ async def test_a_guest_names_no_files_of_the_host(tmp_path: Path) -> None:
         assert refused.value.code == "capability.path"
         with pytest.raises(Refused) as refused:
             await guest.start(str(file))
+        for named in (file, {"swarm": 1, "id": "hello"}, 3):
+            with pytest.raises(Refused, match="blueprint id: expected 1 to 63"):
+                await guest.start(named)  # pyright: ignore[reportArgumentType] - as above
         assert refused.value.code == "version.id"
         assert await host.blueprints.list() == []
 

@@ -15,6 +15,7 @@ from swarm.errors import Denied, Refused
 from swarm.host.blueprints import Blueprints
 from swarm.host.guest import Guest, GuestRun
 from swarm.host.guest_blueprints import GuestBlueprints
+from swarm.testing import scripted_blueprint
 from tests.swarm.guests import ADA, Door, Said, Spoken, Stream
 
 pytestmark = pytest.mark.anyio
@@ -24,12 +25,14 @@ def host(name: str, *args: Any, **more: Any) -> tuple[str, tuple[Any, ...], dict
     return name, args, {**more, "within": True}
 
 
+COMPILED = scripted_blueprint({"kind": "seq", "children": []}, {})
+
 # What a guest asks for, under which verb and of which run, what the host is asked for then.
 ACTS: dict[str, tuple[Callable[[Guest], Awaitable[Any]], tuple[str, str | None], Any]] = {
     "start": (
-        lambda guest: guest.start(cast("Any", {"a": 1}), 5, run_id="r_1", budget={"steps": 1}),
+        lambda guest: guest.start(COMPILED, 5, run_id="r_1", budget={"steps": 1}),
         ("run.start", "r_1"),
-        host("start", {"a": 1}, 5, run_id="r_1", budget={"steps": 1}),
+        host("start", COMPILED, 5, run_id="r_1", budget={"steps": 1}),
     ),
     "run": (lambda guest: guest.run("r_1"), ("run.read", "r_1"), host("run", "r_1")),
     "runs": (
