@@ -42,13 +42,13 @@ did you mean 'PASS'?"
         self._input = _fitter(spec, "input_schema")
         self._output = _fitter(spec, "output_schema")
 
-    def input(self, value: Any, *, partly: bool = False) -> Breach | None:
+    def input(self, value: Any, *, purse: list[int] | None = None) -> Breach | None:
         """Return why a step may not ask this of the agent, if it may not.
 
-        Shape: *partly*: parts of it are `UNKNOWN` yet, and only what is certain is told. The
-        same input does not fit the next time either.
+        Shape: with a *purse*, as `Fitter.misfit` takes it, parts are `UNKNOWN` yet. The same
+        input does not fit the next time either.
         """
-        found = None if self._input is None else self._input.misfit(value, partly=partly)
+        found = None if self._input is None else self._input.misfit(value, purse=purse)
         return None if found is None else self._breach("input", found.at, found.message, found.hint)
 
     def answer(self, value: Any) -> Breach | None:

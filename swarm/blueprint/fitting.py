@@ -75,25 +75,28 @@ class Fitter:
         self._schema = schema
         self._judge: Any = None
 
-    def misfit(self, value: Any, *, part: Any = None, partly: bool = False) -> Problem | None:
+    def misfit(
+        self, value: Any, *, part: Any = None, purse: list[int] | None = None
+    ) -> Problem | None:
         """Return why *value* does not fit, if it does not.
 
-        Shape: with *part*, a schema that this one holds, *value* need fit that alone. *partly*:
-        parts of it are `UNKNOWN`, and only what is wrong whatever they are is told.
+        Shape: with *part*, a schema that this one holds, *value* need fit that alone. With a
+        *purse*, parts of it are `UNKNOWN`: only what is wrong whatever they are is told, as
+        long as there is work left in the purse, which many values share.
         """
         from jsonschema.exceptions import best_match
 
         if self._judge is None:
             self._judge = _validator(self._schema)
-        _left.set([_WORK])
+        _left.set([_WORK] if purse is None else purse)
         found: list[Any] = []
         try:
             errors = self._judge.descend(value, self._schema if part is None else part)
-            if partly:
+            if purse is not None:
                 errors = filter(_is_certain, errors)
             found.extend(islice(errors, _CHOICE))
         except (_Spent, RecursionError):
-            if not found:
+            if not found and purse is None:
                 sentence = "expected a value that can be held against its schema, got one that"
                 hint = "make the value or the schema smaller"
                 return Problem("schema", "$", f"{sentence} takes too long", hint)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from flowir.certain import constant
 from flowir.errors import Problem
 from flowir.nodes import Expr, Flow, Node, Step, children
+from flowir.values import measure
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.contract import Contract
@@ -24,8 +25,14 @@ from swarm.blueprint.shapes import is_object
 
 __all__ = ("Judge", "given_problems", "judges_of")
 
-# Holds an input, at its place, against what its agent takes.
-Judge: TypeAlias = Callable[[Any, str], Problem | None]
+# What all inputs of a flow may cost together, in about microseconds: what is beyond is left to
+# the run.
+_WORK: Final = 1_000_000
+# Bytes of values and schemas that are walked for one of them, to put defaults in.
+_FILLED: Final = 16
+
+# Holds an input, at its place, against what its agent takes, with what work is left.
+Judge: TypeAlias = Callable[[Any, str, list[int]], Problem | None]
 
 
 def judges_of(agents: Iterable[AgentSpec], unsure: Callable[[str], bool]) -> dict[str, Judge]:
@@ -40,37 +47,40 @@ def judges_of(agents: Iterable[AgentSpec], unsure: Callable[[str], bool]) -> dic
         if _is_schema(agent.settings.get("input_schema")):
             found[agent.name] = partial(_contracted, Contract(agent))
         elif _is_schema(inputs) and not unsure(agent.name):
-            found[agent.name] = partial(_first_context, agent.name, inputs)
+            found[agent.name] = partial(_first_context, agent.name, Fitter(inputs), inputs)
     return found
 
 
 def given_problems(flow: Flow, judges: Mapping[str, Judge]) -> Iterator[Problem]:
     """Find the steps that ask of an agent what it does not take."""
     todo: list[tuple[str, Node]] = [("$", flow.root)]
-    while todo:
+    purse = [_WORK]
+    while todo and purse[0] > 0:
         at, node = todo.pop()
         todo += [(at + rest, child) for rest, child in children(node)][::-1]
         if isinstance(node, Step) and node.ref in judges:
             given = _known(node.in_)
-            found = None if given is UNKNOWN else judges[node.ref](given, f"{at}.in")
+            found = None if given is UNKNOWN else judges[node.ref](given, f"{at}.in", purse)
             if found is not None:
                 yield found
 
 
-def _delay(given: Any, at: str) -> Problem | None:
+def _delay(given: Any, at: str, _purse: list[int]) -> Problem | None:
     fault = delay_fault(given)
     return None if fault is None else Problem("sleep.seconds", at, fault)
 
 
-def _contracted(contract: Contract, given: Any, at: str) -> Problem | None:
-    breach = contract.input(given, partly=True)
+def _contracted(contract: Contract, given: Any, at: str, purse: list[int]) -> Problem | None:
+    breach = contract.input(given, purse=purse)
     return None if breach is None else Problem(breach.code, at, breach.message)
 
 
-def _first_context(name: str, inputs: Any, given: Any, at: str) -> Problem | None:
+def _first_context(
+    name: str, fitter: Fitter, inputs: Any, given: Any, at: str, purse: list[int]
+) -> Problem | None:
     """Hold what becomes the first context of another blueprint's run against its `inputs`."""
-    given = with_defaults(inputs, {} if given is None else given)
-    found = Fitter(inputs).misfit(given, partly=True)
+    purse[0] -= (measure(inputs)[0] + measure(given)[0]) // _FILLED
+    found = fitter.misfit(with_defaults(inputs, {} if given is None else given), purse=purse)
     if found is None:
         return None
     place = "" if found.at == "$" else f" at {found.at}"

@@ -237,7 +237,7 @@ def test_a_value_may_cost_two_million() -> None:
 def test_of_a_value_that_is_partly_known_only_what_is_certain_is_told(
     schema: dict[str, Any], value: Any, sentence: str | None
 ) -> None:
-    found = Fitter(schema).misfit(value, partly=True)
+    found = Fitter(schema).misfit(value, purse=[100_000])
     assert (None if found is None else str(found)) == sentence
 
 
@@ -308,6 +308,6 @@ def test_what_is_certain_stays_wrong_whatever_the_rest_is(
     schema: Any, value: Any, fills: list[Any]
 ) -> None:
     assume(not schema_problems(schema))
-    if Fitter(schema).misfit(value, partly=True) is not None:
+    if Fitter(schema).misfit(value, purse=[100_000]) is not None:
         for fill in fills:
             assert Fitter(schema).misfit(_completed(value, fill)) is not None

@@ -132,6 +132,33 @@ async def test_only_the_mistake_itself_is_told() -> None:
         assert await told(host, twice) == ["agent.duplicate"]
 
 
+async def test_inputs_are_judged_only_as_long_as_that_is_cheap(tmp_path: Path) -> None:
+    some = [lit(list(range(100))) for _ in range(2_000)]
+    schema = {"items": {"allOf": [{"type": "number"}, {"minimum": 0}]}, "maxItems": 10}
+    async with Host.in_memory() as host:
+        host.function("a")(same)
+        for steps in (10, 2_000):
+            flow = seq(*(asks("a", given) for given in some[:steps]))
+            found = await told(host, document({"a": {"input_schema": schema}}, flow))
+            assert set(found) == {"agent.input"}
+            assert (len(found) == 10) if steps == 10 else (100 < len(found) < steps)
+        (tmp_path / "child.json").write_text(
+            json.dumps({"swarm": 1, "id": "c", "agents": [], "inputs": large(), "flow": seq()})
+        )
+        flow = seq(*(asks("c", lit({})) for _ in range(2_000)))
+        path = tmp_path / "parent.json"
+        path.write_text(
+            json.dumps(document({"c": {"kind": "flow", "blueprint": "child.json"}}, flow))
+        )
+        assert 10 < len(await told(host, path)) < 2_000
+
+
+def large() -> dict[str, Any]:
+    """Make a schema that is long to walk for the defaults in it, which fits no object."""
+    many = {f"name{n}": {"default": n} for n in range(1_000)}
+    return {"type": "object", "properties": many, "maxProperties": 1}
+
+
 # -- what is told comes true ---------------------------------------------------------------
 
 _NAMES = st.sampled_from(["a", "b"])
