@@ -89,7 +89,11 @@ class Agenda:
     def go_on(self, past: Replay) -> None:
         """Ask again for what has no answer yet; what had begun is begun anew."""
         self._ending = past.ending
-        self._log.append(past.closing_rows())
+        closing = past.closing_rows()
+        self._log.append(closing)
+        for row in closing:
+            # What was cut off counts when it is begun anew, and once only.
+            self.meter.recall(row)
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
         for asked in past.asked():
             terms = self.terms[asked.dispatch.ref]

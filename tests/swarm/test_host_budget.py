@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from swarm import BlueprintInvalid, Host, Refused
+from swarm import BlueprintInvalid, Host, Refused, Run
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +140,43 @@ async def test_a_run_within_a_run_uses_the_slice_of_its_step(tmp_path: Path) -> 
             inner_error = outcome.error["data"]["error"]
             assert inner_error["data"]["used"] == 5
             assert inner_error["data"]["slice"] in ("agents.inner", "nodes.within")
+
+
+ASKED = {
+    "swarm": 1,
+    "id": "asked",
+    "agents": [
+        {"name": "work", "kind": "lua", "source": "return input"},
+        {"name": "who", "kind": "human"},
+    ],
+    "flow": {
+        "kind": "seq",
+        "children": [
+            {"kind": "step", "ref": "work", "in": "1", "out": "$.n"},
+            {"kind": "step", "ref": "who", "in": "'which?'", "out": "$.answer"},
+        ],
+    },
+}
+
+
+async def until(run: Run, status: str) -> None:
+    with anyio.fail_after(20):
+        while run.status != status:  # noqa: ASYNC110 - whatever leads there
+            await anyio.sleep(0.001)
+
+
+async def test_a_step_that_is_begun_again_is_counted_once(tmp_path: Path) -> None:
+    async with Host(tmp_path) as host:
+        enough = {"steps": 2, "attempts": 2}
+        run = await host.start(await host.load(ASKED), run_id="asked", budget=enough)
+        await until(run, "waiting")
+    for _ in range(2):
+        async with Host(tmp_path) as host:
+            run = await host.run("asked")
+            await until(run, "waiting")
+            assert (run.meter.spent.steps, run.meter.spent.attempts) == (2, 2)
+    async with Host(tmp_path) as host:
+        run = await host.run("asked")
+        await until(run, "waiting")
+        await run.answer("asked:1", "this")
+        assert await run.result() == {"n": 1, "answer": "this"}
