@@ -18,12 +18,13 @@ from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.accounts import Accounts, Spent
 from swarm.core.attempt import Attempt
 from swarm.core.log import RunLog
-from swarm.core.run import ENDED, RunOutcome
+from swarm.core.meter import Meter
+from swarm.core.run import ENDED, RunOutcome, RunStatus
 from swarm.core.waits import Waits
 from swarm.errors import SwarmError
 from swarm.ids import RunId
 
-__all__ = ("Child", "ChildEnd", "ChildHost", "Children", "child_id")
+__all__ = ("Child", "ChildHost", "Children", "child_id")
 
 # Ends of a child that no other attempt could better.
 _FINAL = frozenset({"budget.exhausted", "journal.too_long"})
@@ -33,10 +34,10 @@ _FINAL = frozenset({"budget.exhausted", "journal.too_long"})
 class Child:
     """A child to be carried: who it is, whose, and on whose account.
 
-    `parent` is run, key and attempt; `accounts` is what its
-    parent's attempt counts for; `waits` is to be told when the child begins and
-    ceases to wait for people; `rests` tells whether the parent only rests, when the
-    parent's task is cancelled.
+    `parent` is run, key and attempt; `accounts` is what its parent's attempt counts for,
+    of which `counted` is what is on them already; `waits` is to be told when the child
+    begins and ceases to wait for people, and `ended` how it ended, or rests; `rests` tells
+    whether the parent only rests, when the parent's task is cancelled.
     """
 
     id: RunId
@@ -44,23 +45,17 @@ class Child:
     blueprint: CompiledBlueprint
     input: Any
     accounts: Accounts
+    counted: Spent
     waits: Callable[[bool], Awaitable[None]]
+    ended: Callable[[RunStatus, Spent], None]
     rests: Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class ChildEnd:
-    """How a child ended, and what it used."""
-
-    outcome: RunOutcome
-    spent: Spent
 
 
 class ChildHost(Protocol):
     """Whoever carries children."""
 
-    async def carry(self, child: Child) -> ChildEnd:
-        """Start a child, or go on with it; return when it has ended, or rests.
+    async def carry(self, child: Child) -> RunOutcome:
+        """Start a child, or go on with it; return how it ended, or rests.
 
         Cancelled, it takes the child along: that is cancelled too, or rests too.
         Raises: Refused (run.input).
@@ -68,10 +63,11 @@ class ChildHost(Protocol):
         ...
 
 
-class Parked(Protocol):
-    """What tells whether the parent rests."""
+class Parent(Protocol):
+    """What tells whether the parent rests, and what it has used."""
 
     parked: bool
+    meter: Meter
 
 
 class Children:
@@ -82,7 +78,7 @@ class Children:
         log: RunLog,
         waits: Waits,
         host: ChildHost | None,
-        parent: Parked,
+        parent: Parent,
     ) -> None:
         self._log = log
         self._waits = waits
@@ -98,41 +94,47 @@ class Children:
             said = f"expected a host that carries runs, for {blueprint.id!r}, got none"
             raise WorkerFailure("flow.host", said, True)
         child = self._child(attempt, blueprint, input)
-        about = {
-            "key": attempt.dispatch.key,
-            "attempt": attempt.dispatch.attempt,
-            "step": attempt.dispatch.ref,
-            "child": child.id,
-        }
-        started = {"kind": "child.started", **about}
+        started = {"kind": "child.started", **_about(attempt, child.id)}
         self._log.append([{**started, "blueprint": blueprint.id, "digest": blueprint.digest}])
         await self._log.commit()
         try:
-            end = await self._host.carry(child)
+            return _value(await self._host.carry(child))
         except SwarmError as error:
             raise WorkerFailure(error.code, f"run {child.id}: {error.message}", True) from error
-        ended = {"kind": "child.ended", **about, "status": end.outcome.status}
-        self._log.append([{**ended, "spent": asdict(end.spent)}])
-        return _value(end.outcome)
 
     def _child(self, attempt: Attempt, blueprint: CompiledBlueprint, input: Any) -> Child:
-        dispatch = attempt.dispatch
+        dispatch, log, parent = attempt.dispatch, self._log, self._parent
         at = (dispatch.key, dispatch.attempt)
         number, attempt.children = attempt.children, attempt.children + 1
+        child = child_id(log.run_id, *at, number)
 
         async def waits(begins: bool) -> None:
             self._waits.elsewhere(attempt, begins)
-            await self._log.commit()
+            await log.commit()
+
+        def ended(status: RunStatus, spent: Spent) -> None:
+            # Told where its attempt was stopped too: a resume counts what it has used. The
+            # end of the parent is the last that is told of it.
+            if not parent.parked and log.ahead not in ENDED:
+                row = {"kind": "child.ended", **_about(attempt, child), "status": status}
+                log.append([{**row, "spent": asdict(spent)}])
 
         return Child(
-            child_id(self._log.run_id, *at, number),
-            {"run": self._log.run_id, "key": at[0], "attempt": at[1]},
+            child,
+            {"run": log.run_id, "key": at[0], "attempt": at[1]},
             blueprint,
             input,
             attempt.accounts,
+            parent.meter.counted(child),
             waits,
-            lambda: self._parent.parked,
+            ended,
+            lambda: parent.parked,
         )
+
+
+def _about(attempt: Attempt, child: RunId) -> dict[str, Any]:
+    key, step = attempt.dispatch.key, attempt.dispatch.ref
+    return {"key": key, "attempt": attempt.dispatch.attempt, "step": step, "child": child}
 
 
 def child_id(run_id: str, key: str, attempt: int, number: int = 0) -> RunId:

@@ -118,7 +118,7 @@ class Driver:
         else:
             machine, meter = past.machine, past.meter
         if child is not None:
-            meter.join(child.accounts)
+            meter.join(child.accounts, child.counted)
         self._log = log
         self._gates = Gates() if gates is None else gates
         self._waits = Waits(log, clock, self)

@@ -308,7 +308,10 @@ class ChildStarted(_StepRow):
 
 
 class ChildEnded(_StepRow):
-    """The run that does an attempt has ended, or rests; `spent` is what it used in all."""
+    """The run that does an attempt has ended, or rests; `spent` is what it used in all.
+
+    Told where the attempt was stopped, too, unless the run that it is a step of ended with it.
+    """
 
     kind: Literal["child.ended"]
     child: str

@@ -23,6 +23,7 @@ from swarm.ports.worker import Usage
 __all__ = ("Meter",)
 
 _UNLIMITED: Final = Budget()
+_NOTHING: Final = Spent()
 
 
 class Meter:
@@ -43,19 +44,27 @@ class Meter:
         self._all: Accounts = (self._own,)
         # Whether an attempt may be refused, or has to be held against something.
         self.checks = self.limited
+        self._children: dict[str, Spent] = {}
 
     @property
     def spent(self) -> Spent:
         """What the run has used, the runs within it included."""
         return self._own.spent
 
-    def join(self, above: Accounts) -> None:
-        """Count for the accounts of a parent's attempt too, and what was used before."""
+    def join(self, above: Accounts, counted: Spent = _NOTHING) -> None:
+        """Count for the accounts of a parent's attempt too, and what was used before.
+
+        Shape: *counted* is what of it is on those accounts already.
+        """
         self._all = (self._own, *above)
         self.checks = self.limited or any(account.limits for account in above)
-        spent = self.spent
+        more = _beyond(self.spent, counted)
         for account in above:
-            account.count(spent.steps, spent.attempts, spent.tokens, spent.cost)
+            account.count(*more)
+
+    def counted(self, child: str) -> Spent:
+        """Return what the past of this run says that a run within it has used."""
+        return self._children.get(child, _NOTHING)
 
     def accounts(self, agent: str, key: str) -> Accounts:
         """Return what an attempt of *agent* at the step *key* is on, the narrowest first."""
@@ -127,7 +136,11 @@ class Meter:
             case "step.called":
                 self._count(row["agent"], row, 0, 0, row["tokens"], row["cost"])
             case "child.ended":
-                self._count(row["step"], row, **row["spent"])
+                # An attempt that is made again finds the child that it had, and tells its
+                # end again.
+                spent, child = Spent(**row["spent"]), row["child"]
+                self._count(row["step"], row, *_beyond(spent, self.counted(child)))
+                self._children[child] = spent
             case "budget.warning":
                 for account in self._sliced():
                     if account.slice == row["slice"]:
@@ -135,9 +148,9 @@ class Meter:
             case _:
                 pass
 
-    def _count(self, agent: str, row: Mapping[str, Any], *amounts: Any, **more: Any) -> None:
+    def _count(self, agent: str, row: Mapping[str, Any], *amounts: Any) -> None:
         for account in self.accounts(agent, row["key"]):
-            account.count(*amounts, **more)
+            account.count(*amounts)
 
     # -- limits ------------------------------------------------------------------------
 
@@ -161,3 +174,13 @@ class Meter:
 
     def _sliced(self) -> Accounts:
         return (self._own, *(() if self._slices is None else self._slices.all()))
+
+
+def _beyond(spent: Spent, counted: Spent) -> tuple[int, int, int, float]:
+    """Return what of *spent* is not among what was *counted*."""
+    return (
+        spent.steps - counted.steps,
+        spent.attempts - counted.attempts,
+        spent.tokens - counted.tokens,
+        spent.cost - counted.cost,
+    )

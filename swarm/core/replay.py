@@ -34,6 +34,7 @@ from swarm.core.meter import Meter
 from swarm.core.run import RunStatus, next_status
 from swarm.core.timers import remaining_s
 from swarm.errors import SwarmError
+from swarm.ids import RunId
 
 __all__ = ("Asked", "Replay")
 
@@ -71,7 +72,8 @@ class Replay:
 
     `seq` and `status` are those of the last row; `deaths` counts the hosts that died on
     the run since a step last ended; `elapsed_s` is the time from the first row to the last;
-    `ending` is what the run is being cancelled for, where nobody asked for it.
+    `ending` is what the run is being cancelled for, where nobody asked for it; `parent` is
+    the run that it is a child of.
     """
 
     def __init__(self, flow: Flow, started: Row) -> None:
@@ -94,8 +96,8 @@ class Replay:
         self.meter = Meter(rows.budget_of(started), flow)
         self.machine = _machine(flow, started)
         self.machine.fuel = self.meter.fuel(self.machine.fuel)
-        self.is_child = started.get("parent") is not None
-        self._children: dict[str, tuple[str, int]] = {}
+        self.parent: str | None = (started.get("parent") or {}).get("run")
+        self._children: dict[RunId, tuple[str, int]] = {}
         self._row: Row = started
         self._take(self._told(self.machine.start))
 
@@ -126,9 +128,9 @@ class Replay:
 
     def _child(self, kind: str, row: Row) -> None:
         if kind == "child.started":
-            self._children[row["child"]] = (row["key"], row["attempt"])
+            self._children[RunId(row["child"])] = (row["key"], row["attempt"])
         else:
-            self._children.pop(row["child"], None)
+            self._children.pop(RunId(row["child"]), None)
 
     def _run(self, kind: str, row: Row) -> None:
         if kind == "run.cancelling":
@@ -270,7 +272,7 @@ class Replay:
         for timers in self._timers.values():
             yield from timers
 
-    def orphans(self, *, cancelling: bool) -> list[str]:
+    def orphans(self, *, cancelling: bool) -> list[RunId]:
         """Return the children that nobody needs any more, where the run goes on."""
         asked = {(a.dispatch.key, a.dispatch.attempt) for a in self._asked.values()}
         return [run for run, at in self._children.items() if cancelling or at not in asked]

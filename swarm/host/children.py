@@ -6,8 +6,9 @@ from typing import Protocol
 
 import anyio
 
-from swarm.core.children import Child, ChildEnd
+from swarm.core.children import Child
 from swarm.core.meter import Meter
+from swarm.core.run import RunOutcome
 from swarm.host.run import Run
 
 __all__ = ("ChildCarrier", "Starter")
@@ -27,8 +28,8 @@ class ChildCarrier:
     def __init__(self, runs: Starter) -> None:
         self._runs = runs
 
-    async def carry(self, child: Child) -> ChildEnd:
-        """Start a child, or go on with it; return when it has ended, or rests."""
+    async def carry(self, child: Child) -> RunOutcome:
+        """Start a child, or go on with it; return how it ended, or rests."""
         run, meter = await self._runs.child(child)
         try:
             await _watch(run, child)
@@ -37,8 +38,10 @@ class ChildCarrier:
             # As long as its workers take to go; the parent waits for its own as well.
             with anyio.CancelScope(shield=True):
                 await _take_along(run, child)
+            child.ended(run.status, meter.spent)
             raise
-        return ChildEnd(outcome, meter.spent)
+        child.ended(outcome.status, meter.spent)
+        return outcome
 
 
 async def _watch(run: Run, child: Child) -> None:

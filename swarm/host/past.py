@@ -22,7 +22,7 @@ from swarm.ids import RunId
 from swarm.ports.journal import Journal, Row
 from swarm.ports.worker import Toolbox
 
-__all__ = ("Past", "open_ends", "read_all", "resting")
+__all__ = ("Past", "open_children", "open_ends", "read_all", "resting")
 
 _PAGE = 1000
 # Compiled blueprints that are kept for the next run of the same.
@@ -173,3 +173,14 @@ def open_ends(rows: Sequence[Row]) -> list[EventRow]:
         {"kind": "step.interrupted", "key": key, "attempt": attempt, "step": row["step"]}
         for (key, attempt), row in opened.items()
     ]
+
+
+def open_children(rows: Sequence[Row]) -> list[RunId]:
+    """Return the runs within the run whose end it was not told, as a plain reading of the rows."""
+    opened: dict[RunId, None] = {}
+    for row in rows:
+        if row["kind"] == "child.started":
+            opened[RunId(row["child"])] = None
+        elif row["kind"] == "child.ended":
+            opened.pop(RunId(row["child"]), None)
+    return list(opened)

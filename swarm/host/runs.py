@@ -11,7 +11,7 @@ with the reason in its journal, and stands in nobody else's way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakValueDictionary
@@ -43,7 +43,7 @@ from swarm.host.collection import Collected, Retention, chosen
 from swarm.host.left import Left
 from swarm.host.outputs import Output, outputs_of
 from swarm.host.parts import Parts
-from swarm.host.past import Past, open_ends, read_all
+from swarm.host.past import Past, open_children, open_ends, read_all
 from swarm.host.recorder import Recorder
 from swarm.host.rerun import beginning, edits_of
 from swarm.host.run import Run, refused
@@ -316,7 +316,7 @@ class Runs:
         meter = Meter(child.blueprint.budget(), child.blueprint.flow)
         for row in await read_all(self._parts.journal, RunId(run.id)):
             meter.recall(row)
-        meter.join(child.accounts)
+        meter.join(child.accounts, child.counted)
         return meter
 
     async def rerun(
@@ -396,6 +396,7 @@ class Runs:
         past = await read_all(self._parts.journal, RunId(run.id))
         ended = rows.run_ended(None, FlowError("run.cancelled", reason), 0.0)
         await self._note(run, past[-1]["seq"], [*open_ends(past), ended])
+        await self._stop_all(open_children(past), reason)
 
     async def pause(self, run: Run) -> None:
         """Let a run that rests stay so until somebody resumes it."""
@@ -426,17 +427,28 @@ class Runs:
             if of_itself and past.pausing:
                 await self._note(run, past.seq, [*past.open_rows(), rows.run("run.paused")])
                 return
-            if of_itself and past.is_child:
-                # Its parent goes on with it, on its own account.
-                return
+            if past.parent is not None and child is None and cancelling is None:
+                if await self._has_ended(past.parent):
+                    # The last host died before it had stopped what its end leaves.
+                    cancelling = "its parent has ended"
+                elif of_itself:
+                    # Its parent goes on with it, on its own account.
+                    return
             orphans = past.orphans(cancelling=cancelling is not None)
             run.log.go_on(past.seq, past.status)
             driver = self._driver(run, blueprint, None, past, child=child)
             await self._carry(run, driver, cancelling)
-        for orphan in orphans:
-            found = await self._find(RunId(orphan))
+        await self._stop_all(orphans, cancelling or "its parent does not need it")
+
+    async def _stop_all(self, run_ids: Iterable[RunId], reason: str) -> None:
+        for run_id in run_ids:
+            found = await self._find(run_id)
             if found is not None:
-                await found.stop(cancelling or "its parent does not need it")
+                await found.stop(reason)
+
+    async def _has_ended(self, run_id: str) -> bool:
+        found = await self._find(RunId(run_id))
+        return found is None or found.status in ENDED
 
     async def _block(self, run: Run, error: SwarmError) -> None:
         heads = await self._parts.journal.heads()

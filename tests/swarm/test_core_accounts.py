@@ -218,6 +218,7 @@ ROWS: list[tuple[dict[str, Any], tuple[int, int, int, float]]] = [
     (
         {
             "kind": "child.ended",
+            "child": "c",
             "spent": {"steps": 1, "attempts": 2, "tokens": 3, "cost": 0.5},
         },
         (1, 2, 3, 0.5),

@@ -294,8 +294,17 @@ def test_a_run_within_a_run_uses_both_budgets() -> None:
 def test_a_run_that_has_ended_within_a_run_is_counted_from_one_row() -> None:
     parent = Meter(Budget())
     spent = {"steps": 2, "attempts": 3, "tokens": 4, "cost": 0.5}
-    parent.recall({"kind": "child.ended", "step": "w", "key": "$", "spent": spent})
+    row = {"kind": "child.ended", "step": "w", "key": "$", "child": "c", "spent": spent}
+    parent.recall(row)
     assert (parent.spent.steps, parent.spent.attempts, parent.spent.tokens) == (2, 3, 4)
+    # Its attempt was made again, and found it ended, or further on.
+    parent.recall(row)
+    parent.recall({**row, "spent": {**spent, "tokens": 9}})
+    assert (parent.spent.steps, parent.spent.attempts, parent.spent.tokens) == (2, 3, 9)
+    again = Meter()
+    again.recall({"kind": "step.finished", "step": "x", "key": "$", "tokens": 10, "cost": 0.5})
+    again.join(parent.accounts("w", "$"), parent.counted("c"))
+    assert (parent.spent.tokens, parent.spent.cost) == (10, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -537,8 +537,8 @@ def test_children_of_attempts_that_are_over_are_orphans() -> None:
 def test_the_first_row_says_what_the_run_is() -> None:
     plain = History().past
     assert (plain.run_id, plain.input, plain.seq, plain.status) == ("r", {}, 1, "running")
-    assert (plain.is_child, plain.deaths, plain.pausing) == (False, 0, False)
-    assert History(parent={"run": "p"}, input={"a": 1}).past.is_child is True
+    assert (plain.parent, plain.deaths, plain.pausing) == (None, 0, False)
+    assert History(parent={"run": "p"}, input={"a": 1}).past.parent == "p"
     limited = History(budget={"fuel": 50, "tokens": 7}).past
     assert limited.machine.fuel <= 50
     assert limited.meter.budget.tokens == 7

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from swarm import BlueprintInvalid, Host, Run
+from swarm import BlueprintInvalid, Host, Outcome, Run, Usage
 from swarm.core.children import child_id
+from swarm.testing import CountedIds, FakeClock, MemoryJournal, Parts
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +154,123 @@ async def test_a_child_uses_the_budget_of_its_parent(tmp_path: Path) -> None:
         assert len(finished) == 3
         [ended] = [e async for e in run.events() if e["kind"] == "child.ended"]
         assert ended["spent"]["steps"] == 4
+
+
+# A child that has used something, and waits for a person or fails.
+def costly(then: Json) -> Json:
+    spend = {"name": "spend", "kind": "function", "function": "spend"}
+    agents = [spend, ASK] if then is WAITS else [spend]
+    step = {"kind": "step", "ref": "spend", "in": "ctx.n", "out": "$.n"}
+    flow = {"kind": "seq", "children": [step, then]}
+    return {**child(), "agents": agents, "flow": flow}
+
+
+WAITS = {"kind": "step", "ref": "double", "in": "ctx.n", "out": "$.n"}
+WAITS_ON = {"kind": "step", "ref": "who", "in": "1"}
+
+
+def spending(store: Path) -> Host:
+    host = Host(store)
+
+    @host.function("spend")
+    async def spend(n: int) -> Outcome:
+        return Outcome(n, usage=Usage(tokens=100, cost=1.5))
+
+    return host
+
+
+async def ended(run: Run) -> list[Json]:
+    return [dict(e) async for e in run.events(follow=False) if e["kind"] == "child.ended"]
+
+
+async def test_a_child_that_is_stopped_is_told_as_ended_and_stays_counted(tmp_path: Path) -> None:
+    sub = parent(timeout_s=0.5)
+    catch = {"kind": "seq", "children": []}
+    flow = {"kind": "try", "body": sub["flow"], "catch": catch, "on": ["step.timeout"]}
+    outer = {**sub, "flow": {"kind": "seq", "children": [flow, WAITS_ON]}}
+    outer["agents"] = [*sub["agents"], {"name": "who", "kind": "human"}]
+    key = "$.children[0].body"
+    spent = {"steps": 2, "attempts": 2, "tokens": 100, "cost": 1.5}
+    async with spending(tmp_path / "store") as host:
+        run = await started(host, tmp_path, costly(WAITS), outer)
+        with anyio.fail_after(20):
+            while not await ended(run):  # noqa: ASYNC110 - it is not waited for
+                await anyio.sleep(0.001)
+        await until(run, "waiting")
+        [row] = await ended(run)
+        assert (row["child"], row["status"]) == (child_id("outer", key, 1), "cancelled")
+        assert row["spent"] == spent
+        used = run.meter.spent
+        assert (used.steps, used.attempts, used.tokens, used.cost) == (4, 4, 100, 1.5)
+    async with spending(tmp_path / "store") as host:
+        run = await host.run("outer")
+        assert run.meter.spent == used
+        await run.cancel()
+
+
+async def test_a_child_that_is_found_ended_is_counted_once(tmp_path: Path) -> None:
+    outer = parent()
+    outer["agents"][0]["layers"] = [{"use": "senior", "to": "ada"}]
+    failing = {"kind": "assign", "at": "$.n", "value": "ctx.n // 0"}
+    told: list[Json] = []
+    for _ in range(3):
+        async with spending(tmp_path / "store") as host:
+            run = await started(host, tmp_path, costly(failing), outer)
+            await until(run, "waiting")
+            used = run.meter.spent
+            assert (used.steps, used.attempts, used.tokens, used.cost) == (2, 2, 100, 1.5)
+            told = await ended(run)
+    assert len(told) == 3
+
+
+async def test_a_child_whose_parent_has_ended_is_not_left(tmp_path: Path) -> None:
+    parts = Parts(MemoryJournal(), FakeClock(), CountedIds(), durable=True)
+    async with Host(parts) as host:
+        run = await started(host, tmp_path, child(ASK))
+        await until(run, "waiting")
+        inner = await host.run(CHILD)
+        await run.cancel()
+        assert (await inner.wait()).status == "cancelled"
+    # What a host leaves that dies between the end of the parent and that of the child.
+    died = MemoryJournal()
+    for run_id in (run.log.run_id, inner.log.run_id):
+        rows = [dict(row) for row in await parts.journal.read(run_id)]
+        known = [row["kind"] for row in rows]
+        if run_id == CHILD:
+            rows = rows[: known.index("run.cancelling")]
+        died.append(run_id, rows)
+    await died.commit()
+    async with Host(replace(parts, journal=died)) as host:
+        inner = await host.run(CHILD)
+        outcome = await inner.wait()
+        assert outcome.error is not None
+        assert (outcome.status, outcome.error["message"]) == ("cancelled", "its parent has ended")
+
+
+async def test_a_parent_that_cannot_go_on_takes_its_child_along(tmp_path: Path) -> None:
+    missing = {"name": "later", "kind": "function", "function": "later"}
+    outer = parent()
+    outer["agents"].append(missing)
+    outer["flow"] = {
+        "kind": "seq",
+        "children": [outer["flow"], {"kind": "step", "ref": "later", "in": "1"}],
+    }
+    host = Host(tmp_path / "store")
+
+    @host.function("later")
+    async def later(n: int) -> int:
+        return n
+
+    async with host:
+        run = await started(host, tmp_path, child(ASK), outer)
+        await until(run, "waiting")
+    async with Host(tmp_path / "store") as host:
+        run = await host.run("outer")
+        await until(run, "blocked")
+        await run.cancel("enough")
+        assert (await run.wait()).status == "cancelled"
+        inner = await host.run(child_id("outer", "$.children[0]", 1))
+        assert (await inner.wait()).status == "cancelled"
 
 
 async def test_a_child_that_gets_the_wrong_input_fails_the_step(tmp_path: Path) -> None:
