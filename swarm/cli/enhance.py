@@ -17,7 +17,7 @@ import click
 
 from swarm.blueprint.selector import parse_blueprint_id
 from swarm.cli.blueprints import function_option
-from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, print_rows, say
 from swarm.cli.improving import enhancer_of
 from swarm.cli.letters import done_or_written
 from swarm.cli.project import find_project, import_functions
@@ -181,9 +181,12 @@ def list_(blueprint: str | None, store: str | None, as_json: bool) -> int:
         return [view.to_wire() for view in await enhancer.issues(blueprint)]
 
     letter = {"do": "list", "blueprint": blueprint}
-    for view in anyio.run(_asked, checked_store(store), letter, here).value:
-        wire = json.dumps(view, ensure_ascii=False)
-        print_result(wire) if as_json else print_lines(_line(view))
+    views = anyio.run(_asked, checked_store(store), letter, here).value
+    if not as_json:
+        print_rows([_listed(view) for view in views])
+        return Exit.OK
+    for view in views:
+        print_result(json.dumps(view, ensure_ascii=False))
     return Exit.OK
 
 
@@ -288,9 +291,9 @@ def _print(view: Mapping[str, Any], as_json: bool) -> None:
         print_lines(*_review(view))
 
 
-def _line(view: Mapping[str, Any]) -> str:
+def _listed(view: Mapping[str, Any]) -> tuple[str, ...]:
     issue = view["issue"]
-    return f"{view['run']}  {view['state']}  {issue['blueprint']}  {cleaned(issue['intent'])[:80]}"
+    return view["run"], view["state"], issue["blueprint"], cleaned(issue["intent"])[:80]
 
 
 def _review(view: Mapping[str, Any]) -> Iterator[str]:

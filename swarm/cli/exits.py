@@ -7,14 +7,15 @@ printed as it is.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
 
 import click
 
-from swarm.cli.paper import folded_for
+from swarm.cli.paper import columns, folded_for, width_of
 from swarm.cli.streams import give_up
 
-__all__ = ("Exit", "WrongUse", "print_lines", "print_result", "say")
+__all__ = ("Exit", "WrongUse", "print_lines", "print_result", "print_rows", "say")
 
 
 class Exit(IntEnum):
@@ -50,6 +51,11 @@ def print_lines(*lines: str, hang: int = 4) -> None:
     """Print lines of the result for a person; *hang* indents what a terminal has no room for."""
     for line in folded_for(sys.stdout, lines, hang):
         print_result(line)
+
+
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print a list of records, each of as many cells, in columns."""
+    print_lines(*columns(rows, width_of(sys.stdout)))
 
 
 def print_result(text: str) -> None:

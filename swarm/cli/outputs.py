@@ -10,7 +10,7 @@ from typing import cast
 import anyio
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_result, print_rows, say
 from swarm.cli.runs_view import opened_view
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.outputs import read_bytes
@@ -33,9 +33,13 @@ def outputs(run: str, store: str | None, as_json: bool) -> int:
         async with opened_view(checked_store(store)) as view:
             return outputs_of(cast("list[Row]", await view.events(run)))
 
-    for made in anyio.run(main):
-        wire = json.dumps(made.to_wire(), ensure_ascii=False)
-        print_result(wire) if as_json else print_lines(_listed(made))
+    made = anyio.run(main)
+    if not as_json:
+        digits = max((len(str(one.reference.size)) for one in made), default=0)
+        print_rows([_listed(one, digits) for one in made])
+        return Exit.OK
+    for one in made:
+        print_result(json.dumps(one.to_wire(), ensure_ascii=False))
     return Exit.OK
 
 
@@ -74,9 +78,7 @@ def _write(file: Path, body: bytes) -> None:
         raise WrongUse(said) from error
 
 
-def _listed(made: Output) -> str:
+def _listed(made: Output, digits: int) -> tuple[str, ...]:
     reference = made.reference
     name = made.name or f"({made.agent})"
-    return (
-        f"{name:<20}  {reference.type:<5}  {reference.size:>10}  {made.ref[:_DIGITS]}  {made.key}"
-    )
+    return name, reference.type, f"{reference.size:>{digits}}", made.ref[:_DIGITS], made.key

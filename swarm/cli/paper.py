@@ -1,10 +1,14 @@
 """Lines for people: folded to the width of a terminal, and as they are where a program reads.
 
-    a1  waiting      review  2026-11-26 21:55:06     at 80 columns
-    a1  waiting      review                          at 40: what goes on is indented
-        2026-11-26 21:55:06
+    a1      waiting    review  2026-11-26 21:55:06           at 80 columns
+    second  succeeded  essay   2026-11-26 21:54:12  3.20 s
 
-A record stays one line for `grep` and `cut`; on a terminal nothing is cut off and no word is
+    a1      waiting    review                                at 40: what goes on is indented
+        2026-11-26 21:55:06
+    second  succeeded  essay
+        2026-11-26 21:54:12  3.20 s
+
+A record stays one line for `grep` and `awk`; on a terminal nothing is cut off and no word is
 broken that fits a line. JSON is never folded: whoever copies it wants all of it.
 What a script or a program says is shown, never obeyed: `visible` spells out what would move
 the cursor, colour the screen or turn the line around.
@@ -14,12 +18,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-__all__ = ("fold", "folded_for", "visible", "width_of")
+__all__ = ("columns", "fold", "folded_for", "visible", "width_of")
 
 _HANG = 4
+_GAP = 2
 # Narrower than this nothing is readable anyway, and words would stand letter by letter.
 _LEAST = 20
 _GUIDES = re.compile(r"(?:│   |    )*(?:├── |└── )?")
@@ -44,6 +49,43 @@ def folded_for(stream: TextIO, lines: Iterable[str], hang: int = _HANG) -> list[
     width = width_of(stream)
     whole = [visible(part.removesuffix("\r")) for line in lines for part in line.split("\n")]
     return whole if width is None else [one for line in whole for one in fold(line, width, hang)]
+
+
+def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Write rows of as many cells each in columns; *width*: the room that a line has.
+
+    Where a row has no room, all rows go on below at the same cell: they stay columns.
+
+    >>> columns([("a1", "waiting", "3.20 s"), ("second", "failed", "")])
+    ['a1      waiting  3.20 s', 'second  failed']
+    """
+    from rich.cells import cell_len
+
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    below = _breaks(widths, width)
+    lines: list[str] = []
+    for row in shown:
+        line = ""
+        for no, (cell, widest) in enumerate(zip(row, widths, strict=True)):
+            if no in below:
+                lines.append(line)
+                line = " " * _HANG
+            line += cell + " " * (widest - cell_len(cell) + _GAP)
+        lines.append(line)
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def _breaks(widths: Sequence[int], width: int | None) -> set[int]:
+    """Return the columns that have no room beside those before them."""
+    found: set[int] = set()
+    taken = 0
+    for no, widest in enumerate(widths):
+        if width is not None and no and taken + widest > width:
+            found.add(no)
+            taken = _HANG
+        taken += widest + _GAP
+    return found
 
 
 def visible(text: str) -> str:

@@ -17,13 +17,13 @@ import click
 from swarm.cli.asking import Patience, patience_of, wait_option
 from swarm.cli.blueprints import function_option
 from swarm.cli.collecting import gc
-from swarm.cli.exits import Exit, print_lines, print_result, say
+from swarm.cli.exits import Exit, print_lines, print_result, print_rows, say
 from swarm.cli.following import Ended, follow, goes_on, report, signals
 from swarm.cli.inputs import edits
 from swarm.cli.letters import done_or_written
 from swarm.cli.origin import origin_of
 from swarm.cli.outputs import output, outputs
-from swarm.cli.paper import folded_for
+from swarm.cli.paper import columns, folded_for, width_of
 from swarm.cli.progress import describe
 from swarm.cli.project import find_project, import_functions
 from swarm.cli.questions import answer, questions
@@ -83,8 +83,12 @@ def list_(store: str | None, status: tuple[str, ...], limit: int, as_json: bool)
         async with opened_view(checked_store(store)) as view:
             return await view.runs(status or None, limit)
 
-    for row in anyio.run(main):
-        print_result(json.dumps(_summary(row))) if as_json else print_lines(_listed(row))
+    rows = anyio.run(main)
+    if not as_json:
+        print_rows([_listed(row) for row in rows])
+        return Exit.OK
+    for row in rows:
+        print_result(json.dumps(_summary(row)))
     return Exit.OK
 
 
@@ -109,7 +113,8 @@ def show(run: str, store: str | None, as_json: bool) -> int:
         whole = {**_summary(row), "steps": timeline.to_json(), **_ended(events)}
         print_result(json.dumps(whole, ensure_ascii=False))
         return Exit.OK
-    _print_coloured([_listed(row), *drawn(timeline.root), *_last_words(events)])
+    head = columns([_listed(row)], width_of(sys.stdout))
+    _print_coloured([*head, *drawn(timeline.root), *_last_words(events)])
     return Exit.OK
 
 
@@ -401,12 +406,12 @@ def _last_words(events: Sequence[Event]) -> list[str]:
     return [] if error is None else [f"✗ {error['code']} at {error['at']}: {error['message']}"]
 
 
-def _listed(row: RunRow) -> str:
+def _listed(row: RunRow) -> tuple[str, ...]:
     took = ""
     if row.began_s is not None and row.ended_s is not None:
-        took = f"  {max(0.0, row.ended_s - row.began_s):.2f} s"
-    began = "" if row.began_s is None else f"  {_moment(row.began_s)}"
-    return f"{row.run_id}  {row.status:<11}  {row.blueprint}{began}{took}"
+        took = f"{max(0.0, row.ended_s - row.began_s):.2f} s"
+    began = "" if row.began_s is None else _moment(row.began_s)
+    return row.run_id, row.status, row.blueprint or "", began, took
 
 
 def _moment(time_s: float) -> str:

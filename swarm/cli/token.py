@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import click
 
-from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, print_rows, say
 from swarm.cli.letters import done_or_written
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store, store_option
 from swarm.core.capability.chain import fingerprint
@@ -72,10 +72,7 @@ def verbs(as_json: bool) -> int:
         }
         print_result(json.dumps(whole))
         return Exit.OK
-    rows = table_rows()
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print_result("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+    print_rows(table_rows())
     return Exit.OK
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from swarm.cli.main import invoke
-from swarm.cli.paper import fold, folded_for
+from swarm.cli.paper import columns, fold, folded_for
 
 ROOT = Path(__file__).parents[2]
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>])")
@@ -50,6 +50,39 @@ def test_a_branch_goes_on_below_itself() -> None:
 
 def test_a_word_that_fits_no_line_is_broken() -> None:
     assert fold("x" * 50, 20, 4) == ["x" * 16, "    " + "x" * 16, "    " + "x" * 16, "    xx"]
+
+
+ROWS = [
+    ("a1", "waiting", "review", "2026-11-26 21:55:06", ""),
+    ("second", "succeeded", "\u6587", "2026-11-26 21:54:12", "3.20 s"),
+]
+
+
+def test_records_of_a_list_stand_in_columns() -> None:
+    assert columns(ROWS) == [
+        "a1      waiting    review  2026-11-26 21:55:06",
+        "second  succeeded  \u6587      2026-11-26 21:54:12  3.20 s",
+    ]
+    assert columns(ROWS, 80) == columns(ROWS)
+
+
+def test_on_a_narrow_terminal_all_records_go_on_at_one_column() -> None:
+    assert columns(ROWS, 40) == [
+        "a1      waiting    review",
+        "    2026-11-26 21:55:06",
+        "second  succeeded  \u6587",
+        "    2026-11-26 21:54:12  3.20 s",
+    ]
+    assert columns([], 40) == []
+
+
+CELLS = st.lists(st.lists(WORDS, min_size=3, max_size=3), max_size=5)
+
+
+@given(CELLS, st.none() | st.integers(20, 120))
+def test_columns_lose_nothing_but_blanks(rows: list[list[str]], width: int | None) -> None:
+    plain = "".join("".join(row) for row in rows)
+    assert "".join("".join(columns(rows, width)).split()) == "".join(plain.split())
 
 
 # -- the commands, in a real terminal ------------------------------------------------------

@@ -99,7 +99,7 @@ def test_a_run_is_kept_in_the_folder_that_is_nearest(
     assert swarm("run", "sums.json")[0] == 0
     assert (folder / "kept/journal.db").is_file()
     assert swarm("run", "sums.json", "--store", ":memory:")[0] == 0
-    assert swarm("runs", "list", "--store", ".swarm")[1].startswith("one  succeeded    sums  ")
+    assert swarm("runs", "list", "--store", ".swarm")[1].startswith("one  succeeded  sums  ")
 
 
 def test_the_same_id_gives_the_same_run(swarm: Callable[..., Said]) -> None:
@@ -128,7 +128,7 @@ def test_show_draws_turns_and_steps(swarm: Callable[..., Said]) -> None:
     code, out, _ = swarm("runs", "show", "one")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith("one  succeeded    sums  ")
+    assert lines[0].startswith("one  succeeded  sums  ")
     assert lines[1].startswith("├── add (first)  ✓ ")
     assert lines[2] == "├── turn 1"
     assert lines[3].startswith("│   └── add (more)  ✓ ")
