@@ -54,7 +54,7 @@ def test_it_runs_a_blueprint_in_another_folder(installed: Path, tmp_path: Path) 
 
 def test_it_holds_the_command_and_every_file_of_its_packages(installed: Path) -> None:
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
-    assert "swarm = swarm.cli.main:main" in entry_points.read_text("utf-8")
+    assert "swarm = swarm.__main__:main" in entry_points.read_text("utf-8")
     for package in ("flowir", "swarm", "lua_stdlib"):
         for file in (ROOT / package).rglob("*.*"):
             if file.is_file() and file.suffix != ".pyc":

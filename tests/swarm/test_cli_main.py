@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,26 @@ def test_the_package_is_the_command_too() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: swarm [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("module", ["swarm.cli.main", "click", "swarm.cli.runs"])
+def test_ctrl_c_while_it_imports_is_one_word(module: str, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, swarm.__main__\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['swarm', 'runs', 'list']\n"
+        "swarm.__main__.main()\n"
+    )
+    done = subprocess.run(  # noqa: S603  our own interpreter and script
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\ninterrupted\n")
