@@ -15,8 +15,9 @@ import flowir
 from flowir.door import parse_json
 from flowir.errors import shorten
 from flowir.limits import DEFAULT_LIMITS
-from flowir.path import format_path, parse_path
+from flowir.path import format_path
 from swarm.cli.exits import WrongUse
+from swarm.core.edits import target_of
 
 __all__ = ("edits", "first_context", "read_value")
 
@@ -79,13 +80,9 @@ def _setting(setting: str) -> tuple[str, Any]:
     if not equals:
         raise WrongUse(f"--set: expected a.b=VALUE, got {shorten(setting)}")
     try:
-        return format_path(parse_path(_rooted(where))), _value(text)
+        return format_path(target_of(where)), _value(text)
     except flowir.FlowError as e:
         raise WrongUse(f"--set {shorten(setting)}: {e.message}") from None
-
-
-def _rooted(where: str) -> str:
-    return where if where.startswith(("$", "ctx.", "ctx[")) else f"$.{where}"
 
 
 def _set(context: Any, setting: str) -> Any:

@@ -25,13 +25,24 @@ from flowir.store import check_size
 from flowir.storing import storing
 from flowir.values import private_copy
 
-__all__ = ("EditedMachine", "Edits")
+__all__ = ("EditedMachine", "Edits", "target_of")
 
 # By the key of the step: what to write, by path.
 Edits: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 # `#2` and `@0` in a key are the turns on the way; without them it is a place.
 _TURNS = re.compile(r"[#@]\d+")
+
+
+def target_of(where: str) -> Path:
+    """Read where somebody outside of a flow writes: its root may be left out.
+
+    >>> target_of("a.b") == target_of("ctx.a.b") == target_of("$.a.b")
+    True
+
+    Raises: Malformed.
+    """
+    return parse_path(where if where.startswith(("$", "ctx.", "ctx[")) else f"$.{where}")
 
 
 class EditedMachine(Machine):

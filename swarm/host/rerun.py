@@ -10,21 +10,25 @@ needs nothing of the old run afterwards, and is resumed like any other.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from flowir.door import admit
 from flowir.errors import FlowError, shorten
 from flowir.nodes import Flow
-from flowir.path import format_path, parse_path
+from flowir.path import format_path
 from flowir.records import dataclass
-from swarm.core.edits import EditedMachine
-from swarm.core.events import Rerun
+from swarm.core.edits import EditedMachine, target_of
+from swarm.core.events import STEP_ENDS, Rerun
 from swarm.core.replay import Replay
 from swarm.errors import Refused
 from swarm.ports.journal import Row
 
 __all__ = ("Beginning", "beginning", "edits_of")
+
+
+# An attempt that was interrupted is made again.
+_ANSWERED: Final = STEP_ENDS - {"step.interrupted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def edits_of(set: Mapping[str, Any]) -> dict[str, Any]:
     Raises: Refused (rerun.set).
     """
     try:
-        return {format_path(parse_path(path)): admit(value) for path, value in set.items()}
+        return {format_path(target_of(path)): admit(value) for path, value in set.items()}
     except FlowError as error:
         raise Refused("rerun.set", f"rerun: set: {error}") from error
 
@@ -57,7 +61,7 @@ def beginning(
     """
     cut, key = _cut(old, from_step)
     rows = [_started(old[0], key, edits, old[1:cut])]
-    rows += [dict(row) for row in old[1:cut] if row["kind"].startswith("step.")]
+    rows += [dict(row) for row in _answers(old[1:cut])]
     for seq, row in enumerate(rows, 1):
         row["seq"], row["run"] = seq, run_id
     past = Replay(flow, rows[0])
@@ -66,6 +70,24 @@ def beginning(
     if isinstance(machine, EditedMachine) and machine.refused is not None:
         raise Refused("rerun.set", f"rerun: set: {machine.refused}")
     return Beginning(rows, past)
+
+
+def _answers(before: Sequence[Row]) -> Iterator[Row]:
+    """Yield what is taken over: all about steps, and the runs that did those which have ended.
+
+    A run that does a step which goes on is the old run's; what the others used is counted as
+    what the steps used is.
+    """
+    ended = {(row["key"], row["attempt"]) for row in before if row["kind"] in _ANSWERED}
+    told = {row["child"] for row in before if row["kind"] == "child.ended"}
+    for row in before:
+        kind: str = row["kind"]
+        if kind.startswith("step.") or (
+            kind.startswith("child.")
+            and row["child"] in told
+            and (row["key"], row["attempt"]) in ended
+        ):
+            yield row
 
 
 def _cut(old: Sequence[Row], from_step: str) -> tuple[int, str]:

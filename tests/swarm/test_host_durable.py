@@ -393,6 +393,8 @@ async def test_set_is_written_before_the_step_computes_its_input_and_outlives_ho
         }
         again = await host.rerun("new", from_step="c", set={"$.b": 7})
         assert await again.result() == {"a": 5, "b": 7, "c": 70}
+        bare = await host.rerun("new", from_step="c", set={"b": 7})
+        assert await bare.result() == {"a": 5, "b": 7, "c": 70}
         first = await host.rerun("new", from_step="a", set={})
         assert await first.result() == {"a": 10, "b": 110, "c": 1100}
 
@@ -403,7 +405,7 @@ async def test_set_is_written_before_the_step_computes_its_input_and_outlives_ho
         ("n33", {}, "rerun.step", "did you mean 'n3'"),
         ("work", {}, "rerun.step", r"got 'work' — known are '\$\.children\[0\]', .*, …"),
         ("elsewhere", {}, "rerun.step", "got 'elsewhere' — known are "),
-        ("n3", {"s0": 1}, "rerun.set", "s0"),
+        ("n3", {"s0..x": 1}, "rerun.set", "a name is missing"),
         ("n3", {"$.s0": (1,)}, "rerun.set", "set"),
         ("n3", {"$.s0.x": 1}, "rerun.set", "s0"),
     ],

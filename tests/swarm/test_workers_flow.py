@@ -223,6 +223,31 @@ async def test_a_child_that_is_found_ended_is_counted_once(tmp_path: Path) -> No
     assert len(told) == 3
 
 
+async def test_a_rerun_counts_what_the_children_of_its_answers_have_used(tmp_path: Path) -> None:
+    outer = parent()
+    last = {"kind": "assign", "at": "$.n", "value": "ctx.sub.n"}
+    step = {"kind": "step", "ref": "who", "in": "1", "out": "$.who"}
+    outer["agents"].append({"name": "who", "kind": "lua", "source": "return input"})
+    outer["flow"] = {"kind": "seq", "children": [outer["flow"], step, last]}
+    plain = {"kind": "assign", "at": "$.m", "value": "1"}
+    async with spending(tmp_path / "store") as host:
+        run = await started(host, tmp_path, costly(plain), outer)
+        ctx = await run.result()
+        again = await host.rerun("outer", from_step="who", new_id="again")
+        assert await again.result() == ctx
+        assert again.meter.spent == run.meter.spent
+        assert again.meter.spent.tokens == 100
+        assert [k for k in await kinds(again) if k.startswith("child.")] == [
+            "child.started",
+            "child.ended",
+        ]
+        # What the step itself does is not taken over.
+        first = await host.rerun("outer", from_step="sub", new_id="first")
+        assert await first.result() == ctx
+        assert first.meter.spent == run.meter.spent
+        assert len(await ended(first)) == 1
+
+
 async def test_a_child_whose_parent_has_ended_is_not_left(tmp_path: Path) -> None:
     parts = Parts(MemoryJournal(), FakeClock(), CountedIds(), durable=True)
     async with Host(parts) as host:
