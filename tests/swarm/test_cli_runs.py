@@ -256,7 +256,10 @@ def test_what_goes_on_fails_on_the_authors_line_as_what_was_started(
     live = swarm("run", "refusing@latest", "--run-id", "two")[2].splitlines()[-1]
     assert live == "refusing@1.0.0/blueprint.lua:5: sum.wrong: no"
     assert swarm("runs", "resume", "two")[2] == live + "\n"
-    refusing.write_text(refusing.read_text().replace("add(1)", "add(2)"))
+    (folder / "another.lua").write_text('error("refusing")')
+    called = refusing.rename(folder / "called otherwise.lua")
+    assert swarm("runs", "resume", "one")[2] == "called otherwise.lua:5: sum.wrong: no\n"
+    called.write_text(called.read_text().replace("add(1)", "add(2)"))
     assert swarm("runs", "resume", "one")[2] == "$.children[2]: sum.wrong: no\n"
 
 
