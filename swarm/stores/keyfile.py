@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flowir.door import parse_json
 from flowir.errors import FlowError
@@ -37,6 +37,8 @@ _MOST_BYTES = 64 * 1024
 _LOOK_S = 0.5
 # Fewer different bytes in 32 are no accident.
 _LEAST_DIFFERENT = 8
+# When it was written, which file it is, how long, its mode, whose.
+_Stamp: TypeAlias = tuple[int, int, int, int, int]
 _MEMBERS = {"v", "host", "epoch", "high_s", "keys", "witnesses"}
 
 
@@ -69,7 +71,7 @@ class KeyFile:
         self._path = path
         self._wall = wall
         self._keyring: Keyring | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: _Stamp | None = None
         self._look_at = 0.0
         if _there(path):
             self._load()
@@ -117,11 +119,11 @@ def _there(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
+def _stamp(found: os.stat_result) -> _Stamp:
+    return (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode, found.st_uid)
 
 
-def _read(path: Path) -> tuple[bytes, tuple[int, int, int]]:
+def _read(path: Path) -> tuple[bytes, _Stamp]:
     """Read the file; what is checked is what was opened, and not a name that may change."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

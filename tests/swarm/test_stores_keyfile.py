@@ -176,10 +176,13 @@ def test_a_key_that_another_process_took_away_is_gone_here(path: Path) -> None:
     assert keys.keyring().keys
 
 
-def test_a_file_that_went_wrong_meanwhile_leaves_no_key(path: Path) -> None:
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_a_file_that_went_wrong_meanwhile_leaves_no_key(path: Path, rewritten: bool) -> None:
+    """Its mode alone counts as well: from then on others may have read the secrets."""
     keys = opened(path)
     path.chmod(0o644)
-    os.utime(path, (1, 1))
+    if rewritten:
+        os.utime(path, (1, 1))
     keys._look_at = 0.0  # pyright: ignore[reportPrivateUsage]
     assert keys.keyring().keys == ()
     path.chmod(0o600)
