@@ -8,27 +8,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from flowir.errors import shorten
 from flowir.records import dataclass
 from swarm.core.run import ENDED
 from swarm.errors import Refused
+from swarm.host.lists import is_plural
 from swarm.ids import RunId
 from swarm.ports.journal import Forgotten, RunRow
 
 __all__ = ("Collected", "Retention", "chosen")
+
+# A tuple: whatever somebody asks for is compared, and not hashed.
+_ENDS: Final = tuple(sorted(ENDED))
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
     """What stays: a run may go when nothing here keeps it.
 
-    Shape: *status* are the ends that may go (None: all); *keep* counts the latest of those
-    that stay whatever their age. Units: *older_than_s* in seconds since a run's end.
+    Shape: *status* are the ends that may go, one or several (None: all); *keep* counts the
+    latest of those that stay whatever their age. Units: *older_than_s* in seconds since a
+    run's end.
     """
 
     older_than_s: float | None = None
-    status: Collection[str] | None = None
+    status: str | Collection[str] | None = None
     keep: int = 0
 
     def check(self) -> Retention:
@@ -36,14 +43,21 @@ class Retention:
 
         Raises: Refused (retention.malformed).
         """
-        if self.older_than_s is not None and not self.older_than_s >= 0:
-            raise _malformed("older_than_s", "seconds, zero or more", self.older_than_s)
-        if self.keep < 0:
-            raise _malformed("keep", "a number of runs, zero or more", self.keep)
-        for word in self.status or ():
-            if word not in ENDED:
-                raise _malformed("status", f"an end ({', '.join(sorted(ENDED))})", word)
-        return self
+        # Callers are not all checked: whatever these are, they are looked at.
+        age_s: Any = self.older_than_s
+        keep: Any = self.keep
+        status: Any = self.status
+        if age_s is not None and (type(age_s) not in (int, float) or not age_s >= 0):
+            raise _malformed("older_than_s", "seconds, zero or more", age_s)
+        if type(keep) is not int or keep < 0:
+            raise _malformed("keep", "a number of runs, zero or more", keep)
+        if status is None:
+            return self
+        words = (status,) if isinstance(status, str) or not is_plural(status) else tuple(status)
+        for word in words:
+            if word not in _ENDS:
+                raise _malformed("status", f"an end ({', '.join(_ENDS)})", word)
+        return replace(self, status=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ def chosen(
     for row in rows:
         if row.parent is not None:
             within[row.parent].append(row.run_id)
-    status = ENDED if retention.status is None else retention.status
+    status = _ENDS if retention.status is None else retention.status
     outermost = [row for row in rows if row.parent is None or row.parent not in known]
     ended = [row for row in outermost if row.status in status]
     return [

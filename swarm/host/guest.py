@@ -175,7 +175,7 @@ class Guest:
         self,
         *,
         older_than_s: float | None = None,
-        status: Collection[str] | None = None,
+        status: str | Collection[str] | None = None,
         keep: int = 0,
         dry_run: bool = False,
     ) -> Collected:

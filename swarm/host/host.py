@@ -623,14 +623,14 @@ class Host:
         self,
         *,
         older_than_s: float | None = None,
-        status: Collection[str] | None = None,
+        status: str | Collection[str] | None = None,
         keep: int = 0,
         dry_run: bool = False,
     ) -> Collected:
         """Remove runs that have ended, with the runs within them and what nobody else holds.
 
-        Shape: *status* are the ends that may go (None: all); the latest *keep* of them
-        stay; *dry_run* only tells. Units: *older_than_s* in seconds since a run's end.
+        Shape: *status* are the ends that may go, one or several (None: all); the latest *keep*
+        of them stay; *dry_run* only tells. Units: *older_than_s* in seconds since a run's end.
         Raises: Refused (host.closed, retention.malformed).
         """
         retention = Retention(older_than_s, status, keep).check()

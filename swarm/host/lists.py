@@ -10,7 +10,7 @@ from flowir.report import nearest, one_of
 from swarm.core.run import RunStatus
 from swarm.errors import Refused
 
-__all__ = ("MOST", "counted", "one_of_statuses", "page")
+__all__ = ("MOST", "counted", "is_plural", "one_of_statuses", "page")
 
 # Of one list at a time: whoever wants more continues it.
 MOST: Final = 10_000
@@ -51,7 +51,7 @@ def one_of_statuses(
         return None
     # Callers are not all checked: whatever this is, it is looked at.
     given: Any = status
-    several: list[Any] = [given] if isinstance(given, str) or not _is_plural(given) else [*given]
+    several: list[Any] = [given] if isinstance(given, str) or not is_plural(given) else [*given]
     for one in several:
         if one not in _STATUSES:
             near = nearest(one, _STATUSES) if isinstance(one, str) else None
@@ -60,5 +60,6 @@ def one_of_statuses(
     return frozenset(cast("list[RunStatus]", several))
 
 
-def _is_plural(given: Any) -> bool:
+def is_plural(given: Any) -> bool:
+    """Tell whether somebody asks for several."""
     return isinstance(given, Collection) and not isinstance(given, (bytes, bytearray))

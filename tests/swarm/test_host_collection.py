@@ -57,6 +57,15 @@ def test_what_somebody_has_in_hand_stays() -> None:
     assert chosen(ROWS, Retention(), 100.0, {"grandchild"}) == ["newest", "wrong", "orphan"]
 
 
+async def test_one_end_may_be_named_alone() -> None:
+    said = {"kind": "assign", "at": "$.a", "value": "1"}
+    async with Host.in_memory() as host:
+        run = await host.start(await host.load({"swarm": 1, "id": "a", "agents": [], "flow": said}))
+        await run.wait()
+        assert (await host.gc(status="failed", dry_run=True)).runs == ()
+        assert (await host.gc(status="succeeded", dry_run=True)).runs == (run.id,)
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
@@ -64,6 +73,12 @@ def test_what_somebody_has_in_hand_stays() -> None:
         ({"older_than_s": float("nan")}, "older_than_s"),
         ({"keep": -1}, "keep"),
         ({"status": ["running"]}, "status"),
+        ({"status": "running"}, "status"),
+        ({"status": 5}, "status"),
+        ({"status": [["failed"]]}, "status"),
+        ({"keep": "2"}, "keep"),
+        ({"keep": True}, "keep"),
+        ({"older_than_s": "30d"}, "older_than_s"),
     ],
 )
 async def test_a_retention_that_means_nothing_is_refused(
