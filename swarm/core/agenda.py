@@ -200,6 +200,11 @@ class Agenda:
 
     # -- who may begin -----------------------------------------------------------------
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something that nobody has taken up yet."""
+        return bool(self._waiting)
+
     def admit(self, *, own: bool) -> list[Attempt]:
         """Decide who may start now, and write that down where it starts at once.
 

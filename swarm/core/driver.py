@@ -206,7 +206,8 @@ class Driver:
                 # Who began it was cancelled over that.
                 await self._log.commit()
             # Taken out: the list outlives the attempt, as long as its lane goes on.
-            await (self._follow(first.pop()) if len(first) == 1 else self._go(first))
+            alone = len(first) == 1 and not agenda.waiting
+            await (self._follow(first.pop()) if alone else self._go(first))
             if agenda.outcome is None and not agenda.parked:
                 self._rest_early()
             if self._log.unsaved:
@@ -366,7 +367,8 @@ class Driver:
         if agenda.pausing:
             stopped = [*stopped, *agenda.pause_if_waiting()]
         self._turn += 1
-        if len(admitted) == 1 and not stopped and self._turn % _TURN:
+        alone = len(admitted) == 1 and (self._tasks is not None or not agenda.waiting)
+        if alone and not stopped and self._turn % _TURN:
             return admitted[0]
         return _Follows(stopped, admitted)
 
@@ -380,11 +382,11 @@ class Driver:
         if not admitted:
             self._agenda.free_slot()
             return None
-        if self._tasks is None and len(admitted) > 1:
+        # In a group too where others only wait for a slot: this one may give its own away.
+        if self._tasks is None and (len(admitted) > 1 or self._agenda.waiting):
             await self._go(admitted)
             return None
-        if len(admitted) > 1:
-            self._spawn(admitted[1:])
+        self._spawn(admitted[1:])
         return admitted[0]
 
     def _spawn(self, attempts: list[Attempt]) -> None:

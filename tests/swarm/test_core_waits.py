@@ -292,6 +292,33 @@ async def test_those_who_wait_hold_no_task_slot() -> None:
     assert bench.ctx["all"] == [True] * 10
 
 
+async def test_who_waits_no_more_holds_a_task_slot_again() -> None:
+    came, ready, done = list[int](), anyio.Event(), anyio.Event()
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        came.append(call.input)
+        if call.input == 0:
+            await link.ask(SURE)
+            await done.wait()
+        elif call.input == 1:
+            await ready.wait()
+            await link.ask(SURE)
+        return Outcome(call.input)
+
+    body = {"kind": "step", "ref": "work", "in": {"op": "path", "at": "$.i"}, "out": "$.x"}
+    async with Bench(each([0, 1, 2], body), {"work": work}, max_tasks=1) as bench:
+        assert came == [0, 1]
+        await bench.answer(True)
+        ready.set()
+        await bench.clock.settle()
+        assert came == [0, 1], "one works again while the other asks"
+        done.set()
+        await bench.clock.settle()
+        assert came == [0, 1, 2]
+        await bench.answer(True, "r_1:2")
+    assert bench.ctx["all"] == [0, 1, 2]
+
+
 async def test_at_the_deadline_the_step_fails() -> None:
     ask = Ask("sure?", deadline_s=60)
     flow = {
