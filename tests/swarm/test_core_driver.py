@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - whose tasks are cancelled without a scope
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from pydantic import TypeAdapter
 
 from flowir import Success, WorkerFailure
@@ -19,6 +21,7 @@ from swarm.core.agenda import Agenda
 from swarm.core.driver import MAX_TASKS, Driver
 from swarm.core.events import RUN_ENDS, STEP_ENDS, Event
 from swarm.core.log import EventStream, RunLog
+from swarm.core.workshop import Workshop
 from swarm.errors import Refused, SwarmError
 from swarm.ids import RunId
 from swarm.ports.questions import Ask
@@ -440,6 +443,28 @@ async def test_cancelling_a_run_stops_its_worker_and_runs_finally() -> None:
     ]
 
 
+async def test_finally_runs_behind_a_worker_that_answers_although_it_is_stopped() -> None:
+    cleaned: list[Any] = []
+
+    async def stubborn(call: Call, link: StepLink) -> Outcome:
+        with suppress(anyio.get_cancelled_exc_class()):
+            await anyio.sleep_forever()
+        return Outcome("too late")
+
+    async def clean(call: Call, link: StepLink) -> Outcome:
+        await checkpoint()
+        cleaned.append(call.input)
+        return Outcome(None)
+
+    flow = {"kind": "try", "body": step("a"), "catch": seq(), "finally": step("clean", 1)}
+    bench = Bench(flow, {"a": stubborn, "clean": clean})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.driver.cancel("enough")
+    assert cleaned == [1]
+
+
 async def test_cancelling_a_run_with_many_lanes_runs_each_finally() -> None:
     gate = Gate()
     cleaned: list[Any] = []
@@ -809,6 +834,21 @@ async def test_what_breaks_after_the_end_is_logged_and_changes_nothing(
     outcome = await bench.run()
     assert outcome.status == "succeeded"
     assert [record.getMessage() for record in caplog.records] == ["run r_1 broke after its end"]
+
+
+async def test_a_run_that_memory_does_not_suffice_for_rests_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> Any:
+        raise MemoryError("no more")
+
+    bench = Bench(step("a"), {"a": [1]})
+    await bench.driver.begin()
+    monkeypatch.setattr(Workshop, "attempt", full)
+    await bench.driver.drive()
+    assert [record.getMessage() for record in caplog.records] == ["run r_1 rests: no more"]
+    assert (bench.driver.outcome, bench.log.live) == (None, False)
+    assert await bench.kinds() == ["run.started", "step.started"]
 
 
 async def test_nothing_is_shown_or_touched_before_it_is_committed() -> None:
