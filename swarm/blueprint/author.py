@@ -100,7 +100,8 @@ class _Lowering:
         self._mark("$", authored)
         if _builder_of(authored) != "blueprint":
             self.builders.clear()
-            sentence = f"expected the script to return a flow.blueprint, got {_word(authored)}"
+            got = "nil" if authored is None else _word(authored)
+            sentence = f"expected the script to return a flow.blueprint, got {got}"
             self._note("script.result", "$", sentence, RETURNED)
             return None
         self._tell(authored, "$")
