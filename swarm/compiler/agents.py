@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -90,10 +90,14 @@ class Roster:
                 found[spec.name] = (*found.get(spec.name, ()), *words)
         return {name: words for name, words in found.items() if words}
 
-    def once(self) -> dict[str, AgentSpec]:
-        """Return the agents whose names lead to one alone."""
+    def sound(self, found: Iterable[Problem]) -> Iterator[AgentSpec]:
+        """Yield the agents with which nothing is wrong, whose names lead to one alone."""
+        wrong = {problem.at[: problem.at.find("]") + 1] for problem in found}
         named = Counter(spec.name for spec in self.declared.values())
-        return {name: spec for name, spec in self.by_name().items() if named[name] == 1}
+        yield from BUILT_IN.values()
+        for at, spec in self.declared.items():
+            if at not in wrong and named[spec.name] == 1:
+                yield spec
 
     def _twice(self) -> Iterator[Problem]:
         seen: set[str] = set()

@@ -25,8 +25,8 @@ __all__ = ("ALLOWABLE", "Allowances", "allow_problems")
 
 ALLOWABLE = frozenset(
     {
-        *("agent.input", "agent.unused", "node.unreachable", "path.unwritten", "run.input"),
-        *("text.or_value", "verdict.unhandled"),
+        *("agent.input", "agent.unused", "node.unreachable", "path.unwritten", "process.input"),
+        *("run.input", "text.or_value", "verdict.unhandled"),
     }
 )
 _COMMENT = re.compile(r"(?:--|#)\s*allow:\s*([a-z_.]+(?:\s*,\s*[a-z_.]+)*)")

@@ -102,7 +102,7 @@ def compile_document(
     inputs = _inputs(document)
     findings += [] if inputs is None else inputs_problems(inputs)
     if is_object(flow):
-        judges = judges_of(roster.once().values(), plan.is_changed)
+        judges = judges_of(roster.sound(findings), registry, plan.is_changed)
         findings += flow_problems(flow, inputs=inputs, verdicts=roster.verdicts(), judges=judges)
     problems = allowances.left(blame.problems(findings))
     if problems:

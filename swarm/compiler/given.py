@@ -7,52 +7,71 @@ wrong whatever the rest will be is told: a run would fail there, each time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, cast
 
 from flowir.certain import constant
 from flowir.errors import Problem
 from flowir.nodes import Expr, Flow, Node, Step, children
-from flowir.values import measure
 from swarm.blueprint.agent import AgentSpec
-from swarm.blueprint.builders import SLEEP
 from swarm.blueprint.contract import Contract
-from swarm.blueprint.delays import delay_fault
-from swarm.blueprint.fitting import UNKNOWN, Fitter
-from swarm.blueprint.inputs import with_defaults
-from swarm.blueprint.schemas import schema_problems
-from swarm.blueprint.shapes import is_object
+from swarm.blueprint.fitting import UNKNOWN
+from swarm.compiler.registry import Registry
+from swarm.ports.worker import JudgingFactory
 
 __all__ = ("Judge", "given_problems", "judges_of")
 
 # What all inputs of a flow may cost together, in about microseconds: what is beyond is left to
 # the run.
 _WORK: Final = 1_000_000
-# Bytes of values and schemas that are walked for one of them, to put defaults in.
-_FILLED: Final = 16
-
-# Holds an input, at its place, against what its agent takes, with what work is left.
-Judge: TypeAlias = Callable[[Any, str, list[int]], Problem | None]
 
 
-def judges_of(agents: Iterable[AgentSpec], unsure: Callable[[str], bool]) -> dict[str, Judge]:
-    """Return who judges what is asked of the agents that do not take just anything.
+class Judge:
+    """Holds what is handed to one agent against its contract, and against what its kind takes."""
 
-    Shape: *unsure* tells of an agent whether its worker may be given something else than its
-    step says.
+    def __init__(self, agent: AgentSpec, factory: JudgingFactory | None) -> None:
+        self._agent = agent
+        self._factory = factory
+        self._contract = Contract(agent) if "input_schema" in agent.settings else None
+
+    def problem(self, given: Any, at: str, purse: list[int]) -> Problem | None:
+        """Return what is wrong with *given*, which stands at this place of a flow."""
+        breach = None if self._contract is None else self._contract.input(given, purse=purse)
+        if breach is not None:
+            return Problem(breach.code, at, breach.message)
+        found = None if self._factory is None else self._asked(self._factory, given, purse)
+        if found is None:
+            return None
+        place = "" if found.at == "$" else f" at {found.at}"
+        said = f"the input of {self._agent.name!r}{place}: {found.message}"
+        return Problem(found.code, at, said, found.hint)
+
+    def _asked(self, factory: JudgingFactory, given: Any, purse: list[int]) -> Problem | None:
+        try:
+            return factory.misfit(self._agent, given, purse)
+        except Exception as e:  # noqa: BLE001 - a stranger's factory may raise anything
+            return Problem("agent.kind_broken", "$", f"its factory failed: {type(e).__name__}: {e}")
+
+
+def judges_of(
+    agents: Iterable[AgentSpec], registry: Registry, is_changed: Callable[[str], bool]
+) -> dict[str, Judge]:
+    """Return who judges what is handed to the agents that do not take just anything.
+
+    Shape: nothing is wrong with the *agents* themselves; *is_changed* tells of one whether its
+    worker may be given something else than its steps say.
     """
-    found: dict[str, Judge] = {SLEEP: _delay}
+    found: dict[str, Judge] = {}
     for agent in agents:
-        inputs = _inputs(agent)
-        if _is_schema(agent.settings.get("input_schema")):
-            found[agent.name] = partial(_contracted, Contract(agent))
-        elif _is_schema(inputs) and not unsure(agent.name):
-            found[agent.name] = partial(_first_context, agent.name, Fitter(inputs), inputs)
+        factory = None if is_changed(agent.name) else registry.get(agent.kind)
+        if not hasattr(factory, "misfit"):
+            factory = None
+        if factory is not None or "input_schema" in agent.settings:
+            found[agent.name] = Judge(agent, cast("JudgingFactory | None", factory))
     return found
 
 
 def given_problems(flow: Flow, judges: Mapping[str, Judge]) -> Iterator[Problem]:
-    """Find the steps that ask of an agent what it does not take."""
+    """Find the steps that hand to an agent what it does not take."""
     todo: list[tuple[str, Node]] = [("$", flow.root)]
     purse = [_WORK]
     while todo and purse[0] > 0:
@@ -60,41 +79,9 @@ def given_problems(flow: Flow, judges: Mapping[str, Judge]) -> Iterator[Problem]
         todo += [(at + rest, child) for rest, child in children(node)][::-1]
         if isinstance(node, Step) and node.ref in judges:
             given = _known(node.in_)
-            found = None if given is UNKNOWN else judges[node.ref](given, f"{at}.in", purse)
-            if found is not None:
-                yield found
-
-
-def _delay(given: Any, at: str, _purse: list[int]) -> Problem | None:
-    fault = delay_fault(given)
-    return None if fault is None else Problem("sleep.seconds", at, fault)
-
-
-def _contracted(contract: Contract, given: Any, at: str, purse: list[int]) -> Problem | None:
-    breach = contract.input(given, purse=purse)
-    return None if breach is None else Problem(breach.code, at, breach.message)
-
-
-def _first_context(
-    name: str, fitter: Fitter, inputs: Any, given: Any, at: str, purse: list[int]
-) -> Problem | None:
-    """Hold what becomes the first context of another blueprint's run against its `inputs`."""
-    purse[0] -= (measure(inputs)[0] + measure(given)[0]) // _FILLED
-    found = fitter.misfit(with_defaults(inputs, {} if given is None else given), purse=purse)
-    if found is None:
-        return None
-    place = "" if found.at == "$" else f" at {found.at}"
-    return Problem("run.input", at, f"the input of {name!r}{place}: {found.message}", found.hint)
-
-
-def _inputs(agent: AgentSpec) -> Any:
-    """Return the schema of the first context of the blueprint that an agent runs."""
-    document = agent.settings.get("document") if agent.kind == "flow" else None
-    return document.get("inputs") if is_object(document) else None
-
-
-def _is_schema(schema: Any) -> bool:
-    return schema is not None and not schema_problems(schema)
+            if given is not UNKNOWN:
+                found = judges[node.ref].problem(given, f"{at}.in", purse)
+                yield from () if found is None else (found,)
 
 
 def _known(expr: Expr) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from anyio import CancelScope
 
-from flowir.errors import WorkerFailure
+from flowir.errors import Problem, WorkerFailure
 from flowir.records import dataclass
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
@@ -23,6 +23,7 @@ __all__ = (
     "CostlyFailure",
     "FieldProblem",
     "Holding",
+    "JudgingFactory",
     "KeptOutcome",
     "Lane",
     "Outcome",
@@ -269,4 +270,17 @@ class WorkerFactory(Protocol):
 
     def build(self, agent: AgentSpec, tools: Toolbox) -> Worker:
         """Make the worker of an agent without problems."""
+        ...
+
+
+class JudgingFactory(WorkerFactory, Protocol):
+    """A factory whose workers refuse some inputs for good, and which knows them before a run."""
+
+    def misfit(self, agent: AgentSpec, given: Any, purse: list[int]) -> Problem | None:
+        """Return why *agent*, with which nothing is wrong, will refuse *given*, if that is certain.
+
+        Shape: the problem's place is one of *given* (`$`, `$.n`), which may hold
+        `swarm.blueprint.fitting.UNKNOWN`: what only a run will tell. *purse*: how much work is
+        left for all inputs of the flow, in about microseconds, to be taken from.
+        """
         ...

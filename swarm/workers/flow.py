@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
+from flowir.errors import Problem
+from flowir.values import measure
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
+from swarm.blueprint.fitting import Fitter
+from swarm.blueprint.inputs import with_defaults
 from swarm.compiler.compile import compile_document
 from swarm.compiler.registry import Registry
 from swarm.errors import BlueprintInvalid
 from swarm.ports.worker import Call, FieldProblem, Outcome, StepLink, Toolbox
 
 __all__ = ("FlowFactory", "FlowWorker")
+
+# Bytes of a value and of its schema that are walked in a microsecond, to put defaults in.
+_FILLED: Final = 16
 
 
 class FlowWorker:
@@ -62,6 +70,16 @@ class FlowFactory:
     def build(self, agent: AgentSpec, tools: Toolbox) -> FlowWorker:
         """Make the worker of an agent without problems."""
         return FlowWorker(self._compiled(agent, tools))
+
+    def misfit(self, agent: AgentSpec, given: Any, purse: list[int]) -> Problem | None:
+        """Return why *given* cannot become the first context of the other blueprint's run."""
+        inputs = agent.settings["document"].get("inputs")
+        if inputs is None:
+            return None
+        purse[0] -= (measure(inputs)[0] + measure(given)[0]) // _FILLED
+        whole = with_defaults(inputs, {} if given is None else given)
+        found = Fitter(inputs).misfit(whole, purse=purse)
+        return None if found is None else replace(found, code="run.input")
 
     def _compiled(self, agent: AgentSpec, tools: Toolbox) -> CompiledBlueprint:
         folder = None if tools.folder is None else tools.folder / agent.settings["blueprint"]

@@ -10,8 +10,8 @@ from swarm.compiler.allow import ALLOWABLE, Allowances, allow_problems
 from swarm.errors import Place, Problem
 
 CODES = (
-    "'agent.input', 'agent.unused', 'node.unreachable', 'path.unwritten', 'run.input', "
-    "'text.or_value', 'verdict.unhandled'"
+    "'agent.input', 'agent.unused', 'node.unreachable', 'path.unwritten', 'process.input', "
+    "'run.input', 'text.or_value', 'verdict.unhandled'"
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from flowir.errors import Problem
 from swarm import BlueprintInvalid, Host, Outcome, RunFailed
+from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.fitting import UNKNOWN
 from swarm.blueprint.schemas import schema_problems
 from swarm.ports.layer import LayerCall, LayerFactory, LayerParams, Next, Site
+from swarm.ports.worker import Call, FieldProblem, StepLink, Toolbox, Worker
 from tests.swarm.layered import document, seq
 
 pytestmark = pytest.mark.anyio
@@ -117,6 +122,54 @@ async def test_what_a_strangers_layer_may_add_is_not_missed(tmp_path: Path) -> N
         layered = parent(tmp_path, "{ depth = 1 }", agent={"layers": ["adds"]})
         run = await host.start(layered, {})
         assert (await run.result())["out"] == {"topic": "bees", "depth": 1}
+
+
+# -- kinds that judge for themselves ------------------------------------------------------
+
+
+class Dice:
+    """A kind whose workers roll so many dice."""
+
+    kind = "dice"
+    fields = frozenset[str]()
+    required = frozenset[str]()
+
+    def problems(self, agent: AgentSpec, tools: Toolbox) -> Iterable[FieldProblem]:
+        return ()
+
+    def build(self, agent: AgentSpec, tools: Toolbox) -> Worker:
+        async def roll(call: Call, link: StepLink) -> Outcome:
+            return Outcome([4] * call.input["number"])
+
+        return roll
+
+    def misfit(self, agent: AgentSpec, given: Any, purse: list[int]) -> Problem | None:
+        purse[0] -= 1
+        number = given["number"]
+        if number is UNKNOWN or number > 0:
+            return None
+        return Problem("dice.number", "$.number", "expected a die or more", "two are usual")
+
+
+async def test_a_kind_of_ones_own_may_judge_what_its_agents_are_given() -> None:
+    async with Host.in_memory() as host:
+        host.registry.register(Dice())
+        for given, found in (
+            ("{ number = ctx.n }", None),
+            ("{ number = 2 }", None),
+            (
+                "{ number = 0 }",
+                "dice.number: $.flow.in: the input of 'd' at $.number: expected a die or more",
+            ),
+            ("{}", "agent.kind_broken: $.flow.in: the input of 'd': its factory failed: KeyError"),
+        ):
+            made = document({"d": {"kind": "dice"}}, asks("d", given))
+            if found is None:
+                ctx = await (await host.start(made, {"n": 3})).result()
+                assert ctx["out"] in ([4, 4], [4, 4, 4])
+            else:
+                with pytest.raises(BlueprintInvalid, match=re.escape(found)):
+                    await host.load(made)
 
 
 # -- agents that are named twice, or whose schema is none ---------------------------------

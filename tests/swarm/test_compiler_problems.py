@@ -21,6 +21,7 @@ from swarm.ports.worker import Toolbox
 from swarm.workers.function import FunctionFactory
 from swarm.workers.lua import LuaFactory
 from swarm.workers.process.factory import ProcessFactory
+from swarm.workers.sleep import SleepFactory
 
 Case = Mapping[str, Any]
 
@@ -38,7 +39,9 @@ def _shout(text: str) -> str:
 
 
 def _load(file: str) -> CompiledBlueprint:
-    registry = Registry([FunctionFactory(), LuaFactory(), ProcessFactory()], plugins=False)
+    registry = Registry(
+        [FunctionFactory(), LuaFactory(), ProcessFactory(), SleepFactory()], plugins=False
+    )
     tools = Toolbox(InlineScripts(), {"shout": _shout}, includes={"shared": Path("shared")})
     return anyio.run(partial(load_blueprint, file, registry=registry, tools=tools))
 

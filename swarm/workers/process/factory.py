@@ -6,15 +6,16 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from flowir.errors import shorten
+from flowir.errors import Problem, shorten
 from flowir.report import member
 from swarm.blueprint.agent import AgentSpec
+from swarm.blueprint.shapes import is_object
 from swarm.blueprint.words import suggest
 from swarm.ports.worker import FieldProblem, Toolbox
 from swarm.workers.process.environment import name_is_allowed
 from swarm.workers.process.house import ProcessHouse
 from swarm.workers.process.limits import limit_problems
-from swarm.workers.process.program import OWN_FOLDER, Program, as_value
+from swarm.workers.process.program import ANY_INPUT, OWN_FOLDER, Program, as_value
 from swarm.workers.process.reading import reading_problems
 from swarm.workers.process.templates import PLACEHOLDERS, Template, TemplateRefused, names_of
 from swarm.workers.process.worker import ProcessWorker
@@ -25,6 +26,7 @@ __all__ = ("ProcessFactory",)
 _INPUTS = ("text", "json", "none")
 _PART_FORMS = ("text", "json", "base64")
 _PART_FIELDS = frozenset({"file", "as", "optional"})
+_CONTAINERS: Mapping[type, str] = {dict: "an object", list: "an array"}
 # Placeholders that stand for a setting of the agent.
 _SETTINGS = ("model", "instructions")
 
@@ -79,6 +81,19 @@ class ProcessFactory:
         """Make the worker of an agent without problems."""
         program = Program.of(agent, tools.folder, self._house.settings.limits)
         return ProcessWorker(program, self._house)
+
+    def misfit(self, agent: AgentSpec, given: Any, purse: list[int]) -> Problem | None:
+        """Return why a program that is given text cannot be given this."""
+        program = Program.of(agent, None, self._house.settings.limits)
+        # A reference stands for what it refers to.
+        if not program.takes_text or given is None or isinstance(given, str) or _refers(given):
+            return None
+        got = _CONTAINERS.get(type(given)) or shorten(given)
+        return Problem("process.input", "$", f"expected a string, got {got}", ANY_INPUT)
+
+
+def _refers(given: Any) -> bool:
+    return is_object(given) and "$ref" in given
 
 
 class _Checked:

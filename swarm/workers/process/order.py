@@ -13,7 +13,7 @@ from swarm.ports.worker import Call
 from swarm.workers.process.child import Launch
 from swarm.workers.process.environment import MARK, base_environment
 from swarm.workers.process.limits import Limits
-from swarm.workers.process.program import Program
+from swarm.workers.process.program import ANY_INPUT, Program
 from swarm.workers.process.secrets import SecretsTooLarge, handed_over
 from swarm.workers.process.settings import ProcessSettings
 from swarm.workers.process.templates import as_text, member
@@ -79,14 +79,13 @@ class Order:
         program = self._program
         if program.stdin is not None:
             return program.stdin.render(self._value).encode()
-        if program.input == "none" or "input_file" in program.fills_in:
-            return b""
-        return self._input()
+        if program.takes_text:
+            return self._text()
+        is_sent = program.input == "json" and "input_file" not in program.fills_in
+        return to_json(self._call.input) if is_sent else b""
 
-    def _input(self) -> bytes:
+    def _text(self) -> bytes:
         given = self._call.input
-        if self._program.input == "json":
-            return to_json(given)
         if given is None:
             return b""
         if isinstance(given, bytes):
@@ -95,8 +94,7 @@ class Order:
             return given.encode()
         raise self._refused(
             "process.input",
-            f"expected a string as input, got {kind_of(given)} {shorten(given)}"
-            ' — input = "json" sends any value',
+            f"expected a string as input, got {kind_of(given)} {shorten(given)} — {ANY_INPUT}",
         )
 
     # -- templates ---------------------------------------------------------------------
@@ -161,7 +159,7 @@ class Order:
         is_json = self._program.input == "json" or not isinstance(self._call.input, str)
         file = self._workdir / ("input.json" if is_json else "input.txt")
         if not file.exists():
-            file.write_bytes(to_json(self._call.input) if is_json else self._input())
+            file.write_bytes(to_json(self._call.input) if is_json else self._text())
         return str(file)
 
     def _refused(self, code: str, said: str) -> WorkerFailure:

@@ -13,10 +13,11 @@ from swarm.workers.process.limits import Limits
 from swarm.workers.process.reading import Reading
 from swarm.workers.process.templates import Template, names_of
 
-__all__ = ("OWN_FOLDER", "PartFile", "Program", "as_value")
+__all__ = ("ANY_INPUT", "OWN_FOLDER", "PartFile", "Program", "as_value")
 
 # The `cwd` of a program that works in the attempt's own directory.
 OWN_FOLDER = "{workdir}"
+ANY_INPUT = 'input = "json" sends any value'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class Program:
             limits.changed(settings.get("limits", {})),
             settings.get("refs", "keep"),
         )
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether it is sent its step's input as it is, which must be text then."""
+        is_sent = self.stdin is None and "input_file" not in self.fills_in
+        return is_sent and self.input == "text"
 
     @property
     def fills_in(self) -> frozenset[str]:
