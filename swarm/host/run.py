@@ -18,6 +18,7 @@ from swarm.core.run import ENDED, RunOutcome, RunStatus
 from swarm.core.tasks import News, news
 from swarm.core.watching import Wanted
 from swarm.errors import Refused
+from swarm.host.lists import counted
 from swarm.host.outputs import Output, found
 from swarm.ports.journal import RunRow
 from swarm.ports.worker import StepLink
@@ -122,8 +123,9 @@ class Run:
         delays nobody, and misses nothing. *kinds* chooses, exactly or by family (`step.*`);
         *at* those of a place: a node's id, its place, or a step's key, and all below it.
         *follow* false: it ends with what there is now.
-        Raises: Refused (events.kind), and from the iteration Refused (events.at).
+        Raises: Refused (list.limit, events.kind), and from the iteration Refused (events.at).
         """
+        since = counted("events", "since", since, 0)
         wanted = None if kinds is None and at is None else Wanted(kinds, at)
         return EventStream(self._log, since, wanted, follow=follow)
 

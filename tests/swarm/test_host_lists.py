@@ -88,3 +88,13 @@ async def test_a_part_of_a_history_that_cannot_be_is_a_sentence(asked: dict[str,
     with pytest.raises(Refused, match=r"^log: expected '(limit|before)' to be a whole number"):
         await host.blueprints.log("hello", **asked)
     assert len(await host.blueprints.log("hello", limit=10_000, before=2)) == 1
+
+
+@pytest.mark.parametrize("since", [-1, "x", 1.5, None, True])
+async def test_events_are_watched_from_a_whole_number_on(since: Any) -> None:
+    async with Host.in_memory() as host:
+        run = await host.start(await host.load(HELLO))
+        with pytest.raises(Refused, match=r"^events: expected 'since' to be a whole number"):
+            run.events(since)
+        assert [e["seq"] async for e in run.events(0)] == [1, 2]
+        assert [e["seq"] async for e in run.events(10**9)] == []
