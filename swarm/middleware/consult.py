@@ -7,13 +7,14 @@ Without one it is a durable question, which whoever has that role answers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from flowir.errors import WorkerFailure
 from swarm.blueprint.fitting import mismatch
-from swarm.ports.layer import LayerCall, LayerHost
+from swarm.ports.layer import LayerCall, LayerHost, shown
 from swarm.ports.operators import Order, Reply
 from swarm.ports.questions import Ask
 
@@ -32,6 +33,10 @@ async def consult(
     """
     if host.operators is None:
         return await _questioned(call, seat, order, deadline_s)
+    if order.moment != "do":
+        # Who does the work needs its input as it is; who looks at it does not.
+        prompt, body = shown(call.link, order.prompt), shown(call.link, order.body)
+        order = replace(order, prompt=prompt, body=body)
     reply: Reply | None = None
     async with call.link.held():
         with host.clock.deadline(deadline_s):

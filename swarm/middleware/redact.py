@@ -80,6 +80,9 @@ class _SilentLink(PassingLink):
         hidden = self._secrets.hidden({name: value})
         return await self.link.part(name, hidden[name])
 
+    def shown(self, value: Any) -> Any:
+        return self._secrets.hidden(value)
+
     async def ask(self, ask: Ask) -> Any:
         secrets = self._secrets
         prompt, about = secrets.text(ask.prompt), secrets.hidden(ask.input)

@@ -35,6 +35,7 @@ __all__ = (
     "Next",
     "PassingLink",
     "Site",
+    "shown",
 )
 
 _P = TypeVar("_P", bound=BaseModel)
@@ -260,3 +261,14 @@ class PassingLink:
     def held(self) -> Holding:
         """Wait for people without holding a place."""
         return self.link.held()
+
+    def shown(self, value: Any) -> Any:
+        """Return what of *value* may be shown to people who are asked about the work."""
+        return value
+
+
+def shown(link: StepLink, value: Any) -> Any:
+    """Return what may be shown of *value*, as all layers around whoever has *link* say."""
+    while isinstance(link, PassingLink):
+        value, link = link.shown(value), link.link
+    return value

@@ -10,6 +10,7 @@ import pytest
 from flowir import WorkerFailure
 from swarm import BlueprintInvalid, Outcome, StepContext
 from swarm.middleware.secrets import MASK, Secrets
+from swarm.testing import FakeOperators
 from tests.swarm.layered import Bench, Flaky
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +58,25 @@ async def test_a_failure_keeps_its_code_and_loses_its_secrets() -> None:
     assert outcome.error["cause_code"] == "net.denied"
     assert outcome.error["data"] == {"token": "[redacted]", "at": 3}
     assert KEY not in repr(bench.events)
+
+
+async def test_who_looks_at_the_work_is_shown_no_secret_over_the_link() -> None:
+    """As in a question: an order leaves the house too. Who does the work needs its input."""
+    replies = {"decision": "override", "value": "done"}, {"veto": False}, "done"
+    seats = dict(zip(("ada", "lead", "bob"), replies, strict=True))
+    operators = FakeOperators({seat: lambda _, r=reply: r for seat, reply in seats.items()})  # type: ignore[misc]
+    failure = WorkerFailure("net.denied", f"denied: {KEY}", True)
+    bench = Bench(functions={"work": Flaky(9, failure)}, operators=operators)
+    layers = ["redact", {"use": "senior", "to": "ada"}, {"use": "main_ai", "to": "lead"}]
+    given = {"password": "p", "n": 1}
+    await bench.run(layers, input=given)
+    assert [order.moment for _, order in operators.orders] == ["before", "advise", "after"]
+    for _, order in operators.orders:
+        assert order.body["input"] == {"password": MASK, "n": 1}
+        assert KEY not in repr(order)
+    assert operators.orders[1][1].body["failure"]["message"] == "denied: [redacted]"
+    await bench.run(["redact", {"use": "delegate", "to": "bob"}], input=given)
+    assert operators.orders[-1][1].body == given
 
 
 async def test_names_and_patterns_can_be_added() -> None:
