@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -539,6 +540,29 @@ def test_where_nothing_can_be_written_a_file_without_a_log_is_read(
     assert sorted(one.name for one in sealed.iterdir()) == ["copy.db"]
     assert _read_by_nobody(left) == "['r_1']"
     assert _read_by_nobody(sealed / "none.db") == "CantOpenError"
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Let no file grow beyond what the index of a log begins with."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_on_a_full_disk_a_file_without_a_log_is_read(
+    source: Source, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    logged = _of_a_killed_owner(source, tmp_path)
+    folded = Source(str(tmp_path / "folded.db"), "normal")
+    for end in ("", "-wal"):
+        shutil.copy(f"{logged.path}{end}", f"{folded.path}{end}")
+    Writer(folded).drop()
+    request.getfixturevalue("no_room")
+    assert runs(folded) == ["r_1"]
+    with pytest.raises(Refused, match=r"expected room on its disk, .* got none \u2014 make some$"):
+        connect_reader(logged)
 
 
 # -- the lock ------------------------------------------------------------------------------

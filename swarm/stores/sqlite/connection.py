@@ -105,25 +105,37 @@ def connect_folding(source: Source, instead: Callable[[], str | None]) -> Connec
 def connect_reader(source: Source) -> Connection:
     """Open the store's file for reading.
 
-    Where its folder cannot be written to, SQLite cannot make the index of its log; a file
-    without a log is then read as it lies there.
+    Where its folder cannot be written to, or its disk is full, SQLite cannot make the index
+    of its log; a file without a log is then read as it lies there.
     Raises: Refused (store.unavailable), where what is in the log cannot be had; apsw.Error.
     """
     has_log = _has_log(source.path)
     try:
         return _reading(connect(source.path, source.vfs, make=False), has_log=has_log)
-    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        folder = Path(source.path).parent
-        if not Path(source.path).is_file() or os.access(folder, os.W_OK):
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError) as error:
+        lack = _lack(error, source.path)
+        if lack is None:
             raise
         if has_log:
+            folder, (expected, got) = Path(source.path).parent, lack
             raise Refused(
                 "store.unavailable",
-                f"{folder}: expected a folder that can be written to, because some of the store "
-                "is in its log still, got one that cannot — open it once where it can be",
+                f"{folder}: expected {expected}, because some of the store is in its log still, "
+                f"got {got}",
                 store=str(folder),
             ) from error
         return _reading(connect_still(source.path, source.vfs), has_log=False)
+
+
+def _lack(error: apsw.Error, path: str) -> tuple[str, str] | None:
+    """Return what the index of a log needs, and what there is; None: that is not the fault."""
+    if isinstance(error, apsw.IOError):
+        # Nobody has the store open: then there would be an index already, and it is shared.
+        full = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+        return ("room on its disk", "none — make some") if full else None
+    if not Path(path).is_file() or os.access(Path(path).parent, os.W_OK):
+        return None
+    return "a folder that can be written to", "one that cannot — open it once where it can be"
 
 
 def _reading(connection: Connection, *, has_log: bool) -> Connection:
