@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from swarm.core.acts import current
+from swarm.core.acts import current, tell
 from swarm.core.capability.chain import fingerprint
 from swarm.core.capability.grant import Grant
 from swarm.core.capability.guard import Guard, KeyStore
@@ -75,6 +75,8 @@ class Authority:
         token = self._signed(order)
         if current() is None:
             self._recorder.note("owner", "token.mint", "allowed", detail=_told(token))
+        else:
+            tell({"minted": _told(token)})
         return token
 
     def for_step(self, call: Call) -> str:
@@ -92,7 +94,11 @@ class Authority:
         """Sign a token that has less than *parent*; None where it would not."""
         fitted, fault = within(parent, order, self.guard.now_s())
         decision = Decision(fault is None, fault or "ok", "token.delegate", parent)
-        return (self._signed(fitted) if fault is None else None), decision
+        if fault is not None:
+            return None, decision
+        token = self._signed(fitted)
+        tell({"minted": _told(token)})
+        return token, decision
 
     def _signed(self, order: Order) -> str:
         return mint(self._keys.keyring(), order, self.guard.now_s(), self.guard.table)
@@ -119,12 +125,14 @@ class Authority:
             said = f"revoke: expected one of token, subject, run and kid, got {len(chosen)}"
             raise Refused("capability.revoke", said)
         kind, name = chosen[0]
+        name = mark_of(name) if kind == "token" else name
         now_s = self.guard.now_s()
         async with self._recorder.doing("owner", "token.revoke", always=True):
+            tell({"revoked": kind, "name": name})
             if kind == "kid":
                 self._keys.change(lambda ring: ring.without(name, now_s))
             else:
-                await self._void(kind, mark_of(name) if kind == "token" else name, now_s)
+                await self._void(kind, name, now_s)
 
     async def _void(self, kind: Any, name: str, now_s: float) -> None:
         what: Revoked = kind
@@ -143,6 +151,8 @@ class Authority:
         kid = self._keys.change(lambda ring: ring.rotated(now_s)).current.kid
         if current() is None:
             self._recorder.note("owner", "token.rotate", "allowed", detail={"kid": kid})
+        else:
+            tell({"kid": kid})
         return kid
 
 

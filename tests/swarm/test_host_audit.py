@@ -15,6 +15,7 @@ import pytest
 from swarm.core.audit.checkpoint import read_checkpoint
 from swarm.core.audit.entries import entry_of
 from swarm.core.audit.inspect import inspect
+from swarm.core.capability.mint import mark_of
 from swarm.errors import Denied, Refused
 from swarm.host.host import Host
 from swarm.host.parts import Parts
@@ -130,6 +131,31 @@ async def test_what_was_refused_is_recorded_with_its_reason(log: MemoryAudit) ->
         ("unknown", "run.list", "denied", None),
     ]
     assert [e.detail.get("reason") for e in log.entries[1:]] == ["role", "form", None, "revoked"]
+
+
+async def test_acts_on_tokens_say_which_token_it_was(log: MemoryAudit) -> None:
+    async with opened(log) as host:
+        token = host.tokens.mint("root", "admin")
+        bob = host.tokens.mint("bob", "operator", depth=1)
+        root = host.guest(token)
+        minted = await root.mint("ada", "operator")
+        less = await host.guest(bob).delegate(["run.read"])
+        kid = await root.rotate()
+        await root.revoke(token=minted)
+        await host.tokens.revoke(subject="eve")
+        await host.tokens.revoke(run="r_1")
+        await host.tokens.revoke(kid=kid)
+    ours = {"role": "admin", "token": mark_of(token)}
+    theirs = {"role": "operator", "token": mark_of(bob)}
+    assert [dict(entry.detail) for entry in log.entries[2:]] == [
+        {"minted": {"subject": "ada", "role": "operator", "token": mark_of(minted)}, **ours},
+        {"minted": {"subject": "bob", "role": "operator", "token": mark_of(less)}, **theirs},
+        {"kid": kid, **ours},
+        {"revoked": "token", "name": mark_of(minted), **ours},
+        {"revoked": "subject", "name": "eve"},
+        {"revoked": "run", "name": "r_1"},
+        {"revoked": "kid", "name": kid},
+    ]
 
 
 async def test_what_changed_nothing_is_not_recorded(log: MemoryAudit) -> None:
