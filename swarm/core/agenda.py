@@ -157,13 +157,13 @@ class Agenda:
             # The next step of a chain.
             self._waiting.appendleft(self._ask(effects[0]))
             return []
-        return self._take(effects, ahead=True)
+        return self._take(effects)
 
-    def _take(self, effects: Iterable[Effect], *, ahead: bool = False) -> list[Attempt]:
+    def _take(self, effects: Iterable[Effect]) -> list[Attempt]:
         """Note what the machine wants; return the attempts that it wants no more.
 
-        *ahead*: what is new goes before what waits already, so that lanes are finished
-        rather than begun.
+        What is new goes before what waits already, so that lanes are finished rather than
+        begun.
         """
         stopped: list[Attempt] = []
         new: list[Attempt] = []
@@ -172,11 +172,7 @@ class Agenda:
                 stopped.append(self._drop(effect))
             else:
                 new.append(self._ask(effect))
-        if ahead:
-            new.reverse()
-            self._waiting.extendleft(new)
-        else:
-            self._waiting.extend(new)
+        self._waiting.extendleft(reversed(new))
         return stopped
 
     def _drop(self, cancel: Cancel) -> Attempt:
