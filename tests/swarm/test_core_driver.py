@@ -136,9 +136,10 @@ class Gate:
             self.inside -= 1
 
 
-async def test_a_chain_of_steps_is_written_down_with_one_commit_a_step() -> None:
+@pytest.mark.parametrize("limits", [{}, {"concurrency": 1}])
+async def test_a_chain_of_steps_is_written_down_with_one_commit_a_step(limits: Json) -> None:
     flow = seq(*(step("a", i, out=f"$.x{i}") for i in range(5)))
-    bench = Bench(flow, {"a": plus_one})
+    bench = Bench(flow, {"a": plus_one}, settings={"a": limits})
     outcome = await bench.run()
     assert outcome.status == "succeeded"
     assert outcome.ctx == {f"x{i}": i + 1 for i in range(5)}
@@ -536,6 +537,7 @@ async def test_what_a_step_used_is_counted_where_nothing_bounds_it(usage: Usage)
     bench = Bench(step("a"), {"a": work})
     await bench.run()
     used = bench.driver.meter.spent
+    assert (used.steps, used.attempts) == (1, 1)
     assert (used.tokens, used.cost) == (usage.tokens, usage.cost)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -243,6 +244,18 @@ async def test_who_gives_up_waiting_is_forgotten() -> None:
     gates.leave(holder)
     assert not late.inside
     assert gates.enter(ticket("c", "x"))
+
+
+def test_a_run_that_gave_its_places_back_is_forgotten() -> None:
+    gates, needs = Gates(), (("", 1),)
+    tracemalloc.start()
+    for number in range(1000):
+        ticket = Ticket(RunId(f"r{number}"), needs)
+        assert gates.enter(ticket)
+        gates.leave(ticket)
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 20_000
 
 
 async def test_a_run_that_has_waited_is_forgotten_with_its_last_ticket() -> None:

@@ -190,6 +190,18 @@ async def test_what_was_held_back_and_not_used_is_there_for_the_next() -> None:
     assert len(await bench.rows("step.finished")) == 7
 
 
+async def test_what_was_held_back_for_a_step_that_was_stopped_is_there_for_the_next() -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        if call.input == 1:
+            await anyio.sleep_forever()
+        return paid(call.input)
+
+    settings = {"work": {"reserve": {"tokens": 40}}}
+    flow = seq(each(2, join="race"), step("work"), step("work"))
+    bench = Bench(flow, {"work": work}, settings=settings, tokens=80)
+    assert (await bench.run()).status == "succeeded"
+
+
 async def test_what_a_called_agent_uses_counts() -> None:
     async def boss(call: Call, link: StepLink) -> Outcome:
         return Outcome(await link.call("work", 1))
@@ -217,6 +229,28 @@ async def test_time_ends_a_step_that_is_in_flight() -> None:
     assert bench.driver.outcome is not None
     assert bench.driver.outcome.error is not None
     assert bench.driver.outcome.error["data"]["of"] == "wall_s"
+
+
+async def test_time_that_passed_before_a_restart_counts() -> None:
+    async def work(call: Call, link: StepLink) -> Outcome:
+        await anyio.sleep_forever()
+        return Outcome(None)
+
+    bench = Bench(step("work"), {"work": work}, wall_s=60)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.clock.advance(40)
+        tasks.cancel_scope.cancel()
+    await bench.restart()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.run)
+        await bench.clock.settle()
+        await bench.clock.advance(19)
+        assert bench.driver.outcome is None
+        await bench.clock.advance(1)
+    [ended] = await bench.rows("run.failed")
+    assert (ended["error"]["data"]["of"], ended["duration_s"]) == ("wall_s", 60.0)
 
 
 async def test_time_ends_the_wait_before_another_attempt() -> None:
@@ -249,6 +283,14 @@ async def test_each_limit_warns_once() -> None:
     assert (await bench.run()).status == "succeeded"
     [warning] = await bench.rows("budget.warning")
     assert (warning["of"], warning["used"], warning["limit"]) == ("steps", 5, 10)
+    assert (await bench.rows())[warning["seq"] - 2]["kind"] == "step.started", "and not at its end"
+
+
+async def test_a_warning_may_come_with_the_last_answer() -> None:
+    bench = Bench(step("work"), {"work": paid}, tokens=15, warn_at=0.5)
+    assert (await bench.run()).status == "succeeded"
+    [warning] = await bench.rows("budget.warning")
+    assert (warning["of"], warning["used"]) == ("tokens", 10)
 
 
 async def test_a_resume_goes_on_with_the_count() -> None:

@@ -433,6 +433,35 @@ async def test_an_open_question_is_open_again_after_a_restart_and_not_put_twice(
     assert len(await bench.rows("question.asked")) == 1
 
 
+async def test_what_a_lane_asked_that_lost_as_its_host_died_is_asked_no_more() -> None:
+    done = anyio.Event()
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        if call.input == 0:
+            await link.ask(SURE)
+        await done.wait()
+        return Outcome(call.input)
+
+    body = {"kind": "step", "ref": "work", "in": {"op": "path", "at": "$.i"}, "out": "$.x"}
+    bench = Bench(each([0, 1], body, join="race"), {"work": work})
+    async with bench:
+        done.set()
+    rows = await bench.rows()
+    won = next(at for at, row in enumerate(rows) if row["kind"] == "step.finished")
+    bench.journal = MemoryJournal()
+    bench.journal.append(RUN, rows[: won + 1])
+    await bench.journal.commit()
+    past = await bench.past()
+    bench.log = RunLog.of_past(RUN, bench.journal, bench.clock, past.status)
+    bench.log.go_on(past.seq, past.status)
+    bench.driver = bench.driven(past)
+    await bench.driver.begin()
+    assert bench.open == ()
+    await bench.driver.drive()
+    kinds = [row["kind"] for row in await bench.rows()]
+    assert kinds[won + 1 :] == [row["kind"] for row in rows[won + 1 :]]
+
+
 async def test_an_answer_survives_a_restart_before_its_step_has_ended() -> None:
     stuck = anyio.Event()
 
