@@ -214,6 +214,17 @@ async def test_an_attempt_that_the_budget_refuses_has_no_entry() -> None:
     assert [e.decision for e in of_steps(bench.audit or MemoryAudit())] == ["begun", "done"]
 
 
+async def test_what_was_held_back_for_a_step_that_is_not_recorded_is_free_again() -> None:
+    bench = Bench(functions={"work": Flaky(0)}, audit=FullDisk(0))
+    flow = seq({"kind": "try", "body": step("work"), "catch": seq()}, step("work"))
+    async with bench.host() as host:
+        made = document({"work": {"reserve": {"tokens": 40}}}, flow, ["audit"])
+        run = await host.start(await host.load(made), {"given": 1}, budget={"tokens": 60})
+        error = (await run.wait()).error
+    assert error is not None
+    assert (error["code"], error["cause_code"]) == ("step.failed", "audit.failed")
+
+
 @pytest.mark.parametrize("strict", [True, False])
 async def test_what_is_not_recorded_is_told_to_whoever_runs_the_host(
     strict: bool, caplog: pytest.LogCaptureFixture
