@@ -29,6 +29,7 @@ from swarm.core.audit.checkpoint import (
 from swarm.core.audit.entries import entry_of
 from swarm.core.audit.inspect import Inspected, inspect
 from swarm.core.audit.proof import check_proof, make_proof, read_proof
+from swarm.errors import Refused
 from swarm.stores.checkpoints import CHECKPOINTS, FileSink
 from swarm.stores.keyfile import KEY_FILE, KeyFile
 from swarm.stores.sqlite.audit import AuditReader
@@ -189,7 +190,7 @@ def inspected(
 ) -> Inspected:
     """Read the log of the store in *folder* against all checkpoints that there are.
 
-    Raises: Refused (audit.checkpoint, keys.file).
+    Raises: Refused (audit.checkpoint; keys.file, also where nobody knows which keys to believe).
     """
     trusted = _trusted(folder, keys)
     sources = [list(_checkpoints(file)) for file in _files(folder, files)]
@@ -197,6 +198,8 @@ def inspected(
         from swarm.stores.git.checkpoints import published
 
         sources.append([read_checkpoint(text) for text in published(git)])
+    if not trusted and any(sources):
+        raise _unknown(folder)
     with AuditReader(folder / FILE) as reader:
         return inspect(reader.rows(), sources, trusted)
 
@@ -207,6 +210,8 @@ def _verify_proof(file: Path, keys: tuple[str, ...], store: str | None, as_json:
     except OSError as e:
         raise WrongUse(f"{file}: expected a file that can be read, got {e.strerror}") from e
     trusted = set(keys) if keys else _trusted(Path(checked_store(store)), ())
+    if not trusted:
+        raise _unknown(Path(checked_store(store)))
     wrong = check_proof(proof, trusted)
     if as_json:
         entries = [{"no": entry.no, **json.loads(entry.body)} for entry in proof.entries]
@@ -229,6 +234,13 @@ def _trusted(folder: Path, given: Iterable[str]) -> set[str]:
         return named
     ring = _keys(folder).keyring()
     return {*ring.witnesses.values(), *map(public_key, ring.keys)}
+
+
+def _unknown(folder: Path) -> Refused:
+    """Say that nobody knows which keys to believe: a copy of the log is kept apart from them."""
+    file = folder / KEY_FILE
+    said = f"{file}: expected the keys that signed checkpoints, found none — swarm audit verify"
+    return Refused("keys.file", f"{said} --key HEX")
 
 
 def _checkpoints(file: Path) -> Iterator[Checkpoint]:

@@ -208,3 +208,20 @@ def test_all_of_it_reads_beside_whoever_has_the_store_open(
             said(capsys, store, "checkpoint")
 
     anyio.run(main)
+
+
+def test_a_copy_without_its_keys_is_checked_with_keys_that_are_named(
+    capsys: pytest.CaptureFixture[str], store: Path, tmp_path: Path
+) -> None:
+    keys = said(capsys, store, "keys").split()
+    proof = str(tmp_path / "proof.json")
+    said(capsys, store, "prove", "r_1", "-o", proof)
+    (store / "keys.json").unlink()
+    for what in ([], [proof]):
+        told = said(capsys, store, "verify", *what, code=2)
+        assert told.startswith(f"keys.file: {store / 'keys.json'}: expected the keys that signed")
+        assert told.endswith("found none — swarm audit verify --key HEX\n")
+        named = [word for key in keys for word in ("--key", key)]
+        assert "expected" not in said(capsys, store, "verify", *what, *named)
+        wrong = said(capsys, store, "verify", *what, "--key", "00" * 32, code=1)
+        assert "expected a checkpoint that this host signed" in wrong
