@@ -10,7 +10,6 @@ line that breaks.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -23,7 +22,9 @@ from anyio.abc import TaskStatus
 from fastapi import FastAPI
 
 from swarm.api.door import Front
+from swarm.core.tasks import first_raised
 from swarm.errors import Refused
+from swarm.operators.sockets import why_of
 from swarm.operators.wire import options
 
 __all__ = ("SHUTDOWN_S", "Beside", "listening", "serve")
@@ -48,9 +49,7 @@ def listening(bind: str) -> socket.socket:
     try:
         return socket.create_server((bare, int(port)), family=family, backlog=512)
     except OSError as error:
-        # Its own text, without the address that asyncio's and Python's add to it.
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise Refused("http.bind", f"bind: cannot listen on {bind}: {why}") from error
+        raise Refused("http.bind", f"bind: cannot listen on {bind}: {why_of(error)}") from error
 
 
 class _Answered(logging.Filter):
@@ -74,17 +73,21 @@ async def serve(
 
     Shape: *app* is the application of a host, which is opened and closed here; *ready* is
     told the address once it is served; *beside* is done until the host is closed.
+    Raises: what the host cannot be opened for, or *ready* and *beside* raise: the first of it.
     """
     front: Front = app.state.front
     received = 0
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as tasks:
-            async with front.served:
-                server: _Server = await tasks.start(_serving, app, listener)
-                ready(_address(listener))
-                received = await _signalled(signals, beside)
-                front.draining = True
-            server.should_exit = True
+    try:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as tasks:
+                async with front.served:
+                    server: _Server = await tasks.start(_serving, app, listener)
+                    ready(_address(listener))
+                    received = await _signalled(signals, beside)
+                    front.draining = True
+                server.should_exit = True
+    except ExceptionGroup as several:
+        raise first_raised(several) from several
     return received
 
 

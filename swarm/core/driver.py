@@ -27,7 +27,7 @@ bodies) is picked up by the tasks whose steps it stopped.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
@@ -49,7 +49,7 @@ from swarm.core.meter import Meter
 from swarm.core.questions import QuestionBook
 from swarm.core.replay import Replay
 from swarm.core.run import RunOutcome
-from swarm.core.tasks import Tasks, task_group
+from swarm.core.tasks import Tasks, first_raised, task_group
 from swarm.core.terms import TermsBook
 from swarm.core.waits import Waits
 from swarm.core.workshop import Workshop
@@ -446,7 +446,7 @@ class Driver:
         Where the journal takes no more, nothing can be told, and an end that it does not
         hold is none: the run rests.
         """
-        agenda, cause = self._agenda, _cause(error)
+        agenda, cause = self._agenda, first_raised(error)
         if agenda.outcome is not None:
             _LOGGER.error("run %s broke after its end", self._log.run_id, exc_info=error)
         if not _is_lost(cause):
@@ -460,13 +460,6 @@ class Driver:
         if self._log.unsaved or agenda.outcome is None:
             _LOGGER.error("run %s rests: %s", self._log.run_id, cause)
             agenda.lose()
-
-
-def _cause(error: Exception) -> Exception:
-    """Return the first of what a group of tasks raised."""
-    if isinstance(error, ExceptionGroup):
-        return _cause(cast("ExceptionGroup[Exception]", error).exceptions[0])
-    return error
 
 
 def _is_lost(error: Exception) -> bool:

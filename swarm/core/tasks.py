@@ -13,7 +13,7 @@ import asyncio  # noqa: TID251 - the one place
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import anyio
 from anyio import CancelScope
@@ -22,6 +22,7 @@ from anyio.lowlevel import checkpoint
 __all__ = (
     "News",
     "Tasks",
+    "first_raised",
     "giving_turns",
     "is_by_scope",
     "is_cancelled",
@@ -54,6 +55,13 @@ class Tasks(Protocol):
         trace: TracebackType | None,
         /,
     ) -> bool | None: ...
+
+
+def first_raised(error: Exception) -> Exception:
+    """Return the first of what a group of tasks raised; an error of no group is itself."""
+    if isinstance(error, ExceptionGroup):
+        return first_raised(cast("ExceptionGroup[Exception]", error).exceptions[0])
+    return error
 
 
 class News(Protocol):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -55,6 +54,7 @@ from swarm.operators.frames import (
 )
 from swarm.operators.hands import Answering, Begin, Card, Hands, HandsAct, Stop
 from swarm.operators.limits import DEFAULT_BOUNDS, Bounds
+from swarm.operators.sockets import why_of
 
 __all__ = (
     "ROUTE",
@@ -366,7 +366,7 @@ class Operator:
                 self._look_at_close(closed)
                 _LOGGER.info("the line to %s was lost, trying again", self.url)
             except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-                _LOGGER.info("no line to %s: %s, trying again", self.url, _why(error))
+                _LOGGER.info("no line to %s: %s, trying again", self.url, why_of(error))
             finally:
                 self.hands.lost()
             if self._leaving and not self.hands.holding:
@@ -574,13 +574,6 @@ class Operator:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises fails the step
             said = f"{type(error).__name__}: {error}"[:2000]
             return Fail(key=key, code="worker.error", message=said, usage=task.usage)
-
-
-def _why(error: Exception) -> str:
-    """Say why there is no line, without the address that asyncio adds to it."""
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error) or type(error).__name__
 
 
 def connect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 
 from swarm.cli.main import invoke
-from tests.acceptance.served import CODE, bearing, done, serving, token, until
+from tests.acceptance.served import CODE, bearing, done, serving, swarm, token, until
 
 TOOLS = """
 import time
@@ -81,8 +82,31 @@ def test_an_address_that_cannot_be_listened_on_is_one_sentence(
             assert told.startswith("http.bind: ")
             assert said in told
             assert len(told.splitlines()) == 1
+    assert invoke(["serve", "--bind", "no-host.invalid:7777"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot listen" in told
+    assert "unknown error" not in told
     assert invoke(["serve", "--store", ":memory:"]) == 2
     assert "signed with its keys" in capsys.readouterr().err
+
+
+def test_a_store_that_another_has_is_one_sentence(project: Path) -> None:
+    with serving(project, "serve"):
+        for command in (("serve",), ("dev", "bp")):
+            again = done(project, *swarm(*command, "--bind", "127.0.0.1:0"))
+            assert (again.returncode, again.stdout) == (2, "")
+            assert again.stderr.startswith("store.locked: ")
+            assert len(again.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_an_address_that_cannot_be_told_is_one_sentence(project: Path) -> None:
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(  # noqa: S603 - our own child
+            swarm("serve", "--json", "--bind", "127.0.0.1:0"),
+            cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (1, "stdout: no space left on device\n")
 
 
 def test_without_the_extra_it_says_what_to_install(project: Path) -> None:
