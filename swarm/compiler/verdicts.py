@@ -221,7 +221,7 @@ class _Walk:
         """Return by which words of whom a condition goes, and so does something for them."""
         match cond["op"]:
             case "eq" | "ne" | "in":
-                known, words = self._compared(cond, state, {})
+                known, words = self._compared(cond, state, {}, among=False)
                 if known is None or not known.agents or words is None:
                     return None
                 heard = frozenset(word for _, word in words)
@@ -337,19 +337,22 @@ class _Walk:
         return Each(value) if expr["op"] == "map" and not isinstance(value, Absent) else None
 
     def _compared(
-        self, expr: Expr, state: State, env: _Env
+        self, expr: Expr, state: State, env: _Env, *, among: bool = True
     ) -> tuple[Words | None, list[tuple[str, Any]] | None]:
         """Return the verdict that a comparison is about, and the words it is compared with.
 
-        Shape: the words with the rest of their places.
+        Shape: the words with the rest of their places; *among*: also where it is asked
+        whether a word is among several verdicts, which goes by none of them alone.
         """
         names = ("needle", "haystack") if expr["op"] == "in" else ("lhs", "rhs")
         for name, other in (names, names[::-1]):
-            words = list(_constants(expr[other], other, many=expr["op"] == "in"))
-            if words and not (expr["op"] == "in" and name == "haystack"):
+            words = list(_constants(expr[other], other, many=other == "haystack"))
+            if words and (among or name != "haystack"):
                 self._quiet += 1
                 known = self.value(expr[name], "", state, env)
                 self._quiet -= 1
+                if name == "haystack":
+                    known = _any_item(known)
                 if isinstance(known, Answer):
                     known = known.verdict
                 return known if isinstance(known, Words) else None, words

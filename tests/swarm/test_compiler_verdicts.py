@@ -96,6 +96,18 @@ COMPARED: dict[str, tuple[Any, ...]] = {
     "unlike": (REVIEW, branch("ctx.review.verdict ~= 'WORD'")),
     "among others": (REVIEW, branch("contains({ 'PASS', 'WORD' }, ctx.review.verdict)")),
     "in a literal list": (REVIEW, branch("contains(lit{ 'WORD' }, ctx.review.verdict)")),
+    "sought among several": (
+        fanout(REVIEW, collect="ctx.review"),
+        branch("contains(ctx.all, 'WORD')"),
+    ),
+    "sought among their members": (
+        fanout(REVIEW, collect="ctx.review.verdict"),
+        branch("not (contains(ctx.all, 'WORD'))"),
+    ),
+    "sought in a list of two": (
+        REVIEW,
+        branch("contains({ ctx.review, ctx.review.verdict }, 'WORD')"),
+    ),
     "with a default": (REVIEW, branch("default(ctx.review.verdict, '') == 'WORD'")),
     "before it is there": (loop("default(ctx.review, '') ~= 'WORD'", REVIEW),),
     "in a junction": (REVIEW, branch("ctx.x and (ctx.y or ctx.review == 'WORD')")),
@@ -277,6 +289,11 @@ NOT_SURE: dict[str, tuple[Any, ...]] = {
     "among lists": (REVIEW, branch("contains({ lit{ 'X' }, { 'X' } }, ctx.review)")),
     "a list of words": (REVIEW, branch("ctx.review == lit{ 'X' }")),
     "where it is sought": (REVIEW, branch("contains(ctx.review, 'X')")),
+    "sought among others": (REVIEW, branch("contains({ ctx.review, ctx.x }, 'X')")),
+    "a list that is sought": (
+        fanout(REVIEW, collect="ctx.review"),
+        branch("contains(ctx.all, lit{ 'X' })"),
+    ),
     "larger": (REVIEW, branch("ctx.review > 'X'")),
     "a part": (REVIEW, branch("string.contains(ctx.review, 'X')")),
     "another agent": (step("$.v", "stranger"), branch("ctx.v == 'X'")),
@@ -460,6 +477,9 @@ JUDGED = step("$.v", "judge")
         ((branch("ctx.v ~= 'YES' or ctx.v == 'NO'"),), None),
         ((branch("ctx.v == 'YES'"), branch("ctx.v == 'NO'"), branch("ctx.v == 'MAYBE'")), None),
         ((branch("ctx.v == 'YES'"), loop("contains({ 'NO', 'MAYBE' }, ctx.v)", JUDGED)), None),
+        # Who looks whether a word is among several goes by none of them, and hears it.
+        ((branch("contains({ ctx.v }, 'YES')"),), None),
+        ((branch("ctx.v == 'YES'"), branch("contains({ ctx.v }, 'NO')")), "'MAYBE' of 'judge'"),
         ((branch("ctx.x"), assign("$.ok", "ctx.v == 'YES'")), None),
         ((loop("ctx.v == 'YES'", JUDGED),), None),
         ((), None),
