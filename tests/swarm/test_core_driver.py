@@ -466,6 +466,34 @@ async def test_finally_runs_behind_a_worker_that_answers_although_it_is_stopped(
     assert cleaned == [1]
 
 
+async def test_who_has_answered_while_its_end_was_written_down_is_stopped_no_more() -> None:
+    journal, clock, gate = Held(), FakeClock(), Gate()
+    log, cleaned = RunLog(RunId("r_1"), journal, clock), list[Any]()
+
+    async def clean(call: Call, link: StepLink) -> Outcome:
+        await clock.sleep(1)
+        cleaned.append(call.input)
+        return Outcome(None)
+
+    flow = {"kind": "try", "body": step("a"), "catch": seq(), "finally": step("clean", 1)}
+    driver = Driver(scripted_blueprint(flow, {"a": gate, "clean": clean}), {}, log=log, clock=clock)
+    journal.permits.release()
+    await driver.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(driver.drive)
+        await clock.settle()
+        tasks.start_soon(driver.cancel, "enough")
+        await clock.settle()
+        gate.open.set()
+        await clock.settle()
+        for _ in range(9):
+            journal.permits.release()
+        await clock.settle()
+        await clock.advance(1)
+    assert cleaned == [1]
+    assert log.status == "cancelled"
+
+
 async def test_cancelling_a_run_with_many_lanes_runs_each_finally() -> None:
     gate = Gate()
     cleaned: list[Any] = []
@@ -872,6 +900,44 @@ async def test_nothing_is_shown_or_touched_before_it_is_committed() -> None:
             journal.permits.release()
         await clock.settle()
     assert log.status == "succeeded"
+
+
+async def test_another_attempt_too_is_not_made_before_it_is_committed() -> None:
+    journal, clock = Held(), FakeClock()
+    calls: list[int] = []
+
+    async def work(call: Call, link: StepLink) -> Outcome:
+        calls.append(call.attempt)
+        if call.attempt == 1:
+            raise ConnectionError("away")
+        return Outcome(None)
+
+    flow = step("a", retry={"max_attempts": 2, "delay_s": 10, "jitter": 0})
+    log = RunLog(RunId("r_1"), journal, clock)
+    driver = Driver(scripted_blueprint(flow, {"a": work}), {}, log=log, clock=clock)
+    journal.permits.release()
+    await driver.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(driver.drive)
+        await clock.settle()
+        journal.permits.release()
+        await clock.settle()
+        await clock.advance(10)
+        assert calls == [1]
+        journal.permits.release()
+        await clock.settle()
+        assert calls == [1, 2]
+        journal.permits.release()
+
+
+async def test_a_pause_during_a_delay_lets_the_run_rest_before_another_attempt() -> None:
+    bench = Bench(step("work", retry={"delay_s": 60}), {"work": [ConnectionError("away"), 1]})
+    await bench.driver.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.driver.drive)
+        await bench.clock.settle()
+        await bench.driver.pause()
+    assert (await bench.kinds())[-3:] == ["step.retrying", "run.pausing", "run.paused"]
 
 
 async def test_a_watcher_gets_history_and_present_as_one_stream() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
+import anyio
 import pytest
 
 import flowir
@@ -155,6 +157,31 @@ async def test_attempts_that_waited_before_the_next_are_refused_too() -> None:
     world = World()
     await world.check(await world.run(guarded(step("'fails'", retry=retry)), 60), 60)
     assert world.came["clean"] == 1
+
+
+async def test_an_attempt_that_finds_no_room_after_its_delay_ends_the_other_lanes() -> None:
+    world = World()
+
+    async def either(value: Any, step: StepContext) -> Any:
+        if value == "fails":
+            raise ValueError("as told")
+        with suppress(flowir.WorkerFailure):
+            while True:
+                await step.progress("on")
+        await anyio.sleep_forever()
+
+    async with world.host() as host:
+        host.function("either")(either)
+        agents = [{"name": n, "kind": "function", "function": n} for n in ("either", "work")]
+        items = {"op": "lit", "value": ["fails", "stays"]}
+        tries = {**step("ctx.x", retry={"delay_s": 1}), "ref": "either"}
+        lanes = {"kind": "fanout", "items": items, "bind": "$.x", "body": tries, "join": "all"}
+        document = {"swarm": 1, "id": "d", "agents": agents, "limits": {"events": 50}}
+        blueprint = await host.load({**document, "flow": guarded({**lanes, "out": "$.all"})})
+        run = await host.start(blueprint, {}, run_id=RUN)
+        rows = await world.check(await run.wait(), 50)
+    assert [row["step"] for row in rows if row["kind"] == "step.cancelled"] == ["either"]
+    assert [row["step"] for row in rows if row["kind"] == "step.started"][2:] == ["work"]
 
 
 async def test_what_a_worker_says_counts_and_is_refused_to_it() -> None:

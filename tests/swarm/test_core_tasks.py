@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from swarm.core.tasks import giving_turns, is_cancelled, news, task_group, to_its_end
+from swarm.core.tasks import giving_turns, is_by_scope, is_cancelled, news, task_group, to_its_end
 
 pytestmark = pytest.mark.anyio
 
@@ -319,3 +319,39 @@ async def test_a_task_that_somebody_cancels_is_cancelled_until_he_takes_it_back(
     task.cancel()
     await task
     assert found == [True, False]
+
+
+async def test_a_cancellation_is_by_the_scope_that_was_cancelled() -> None:
+    found: list[bool] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class() as cancelled:
+            found.append(is_by_scope(cancelled))
+            raise
+    assert found == [True]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_of_a_task_is_by_no_scope(anyio_backend: str) -> None:
+    async def cancelled(*reason: str) -> bool:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel(*reason)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            task.uncancel()
+            return is_by_scope(error)
+        return True
+
+    assert not await cancelled()
+    assert not await cancelled("for a reason")
+    found: list[bool] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        # Both have come: the one that comes once counts.
+        found.append(is_by_scope(asyncio.CancelledError()))
+        await anyio.lowlevel.checkpoint()
+    assert found == [False]

@@ -49,9 +49,10 @@ class FullDisk(MemoryAudit):
         super().record(entry)
 
 
-async def test_each_attempt_is_recorded_before_and_behind() -> None:
+@pytest.mark.parametrize("agent", [{}, {"timeout_s": 60}])
+async def test_each_attempt_is_recorded_before_and_behind(agent: dict[str, Any]) -> None:
     bench = Bench(functions={"work": Flaky(0)})
-    await bench.run(["audit"], input={"n": 1})
+    await bench.run(["audit"], input={"n": 1}, agents={"work": agent})
     begun, done = of_steps(bench.audit)
     assert (begun.actor, begun.verb, begun.decision) == ("agent:work", "do", "begun")
     assert (begun.run, begun.step, begun.attempt) == ("r_1", "$", 1)
@@ -188,7 +189,7 @@ async def test_behind_a_layer_that_asks_again_each_call_has_its_entry() -> None:
 
 async def test_what_another_agent_is_asked_for_has_its_own_entry() -> None:
     async def ask(given: Any, step: StepContext) -> Any:
-        return await step.call("work", given)
+        return await step.call("work", {"asked": given})
 
     bench = Bench(functions={"work": Flaky(0)})
     async with bench.host() as host:
@@ -196,12 +197,13 @@ async def test_what_another_agent_is_asked_for_has_its_own_entry() -> None:
         flow = seq(step("work"), step("ask"))
         made = document({"work": {}, "ask": {}}, flow, ["audit"])
         await (await host.start(await host.load(made), {"given": 1})).result()
-    told = [(entry.actor, entry.decision) for entry in of_steps(bench.audit or MemoryAudit())]
+    told = [(e.actor, e.decision, e.input) for e in of_steps(bench.audit or MemoryAudit())]
+    given, asked = digest_of(1), digest_of({"asked": 1})
     assert told[2:] == [
-        ("agent:ask", "begun"),
-        ("agent:work", "begun"),
-        ("agent:work", "done"),
-        ("agent:ask", "done"),
+        ("agent:ask", "begun", given),
+        ("agent:work", "begun", asked),
+        ("agent:work", "done", asked),
+        ("agent:ask", "done", given),
     ]
 
 
