@@ -116,6 +116,7 @@ async def _ask_all(host: Host, run: Run, lines: Lines) -> bool:
         sys.stderr.flush()
         line = await lines.next()
         if line is None:
+            say("")  # behind the prompt, nothing was typed
             return False
         try:
             asker = await host.run(question.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -99,6 +100,8 @@ async def _end_on_signal(
 ) -> None:
     async for number in signals:
         interrupts.append(number)
+        if number == signal.SIGINT and sys.stderr.isatty():
+            say("")  # the terminal has written `^C` behind whatever stood there
         if len(interrupts) > 1:
             everything.cancel()
             return
@@ -117,9 +120,14 @@ def goes_on(run_id: str) -> str:
 
 def report(ended: Ended, as_json: bool) -> Exit:
     """Print the result, say why there is none, and return the exit code."""
-    _print(ended.outcome, as_json)
-    if ended.outcome.error is not None and not ended.interrupted:
-        say(_sentence(ended.outcome, ended.outcome.error, ended.blueprint))
+    outcome = ended.outcome
+    _print(outcome, as_json)
+    if ended.interrupted:
+        return _exit(ended)
+    if outcome.status == "waiting":
+        say(f"waits for an answer — swarm runs answer, then swarm runs resume {outcome.run_id}")
+    elif outcome.error is not None:
+        say(_sentence(outcome, outcome.error, ended.blueprint))
     return _exit(ended)
 
 

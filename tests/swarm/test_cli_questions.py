@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def swarm(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
+LATER = "waits for an answer — swarm runs answer, then swarm runs resume demo"
 START = ("run", "ask.lua", "--set", "text=hello", "--run-id", "demo")
 
 
@@ -61,6 +63,7 @@ def test_a_run_is_left_waiting_answered_and_resumed(swarm: Any) -> None:
     assert (code, out) == (3, "")
     assert "demo:1 (for editor)" in err
     assert "May it be published?" in err
+    assert err.splitlines()[-1] == LATER
     code, out, _ = swarm("runs", "questions", "demo", "--json")
     assert code == 0
     assert json.loads(out)["id"] == "demo:1"
@@ -136,6 +139,35 @@ def test_on_a_terminal_the_question_is_asked(folder: Path) -> None:
     os.close(ours)
     assert child.returncode == 0
     assert json.loads(out)["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [(b"\x04", 3, LATER), (b"", 130, "interrupted — swarm runs resume")],
+    ids=["end of input", "ctrl-c"],
+)
+def test_who_leaves_a_question_is_told_how_it_goes_on_below_it(
+    folder: Path, typed: bytes, code: int, said: str
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from swarm.cli.main import main; main()", *START]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter
+        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=env, cwd=folder
+    )
+    os.close(theirs)
+    try:
+        _read_until(ours, "answer> ")
+        if typed:
+            os.write(ours, typed)
+        else:
+            child.send_signal(signal.SIGINT)
+        assert said in _read_until(ours, "demo").split("\r\n")[1]
+        assert child.wait(timeout=20) == code
+    finally:
+        child.kill()
+        child.communicate()
+        os.close(ours)
 
 
 @pytest.mark.parametrize("by_lines", [True, False])
