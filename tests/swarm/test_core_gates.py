@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core.driver import Driver
 from swarm.core.gates import Gates, Needs, Ticket, kind_needs, needs_of
+from swarm.core.log import RunLog
 from swarm.ids import RunId
 from swarm.ports.questions import Ask
 from swarm.ports.worker import Call, Outcome, StepLink
@@ -164,6 +166,32 @@ async def test_who_waits_for_a_person_holds_no_place() -> None:
         assert (await second.wait()).status == "succeeded"
         await first.answer("first:1", "yes")
         assert await first.result() == {"x": "yes"}
+
+
+async def test_an_agent_that_is_called_takes_a_place_of_its_kind() -> None:
+    async def asks(call: Call, link: StepLink) -> Outcome:
+        return Outcome(await link.call("shop", call.input))
+
+    clock, journal = FakeClock(jumps=True), MemoryJournal()
+    shop = Shop(clock)
+    flow = {
+        "kind": "fanout",
+        "items": {"op": "lit", "value": [0, 1, 2, 3, 4]},
+        "bind": "$.i",
+        "body": {"kind": "step", "ref": "asks", "in": {"op": "path", "at": "$.i"}, "out": "$.x"},
+        "join": "all",
+        "out": "$.all",
+        "collect": {"op": "path", "at": "$.x"},
+    }
+    made = scripted_blueprint(flow, {"asks": asks, "shop": shop})
+    made = replace(made, agents={**made.agents, "shop": AgentSpec("shop", "process", {})})
+    log = RunLog(RunId("r"), journal, clock)
+    driver = Driver(made, {}, log=log, clock=clock, gates=Gates(kinds={"process": 2}))
+    await driver.begin()
+    await driver.drive()
+    assert driver.outcome is not None
+    assert driver.outcome.ctx == {"all": [0, 1, 2, 3, 4]}
+    assert shop.most == 2
 
 
 async def test_a_cancelled_run_leaves_the_queue_and_gives_its_places_back() -> None:
