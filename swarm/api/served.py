@@ -63,7 +63,12 @@ class ServedRun(Protocol):
     async def output_bytes(self, which: str) -> tuple[ServedOutput, bytes]: ...  # noqa: D102
     async def questions(self) -> tuple[Question, ...]: ...  # noqa: D102
     async def answer(  # noqa: D102
-        self, question_id: str, value: Any, *, by: str | None = None
+        self,
+        question_id: str,
+        value: Any,
+        *,
+        by: str | None = None,
+        may: Collection[str] | None = None,
     ) -> None: ...
 
 
@@ -195,6 +200,7 @@ class Visitor(Protocol):
         attempt: int | None = None,
     ) -> None: ...
     def look(self, verb: str, run: str) -> None: ...  # noqa: D102
+    async def answer(self, run: ServedRun, question_id: str, value: Any) -> None: ...  # noqa: D102
     async def admitted(self) -> Grant: ...  # noqa: D102
     def worker(self, run_id: str, key: str, attempt: int) -> ServedStep: ...  # noqa: D102
     async def delegate(  # noqa: D102

@@ -12,7 +12,7 @@ for the one to come; nobody is asked twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import fields, replace
 from typing import Any, Final, cast
 
@@ -28,7 +28,7 @@ from swarm.blueprint.schemas import schema_fault
 from swarm.core.log import RunLog
 from swarm.core.run import ENDED
 from swarm.core.timers import remaining_s
-from swarm.errors import Refused
+from swarm.errors import Denied, Refused
 from swarm.ports.clock import Clock
 from swarm.ports.questions import ON_DEADLINE, Ask
 
@@ -234,11 +234,19 @@ class QuestionBook:
 
     # -- answering ---------------------------------------------------------------------
 
-    async def answer(self, id: str, value: Any, *, by: str | None = None) -> None:
+    async def answer(
+        self,
+        id: str,
+        value: Any,
+        *,
+        by: str | None = None,
+        may: Collection[str] | None = None,
+    ) -> None:
         """Give the answer; it is committed when this returns.
 
+        Shape: *may* are the name and the role of who answers (None: whoever has the host).
         Raises: Refused (question.unknown, question.answered, question.expired,
-        question.closed, question.value).
+        question.closed, question.value); Denied, for a question to somebody else.
         """
         entry = self._entries.get(id)
         if entry is None:
@@ -252,6 +260,9 @@ class QuestionBook:
         if not entry.open:
             code = "closed" if entry.state == "withdrawn" else entry.state
             raise _refused(code, id, "one that waits for an answer", f"one that is {entry.state}")
+        to = entry.question.to
+        if may is not None and to is not None and to not in may:
+            raise _not_his(id, to, by)
         value = _admitted(entry.question, value)
         self._append("question.answered", entry, value=value, by=by)
         self._settle(entry, "answered", value)
@@ -361,6 +372,11 @@ def _admitted(question: Question, value: Any) -> Any:
         got = f"{shorten(value)}: {why}"
         raise _refused("value", question.id, "an answer that fits its schema", got)
     return value
+
+
+def _not_his(id: str, to: str, by: str | None) -> Denied:
+    said = f"question {id}: expected an answer of {to!r}, got one of {by!r}"
+    return Denied("capability.denied", said, verb="question.answer", reason="to")
 
 
 def _refused(code: str, id: str, expected: str, got: str) -> Refused:

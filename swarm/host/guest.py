@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
@@ -20,6 +20,7 @@ from swarm.core.events import Event
 from swarm.core.log import EventStream
 from swarm.core.questions import Question
 from swarm.core.run import RunOutcome, RunStatus
+from swarm.errors import Denied
 from swarm.host.authority import Authority
 from swarm.host.collection import Collected
 from swarm.host.guest_blueprints import GuestBlueprints
@@ -35,6 +36,21 @@ if TYPE_CHECKING:
     from swarm.host.host import Host
 
 __all__ = ("Guest", "GuestEvents", "GuestRun")
+
+
+class Asking(Protocol):
+    """A run that asks people."""
+
+    @property
+    def id(self) -> str:
+        """The run's name."""
+        ...
+
+    async def answer(
+        self, question_id: str, value: Any, *, by: str | None, may: Collection[str] | None
+    ) -> None:
+        """Answer a question."""
+        ...
 
 
 class Guest:
@@ -84,6 +100,21 @@ class Guest:
         if not decision:
             await self._recorder.denied(decision, run, step, attempt)
         decision.unwrap()
+
+    async def answer(self, run: Asking, question_id: str, value: Any) -> None:
+        """Answer a question of a run, in the name of the token's subject.
+
+        Raises: Denied, also for a question to somebody else: another name, another role.
+        """
+        async with self.act("question.answer", run.id) as passed:
+            grant = passed.decision.unwrap()
+            try:
+                may = (grant.subject, grant.role)
+                await run.answer(question_id, value, by=grant.subject, may=may)
+            except Denied:
+                refused = passed.decision._replace(allowed=False, reason="to")
+                await self._recorder.denied(refused, run.id, None, None)
+                raise
 
     async def admitted(self) -> Grant:
         """Return what the token says, where it holds at all.
@@ -325,8 +356,7 @@ class GuestRun:
 
     async def answer(self, question_id: str, value: Any) -> None:
         """Answer a question, in the name of the token's subject."""
-        async with self._act("question.answer") as passed:
-            await self._run.answer(question_id, value, by=passed.decision.actor)
+        await self._guest.answer(self._run, question_id, value)
 
     async def outputs(self) -> tuple[Output, ...]:
         """Return what the run's steps have handed over as data."""

@@ -182,15 +182,23 @@ class Run:
         """Return what the run asks of people, in the order in which it came."""
         return (await self._book()).open()
 
-    async def answer(self, question_id: str, value: Any, *, by: str | None = None) -> None:
+    async def answer(
+        self,
+        question_id: str,
+        value: Any,
+        *,
+        by: str | None = None,
+        may: Collection[str] | None = None,
+    ) -> None:
         """Answer a question; *by* is written down. What is given first counts.
 
         A run that nobody carries on finds the answer when it is resumed.
+        Shape: *may* are the name and the role of who answers; None: whoever has the host.
         Raises: Refused (question.unknown, question.answered, question.expired,
-        question.closed, question.value).
+        question.closed, question.value); Denied, for a question to somebody else.
         """
         async with self._keeper.doing("question.answer", self.id), self.lock:
-            await (await self._book()).answer(question_id, value, by=by)
+            await (await self._book()).answer(question_id, value, by=by, may=may)
 
     async def outputs(self) -> tuple[Output, ...]:
         """Return what the run's steps have handed over as data, in the order of making."""

@@ -20,6 +20,7 @@ from swarm.errors import Denied, Refused, RunFailed
 from swarm.host.host import Host
 from swarm.host.parts import Parts
 from swarm.ports.worker import Call, Outcome, StepLink
+from swarm.stores.audit import MemoryAudit
 from swarm.stores.memory import MemoryJournal
 from swarm.testing.agents import ScriptedWorker, scripted_blueprint
 from swarm.testing.clock import FakeClock
@@ -83,6 +84,44 @@ async def test_a_guest_does_what_his_token_covers() -> None:
         events = [event async for event in (await host.run(asked.id)).events()]
         (answered,) = [e for e in events if e["kind"] == "question.answered"]
         assert answered["by"] == "ada", "in the name of the token, whatever is asked for"
+
+
+async def test_a_question_to_somebody_is_answered_by_nobody_else() -> None:
+    clock = FakeClock()
+    parts = Parts(MemoryJournal(), clock, CountedIds(), audit=MemoryAudit())
+    to_ada = {**ASKS["agents"][0], "to": "ada", "deadline_s": 60}
+    escalates = {**to_ada, "on_deadline": "escalate", "escalate_to": "senior"}
+    async with Host(parts) as host:
+        blueprint = await host.load({**ASKS, "agents": [escalates]})
+        tokens = {"ada": "operator", "bob": "operator", "cleo": "senior"}
+        ada, bob, cleo = (host.guest(host.tokens.mint(*one)) for one in tokens.items())
+        for who, other in ((ada, bob), (cleo, ada)):
+            run = await bob.start(blueprint)
+            async for event in run.events():
+                if event["kind"] == "run.waiting":
+                    break
+            (question,) = await run.questions()
+            if who is cleo:
+                await denied((await cleo.run(run.id)).answer(question.id, "yes"), "to")
+                # Whoever is late answers what is somebody else's by now.
+                await clock.advance(61)
+            await denied((await other.run(run.id)).answer(question.id, "no"), "to")
+            assert (await run.questions())[0].id == question.id
+            await (await who.run(run.id)).answer(question.id, "yes")
+            assert await run.result() == {"answer": "yes"}
+        refused = [e for e in await host.audit() if e.decision == "denied"]
+        assert [(e.actor, e.verb, e.detail["reason"]) for e in refused] == [
+            ("bob", "question.answer", "to"),
+            ("cleo", "question.answer", "to"),
+            ("ada", "question.answer", "to"),
+        ]
+        # Whoever has the host answers for anybody.
+        run = await host.start(blueprint)
+        async for event in run.events():
+            if event["kind"] == "run.waiting":
+                break
+        await run.answer(f"{run.id}:1", "yes")
+        assert await run.result() == {"answer": "yes"}
 
 
 async def test_an_observer_sees_and_touches_nothing() -> None:

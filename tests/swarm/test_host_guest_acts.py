@@ -240,7 +240,8 @@ OF_A_RUN: dict[str, tuple[Callable[[GuestRun], Awaitable[Any]], str, Any, Any]] 
     ),
     "answer": (
         lambda run: run.answer("r_1:1", 5),
-        "question.answer", ("answer", ("r_1:1", 5), {"by": "ada"}), None,
+        "question.answer",
+        ("answer", ("r_1:1", 5), {"by": "ada", "may": ("ada", "operator")}), None,
     ),
     "outputs": (lambda run: run.outputs(), "output.read", ("outputs", (), {}), "the outputs"),
     "output": (
