@@ -154,6 +154,9 @@ def _replace(path: Path, text: bytes) -> None:
     try:
         os.write(handle, text)
         os.fsync(handle)
+    except OSError as error:
+        half.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(handle)
     half.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -465,3 +466,20 @@ def test_a_number_may_be_nothing(path: Path) -> None:
     rewritten(path, lambda w: w["keys"][0].update(made_s=0))
     rewritten(path, lambda w: w.update(epoch=0, high_s=0))
     assert opened(path).keyring().current.made_s == 0
+
+
+def test_keys_that_cannot_be_written_name_their_file_and_leave_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = opened(path)
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        keys.change(lambda ring: replace(ring, epoch=7))
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
