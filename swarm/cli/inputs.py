@@ -46,7 +46,19 @@ def read_value(source: str, place: str = "--input") -> Any:
         return _parsed(sys.stdin.buffer.read(_MOST), f"{place} -")
     if source.startswith("@"):
         return _parsed(_file(source[1:], place), source[1:])
-    return _parsed(source, place)
+    try:
+        return _parsed(source, place)
+    except WrongUse as wrong:
+        if not _is_file(source):
+            raise
+        raise WrongUse(f"{wrong.message} — for the file, write '@{source}'") from None
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False  # too long for a name, or with a zero in it
 
 
 def _file(name: str, place: str) -> bytes:

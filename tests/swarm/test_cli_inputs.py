@@ -23,6 +23,21 @@ def test_input_may_come_from_a_file(tmp_path: Path) -> None:
     assert first_context(f"@{tmp_path}/in.json", ()) == {"a": "ä"}
 
 
+def test_a_file_without_its_sign_is_told_how_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.json").write_text("{}")
+    with pytest.raises(
+        WrongUse, match=r"got 'in\.json' .* \u2014 for the file, write '@in\.json'$"
+    ):
+        first_context("in.json", ())
+    for text in ("out.json", "x" * 5000, "\0"):
+        with pytest.raises(WrongUse) as wrong:
+            first_context(text, ())
+        assert "@" not in wrong.value.message
+
+
 def test_input_may_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"a": 1}')))
     assert first_context("-", ()) == {"a": 1}
