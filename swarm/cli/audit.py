@@ -16,6 +16,7 @@ import click
 
 from swarm.cli.amounts import amount
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.groups import Verbs
 from swarm.cli.stores import checked_store, store_option
 from swarm.core.audit.checkpoint import (
     MAX_MARKS,
@@ -50,7 +51,7 @@ key_option = click.option(
 )
 
 
-@click.group("audit")
+@click.group("audit", cls=Verbs)
 def command() -> None:
     """Read, verify and prove the log of what was done, by whom."""
 

@@ -18,6 +18,7 @@ from swarm.blueprint.selector import parse_selector, parse_tag
 from swarm.cli.amounts import amount
 from swarm.cli.blueprints import InvalidBlueprint, opened_blueprints
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, say
+from swarm.cli.groups import Verbs
 from swarm.cli.inputs import read_value
 from swarm.cli.stores import IN_MEMORY, chosen_store, missing_store, store_option
 from swarm.compiler.source import read_source
@@ -46,7 +47,7 @@ bump_option = click.option(
 )
 
 
-@click.group("blueprint")
+@click.group("blueprint", cls=Verbs)
 def command() -> None:
     """Keep versions of blueprints: register, find, compare, tag, go back."""
 

@@ -18,6 +18,7 @@ import click
 from swarm.blueprint.selector import parse_blueprint_id
 from swarm.cli.blueprints import function_option
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, print_rows, say
+from swarm.cli.groups import Verbs
 from swarm.cli.improving import enhancer_of
 from swarm.cli.letters import done_or_written
 from swarm.cli.project import find_project, import_functions
@@ -40,7 +41,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 author_option = click.option("--author", envvar="SWARM_AUTHOR", help="Who says so; default: you.")
 
 
-@click.group("enhance")
+@click.group("enhance", cls=Verbs)
 def command() -> None:
     """Improve blueprints: submit issues, look at them, approve or reject what waits."""
 

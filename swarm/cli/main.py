@@ -43,6 +43,13 @@ COMMANDS = {
 }
 
 
+# What a host, which is no command, cannot know: where to look next.
+_HINTS = {
+    "enhance.frozen": "swarm enhance freeze --off",
+    "run.unknown": "swarm runs list",
+    "version.unknown": "swarm blueprint list",
+}
+
 _MAIN = threading.main_thread()
 
 
@@ -100,7 +107,7 @@ def invoke(arguments: Sequence[str]) -> int:
         say("interrupted")
         return Exit.INTERRUPTED
     except SwarmError as e:
-        say(f"{e.code}: {e}")
+        say(f"{e.code}: {e}{_next(e)}")
         if isinstance(e, Denied):
             return Exit.DENIED
         return Exit.WRONG if isinstance(e, Refused) else Exit.FAILED
@@ -113,6 +120,12 @@ def invoke(arguments: Sequence[str]) -> int:
         why = (e.strerror or str(e)).lower()
         say(why if e.filename is None else f"{os.fsdecode(e.filename)}: {why}")
         return Exit.FAILED
+
+
+def _next(error: SwarmError) -> str:
+    """Say which command shows what there is, or helps, where the sentence does not."""
+    hint = _HINTS.get(error.code)
+    return "" if hint is None or " — " in str(error) else f" — {hint}"
 
 
 def main() -> None:

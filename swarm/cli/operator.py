@@ -26,6 +26,7 @@ import flowir
 from flowir.door import parse_json
 from flowir.errors import WorkerFailure
 from swarm.cli.exits import Exit, WrongUse, say
+from swarm.cli.groups import Verbs
 from swarm.cli.lines import Lines
 from swarm.cli.paper import visible
 from swarm.operators.client import Became, Operator, Task, base_of, connect
@@ -40,7 +41,7 @@ _MOMENTS = ("do", "before", "after", "advise")
 _GRACE_S = 5.0
 
 
-@click.group("operator")
+@click.group("operator", cls=Verbs)
 def command() -> None:
     """Join a host as an operator."""
 

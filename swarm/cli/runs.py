@@ -19,6 +19,7 @@ from swarm.cli.blueprints import function_option
 from swarm.cli.collecting import gc
 from swarm.cli.exits import Exit, print_lines, print_result, print_rows, say
 from swarm.cli.following import Ended, follow, goes_on, report, signals
+from swarm.cli.groups import Verbs
 from swarm.cli.inputs import edits
 from swarm.cli.letters import done_or_written
 from swarm.cli.origin import origin_of
@@ -48,7 +49,7 @@ _COLOURS = {"✓": "green", "✗": "red", "▸": "cyan", "~": "yellow"}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("runs")
+@click.group("runs", cls=Verbs)
 def command() -> None:
     """List, show, resume, pause, cancel and repeat runs; answer questions, read outputs."""
 

@@ -18,6 +18,7 @@ import anyio
 import click
 
 from swarm.cli.exits import Exit, WrongUse, print_lines, print_result, print_rows, say
+from swarm.cli.groups import Verbs
 from swarm.cli.letters import done_or_written
 from swarm.cli.stores import IN_MEMORY, chosen_store, opened_store, store_option
 from swarm.core.capability.chain import fingerprint
@@ -56,7 +57,7 @@ class _TakesToken(click.Command):
         return words
 
 
-@click.group("token")
+@click.group("token", cls=Verbs)
 def command() -> None:
     """Mint, inspect, narrow, revoke tokens; rotate the signing key; print the table."""
 

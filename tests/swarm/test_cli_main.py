@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -106,3 +107,39 @@ def test_ctrl_c_while_it_imports_is_one_word(module: str, tmp_path: Path) -> Non
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\ninterrupted\n")
+
+
+@pytest.mark.parametrize("group", ["runs", "blueprint", "enhance", "audit", "token", "operator"])
+def test_a_group_tells_the_whole_sentence_of_each_verb(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([group, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+    assert "..." not in shown
+    for verb in import_module(f"swarm.cli.{group}").command.commands.values():
+        assert " ".join(verb.help.split("\n\n")[0].split()).partition(". ")[0].rstrip(".") in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("runs show nope", "swarm runs list"),
+        ("runs pause nope", "swarm runs list"),
+        ("blueprint log nope", "swarm blueprint list"),
+        ("run nope", "swarm blueprint list"),
+    ],
+)
+def test_who_names_what_is_not_there_is_told_where_to_look(
+    words: str,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = '{"swarm": 1, "id": "one", "agents": [], "flow": {"kind": "seq", "children": []}}'
+    (tmp_path / "one.json").write_text(document)
+    assert invoke(["run", "one.json"]) == 0
+    capsys.readouterr()
+    assert invoke(words.split()) == 2
+    assert capsys.readouterr().err.endswith(f" — {hint}\n")
