@@ -63,9 +63,9 @@ class Workshop:
             self._children = Children(self.log, self.waits, self._host, self._agenda)
         return self._children
 
-    def link(self, attempt: Attempt, depth: int = 0) -> Link:
-        """Make what the worker of an attempt may use, *depth* calls below it."""
-        return Link(attempt, self, depth)
+    def link(self, attempt: Attempt) -> Link:
+        """Make what the worker of an attempt may use."""
+        return Link(attempt, self)
 
     def attempt(self, attempt: Attempt, lane: Lane) -> Coroutine[Any, Any, Answer | None]:
         """Make one attempt, to be awaited; `leave` is to follow. None: nobody wants an answer.
@@ -186,7 +186,7 @@ class Workshop:
     async def _called(self, attempt: Attempt, agent: str, input: Any, depth: int) -> Called:
         agenda, began_s = self._agenda, self._clock.monotonic()
         timeout_s = agenda.terms[agent].timeout_s
-        link = self.link(attempt, depth)
+        link = Link(attempt, self, depth)
         accounts = agenda.meter.accounts(agent, attempt.dispatch.key)
         most = agenda.terms[agent].most
         refused = agenda.meter.hold(accounts, most)

@@ -1198,16 +1198,21 @@ async def test_a_run_one_of_whose_lanes_is_gone_rests(
     anyio_backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A worker may cancel the task that it finds itself in: no answer comes any more."""
+    links: list[StepLink] = []
 
     async def leaves(call: Call, link: StepLink) -> Outcome:
         if call.input == 1:
+            links.append(link)
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
-        await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await bench.clock.sleep(1)
+        assert links[0].cancelled, "it can say nothing any more"
         return Outcome(call.input)
 
-    bench = Bench(fan(step("a", out="$.x", **{"in": path("$.i")}), 3), {"a": leaves})
+    flow = fan(step("a", out="$.x", **{"in": path("$.i")}), 3)
+    bench = Bench(flow, {"a": leaves}, jumps=True)
     await bench.driver.begin()
     await bench.driver.drive()
     assert (bench.driver.outcome, bench.log.status) == (None, "interrupted")
