@@ -47,14 +47,14 @@ class Recorder:
     def __init__(
         self,
         parts: Parts,
-        keys: Callable[[], KeyStore] | None = None,
-        sinks: Sequence[CheckpointSink] = (),
-        every: int = 0,
+        keys: Callable[[], KeyStore],
+        sinks: Sequence[CheckpointSink],
+        every: int,
     ) -> None:
         self._log = parts.audit
         self._journal = parts.journal
         self._wall = parts.clock.wall
-        self._keys = keys or parts.keys
+        self._keys = keys
         self._sinks = sinks
         self._every = every if sinks else 0
         self._marked = self._signed = 0 if self._log is None else self._log.size

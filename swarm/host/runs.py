@@ -26,9 +26,9 @@ from swarm.blueprint.budget import Budget
 from swarm.blueprint.canonical import digest_of
 from swarm.blueprint.compiled import CompiledBlueprint
 from swarm.core import rows
-from swarm.core.capability.verbs import TABLE, Table
+from swarm.core.capability.verbs import Table
 from swarm.core.children import Child
-from swarm.core.driver import MAX_TASKS, Driver
+from swarm.core.driver import Driver
 from swarm.core.gates import Gates
 from swarm.core.log import RunLog
 from swarm.core.meter import Meter
@@ -74,12 +74,12 @@ class Runs:
         parts: Parts,
         past: Past,
         *,
-        max_tasks: int = MAX_TASKS,
-        max_deaths: int = 100,
-        concurrency: int | None = None,
-        kinds: Mapping[str, int] | None = None,
-        table: Table = TABLE,
-        recorder: Recorder | None = None,
+        max_tasks: int,
+        max_deaths: int,
+        concurrency: int | None,
+        kinds: Mapping[str, int],
+        table: Table,
+        recorder: Recorder,
     ) -> None:
         self._parts = parts
         self._past = past
@@ -87,7 +87,7 @@ class Runs:
         self._max_deaths = max_deaths
         self._gates = Gates(concurrency, kinds)
         self._table = table
-        self._recorder = recorder or Recorder(parts)
+        self._recorder = recorder
         self._known: WeakValueDictionary[RunId, Run] = WeakValueDictionary()
         self._live: dict[RunId, Run] = {}
         # Set aside at the opening because the store is short, and not resumed since.
