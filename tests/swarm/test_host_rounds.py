@@ -19,6 +19,7 @@ from swarm.stores.keyfile import MemoryKeys
 from swarm.stores.memory import MemoryJournal
 from swarm.testing.clock import FakeClock
 from swarm.testing.ids import CountedIds
+from swarm.workers.context import StepContext
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +117,33 @@ async def test_what_layers_record_counts_too() -> None:
         await made.clock.settle()
         assert len(made.sink.sizes) >= 1
         assert made.log.size == 25
+        with anyio.fail_after(5):
+            await anyio.wait_all_tasks_blocked()
+
+
+async def test_what_a_layer_records_of_a_called_agent_is_kept_and_counts_too() -> None:
+    made = Made(checkpoint_every=5, layers=["audit"])
+
+    async def asks(given: int, step: StepContext) -> int:
+        return await step.call("work", given)
+
+    for name, function in (("work", _same), ("asks", asks)):
+        made.host.function(name)(function)
+    agents = [{"name": n, "kind": "function", "function": n} for n in ("work", "asks")]
+    steps = [{"kind": "step", "ref": n, "in": "1", "out": "ctx.x"} for n in ("work", "asks")]
+    flow = {"kind": "seq", "children": steps}
+    async with made.host:
+        loaded = await made.host.load({"swarm": 1, "id": "h", "agents": agents, "flow": flow})
+        await (await made.host.start(loaded)).wait()
+        await made.clock.settle()
+        assert made.sink.sizes == [5]
+    told = [(e.actor, e.decision) for e in made.log.entries if e.verb == "do"]
+    assert told[2:] == [
+        ("agent:asks", "begun"),
+        ("agent:work", "begun"),
+        ("agent:work", "done"),
+        ("agent:asks", "done"),
+    ]
 
 
 async def _same(given: int) -> int:
