@@ -66,6 +66,22 @@ async def test_one_end_may_be_named_alone() -> None:
         assert (await host.gc(status="succeeded", dry_run=True)).runs == (run.id,)
 
 
+async def test_who_holds_a_run_that_was_removed_is_told() -> None:
+    said = {"kind": "assign", "at": "$.a", "value": "1"}
+    async with Host.in_memory() as host:
+        run = await host.start(await host.load({"swarm": 1, "id": "a", "agents": [], "flow": said}))
+        await run.wait()
+        assert run.summary.ended_s is None
+        assert await host.run(run.id) is run
+        assert run.summary.ended_s is not None, "and what a list shows of it is of now"
+        assert (await host.gc()).runs == (run.id,)
+        with pytest.raises(Refused, match="the run was collected"):
+            async for _ in run.events():
+                pass
+        with pytest.raises(Refused, match="expected the id of a run of this host"):
+            await host.run(run.id)
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
