@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -304,6 +305,8 @@ def _argv(program: str) -> list[str]:
         raise WrongUse(f"--exec: expected a command, got {program!r}: {error}") from None
     if not argv:
         raise WrongUse("--exec: expected a command, got nothing")
+    if shutil.which(argv[0]) is None:  # or each order that comes would fail by it
+        raise WrongUse(f"--exec: expected a program that can be started, got {argv[0]!r}")
     return argv
 
 

@@ -141,6 +141,7 @@ async def test_what_was_half_typed_for_an_order_that_is_gone_answers_no_other(
         (["--token-file", "nowhere"], "expected a file with a token"),
         (["--token-file", "t", "--exec", ""], "expected a command"),
         (["--token-file", "t", "--exec", "'"], "expected a command"),
+        (["--token-file", "t", "--exec", "no-such-program x"], "got 'no-such-program'"),
         (["--token-file", "t", "--capacity", "2"], "expected 1 at a terminal"),
         (["--token-file", "t", "--capacity", "0"], "capacity"),
         (["--token-file", "t", "--hand-token"], "expected --exec CMD beside it"),
