@@ -397,6 +397,8 @@ def export(selector: str, folder: str, store: str | None) -> int:
 @json_option
 def import_(folder: str, store: str | None, as_json: bool, **given: Any) -> int:
     """Register what `export` wrote: the one blueprint file at the top of FOLDER."""
+    if not Path(folder).is_dir():
+        raise WrongUse(f"{folder}: expected a folder that `export` wrote, found none")
     names = ("blueprint.lua", "source.json", "blueprint.yaml", "blueprint.yml")
     found = [name for name in names if (Path(folder) / name).is_file()]
     if len(found) != 1:

@@ -164,4 +164,6 @@ def _file_meant(name: str) -> str | None:
         return f"for the file, say {there!r}"
     if Path(name).is_file():
         return f"for the file, give it a name that ends in {allowed(SUFFIXES)}"
+    if Path(name).is_dir():
+        return "for a file of the folder, name the file"
     return None

@@ -187,6 +187,8 @@ def test_what_is_exported_is_imported_again(shell: Shell) -> None:
     told = shell.json("blueprint", "import", "out", "--store", "other")
     assert told["digest"] == first["digest"]
     assert shell("blueprint", "import", ".")[0] == 2
+    missing = shell("blueprint", "import", "nowhere")
+    assert missing == (2, "", "nowhere: expected a folder that `export` wrote, found none\n")
 
 
 def test_a_link_in_the_place_of_what_is_imported_is_refused(shell: Shell) -> None:

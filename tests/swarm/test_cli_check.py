@@ -134,3 +134,10 @@ def test_a_name_that_is_refused_hides_nothing_of_the_others(
     ]
     assert [line.endswith(hint) for line in refused] == [True, True, False]
     assert invoke(["check", "nosuch"]) == 2
+
+
+def test_a_folder_is_told_to_be_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "some").mkdir()
+    for command in ("check", "run"):
+        assert invoke([command, "some"]) == 2
+        assert capsys.readouterr().err.endswith(" — for a file of the folder, name the file\n")
