@@ -155,6 +155,11 @@ class Driver:
         return self._agenda.outcome
 
     @property
+    def cancelling(self) -> bool:
+        """Whether the run is to end before its time."""
+        return self._agenda.cancelling
+
+    @property
     def meter(self) -> Meter:
         """What the run has used."""
         return self._agenda.meter

@@ -168,10 +168,14 @@ class Run:
 
         Returns when that is written down; `wait` tells when nothing is in flight. A step
         that waits for a person, or before another attempt, is not waited for.
-        Raises: Refused (run.state), for a run that has ended or is blocked.
+        Raises: Refused (run.state), for a run that has ended, is blocked or is being cancelled.
         """
         if self.status in ENDED or self.status == "blocked":
             raise refused(self, "pause", "running", "waiting", "interrupted")
+        if self._driver is not None and self._driver.cancelling:
+            # A cancellation is final: whoever asked for it does not have to ask again.
+            said = f"run {self.id}: cannot pause what is being cancelled"
+            raise Refused("run.state", said, run_id=self.id, status=self.status)
         async with self._keeper.doing("run.pause", self.id):
             if self._driver is not None:
                 await self._driver.pause()

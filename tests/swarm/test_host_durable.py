@@ -297,6 +297,28 @@ async def test_a_run_that_rests_goes_on_only_to_be_cancelled() -> None:
     assert kinds.index("step.interrupted") < kinds.index("run.cancelling")
 
 
+async def test_what_is_being_cancelled_is_not_paused() -> None:
+    world = World()
+    flow = {
+        "kind": "try",
+        "body": step("work", "1"),
+        "catch": {"kind": "seq", "children": []},
+        "finally": step("work", "2"),
+    }
+    world.stay_at = {1, 2}
+    async with world.host() as host:
+        run = await host.start(await host.load(document(flow)), run_id="mine")
+        await world.until(lambda: 1 in world.came)
+        await run.cancel("enough")
+        await world.until(lambda: 2 in world.came)
+        with pytest.raises(Refused, match="cannot pause what is being cancelled") as caught:
+            await run.pause()
+        assert caught.value.code == "run.state"
+    world.stay_at = set()
+    async with world.host() as host:
+        assert (await (await host.run("mine")).wait()).status == "cancelled"
+
+
 async def test_a_run_that_cannot_go_on_can_be_cancelled() -> None:
     world = World()
     await interrupted(world)
