@@ -169,7 +169,7 @@ WAITS = {"kind": "step", "ref": "double", "in": "ctx.n", "out": "$.n"}
 WAITS_ON = {"kind": "step", "ref": "who", "in": "1"}
 
 
-def spending(store: Path) -> Host:
+def spending(store: Path | Parts) -> Host:
     host = Host(store)
 
     @host.function("spend")
@@ -212,15 +212,38 @@ async def test_a_child_that_is_found_ended_is_counted_once(tmp_path: Path) -> No
     outer = parent()
     outer["agents"][0]["layers"] = [{"use": "senior", "to": "ada"}]
     failing = {"kind": "assign", "at": "$.n", "value": "ctx.n // 0"}
-    told: list[Json] = []
-    for _ in range(3):
+    for times in (1, 2, 3):
         async with spending(tmp_path / "store") as host:
             run = await started(host, tmp_path, costly(failing), outer)
+            # It has waited before: that it waits does not say that it has gone on.
+            with anyio.fail_after(20):
+                while len(await ended(run)) < times:  # noqa: ASYNC110 - whenever it has
+                    await anyio.sleep(0.001)
             await until(run, "waiting")
             used = run.meter.spent
             assert (used.steps, used.attempts, used.tokens, used.cost) == (2, 2, 100, 1.5)
-            told = await ended(run)
-    assert len(told) == 3
+            assert len(await ended(run)) == times
+
+
+async def test_a_child_that_ended_as_its_host_died_is_counted_too(tmp_path: Path) -> None:
+    parts = Parts(MemoryJournal(), FakeClock(), CountedIds(), durable=True)
+    async with spending(parts) as host:
+        run = await started(host, tmp_path, costly({"kind": "assign", "at": "$.n", "value": "1"}))
+        assert (await run.wait()).status == "succeeded"
+    # The parent had not heard of its end.
+    died = MemoryJournal()
+    outer, inner = [
+        [dict(row) for row in await parts.journal.read(name)] for name in (run.log.run_id, CHILD)
+    ]
+    heard = [row["kind"] for row in outer].index("child.ended")
+    died.append(run.log.run_id, outer[:heard])
+    died.append(CHILD, inner)
+    await died.commit()
+    async with spending(replace(parts, journal=died)) as host:
+        run = await host.run("outer")
+        assert (await run.wait()).status == "succeeded"
+        used = run.meter.spent
+        assert (used.steps, used.attempts, used.tokens, used.cost) == (2, 2, 100, 1.5)
 
 
 async def test_a_rerun_counts_what_the_children_of_its_answers_have_used(tmp_path: Path) -> None:
