@@ -440,9 +440,13 @@ def verify(repair: bool, store: str | None, as_json: bool) -> int:
 @command.command("gc")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @store_option
-def gc(dry_run: bool, store: str | None) -> int:
+@json_option
+def gc(dry_run: bool, store: str | None, as_json: bool) -> int:
     """Remove what no version, tag or draft needs, and pack the rest."""
     freed = _acted(_kept(store), lambda kept: kept.collect(dry_run=dry_run))
+    if as_json:
+        print_result(json.dumps({"dry_run": dry_run, "freed_bytes": freed}))
+        return Exit.OK
     say(f"{'would free' if dry_run else 'freed'} {amount(freed, 'byte')}")
     return Exit.OK
 

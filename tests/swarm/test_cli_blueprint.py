@@ -299,6 +299,8 @@ def test_nothing_to_list_is_no_error(shell: Shell) -> None:
     (shell.folder / ".swarm").mkdir(exist_ok=True)
     assert shell("blueprint", "verify")[0] == 0
     assert shell("blueprint", "gc", "--dry-run")[0] == 0
+    would = shell.json("blueprint", "gc", "--dry-run")
+    assert (would["dry_run"], type(would["freed_bytes"])) == (True, int)
 
 
 _LOOKS = (
