@@ -118,6 +118,8 @@ def fold(line: str, width: int, hang: int = _HANG) -> list[str]:
         if here.strip() and here != indent:
             found.append(here.rstrip())
             here = indent
+        elif cell_len(here) > len(indent):
+            here = indent  # blanks at the head of a line, which leave a long word no room
         if word.isspace():
             continue
         *pieces, last = chop_cells(word, width - len(indent))

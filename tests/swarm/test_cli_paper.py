@@ -15,7 +15,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -28,6 +28,7 @@ WORDS = st.text(st.sampled_from("ab├│└─ \u6587é.:"), max_size=200)
 
 
 @given(WORDS, st.integers(20, 120), st.integers(0, 40))
+@example(" " + ":" * 20, 20, 0)
 def test_a_folded_line_fits_and_loses_nothing_but_blanks(line: str, width: int, hang: int) -> None:
     lines = fold(line, width, hang)
     assert all(cell_len(one) <= width for one in lines)
