@@ -40,7 +40,8 @@ class Agenda:
     """The work of one run.
 
     `outcome` is how the run ended, once its end is appended; `parked` whether it rests:
-    then nothing begins and no answer is wanted; `pausing` whether nothing new begins.
+    then nothing begins and no answer is wanted; `pausing` whether nothing new begins;
+    `waiting` what the machine wants and nobody has taken up yet.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Agenda:
         self._gates = gates
         self._max_tasks = max_tasks
         self._asked: dict[str, Attempt] = {}
-        self._waiting: deque[Attempt] = deque()
+        self.waiting: deque[Attempt] = deque()
         self._busy = 0
         self._began_s = clock.monotonic() - elapsed_s
         self._ending: FlowError | None = None
@@ -100,7 +101,7 @@ class Agenda:
             attempt = Attempt(asked.dispatch, terms, now_s, asked.delay_s(wall_s))
             self._account(attempt)
             self._asked[asked.dispatch.key] = attempt
-            self._waiting.append(attempt)
+            self.waiting.append(attempt)
         for row in past.waits():
             self._waits.recall(row)
         for question in self._waits.questions.open():
@@ -128,7 +129,7 @@ class Agenda:
         """
         if not self._log.full or self._machine.cancelling or self.pausing:
             return []
-        if not begins and not any(attempt.wanted for attempt in self._waiting):
+        if not begins and not any(attempt.wanted for attempt in self.waiting):
             return []
         self._ending = error = self._log.too_long()
         self._log.append([rows.cancelling(error.message, error.code)])
@@ -155,7 +156,7 @@ class Agenda:
             return []
         if len(effects) == 1 and type(effects[0]) is Dispatch:
             # The next step of a chain.
-            self._waiting.appendleft(self._ask(effects[0]))
+            self.waiting.appendleft(self._ask(effects[0]))
             return []
         return self._take(effects)
 
@@ -172,7 +173,7 @@ class Agenda:
                 stopped.append(self._drop(effect))
             else:
                 new.append(self._ask(effect))
-        self._waiting.extendleft(reversed(new))
+        self.waiting.extendleft(reversed(new))
         return stopped
 
     def _drop(self, cancel: Cancel) -> Attempt:
@@ -196,18 +197,13 @@ class Agenda:
 
     # -- who may begin -----------------------------------------------------------------
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there is something that nobody has taken up yet."""
-        return bool(self._waiting)
-
     def admit(self, *, own: bool) -> list[Attempt]:
         """Decide who may start now, and write that down where it starts at once.
 
         *own*: the caller's own task is free for the first of them.
         """
         admitted: list[Attempt] = []
-        waiting = self._waiting
+        waiting = self.waiting
         if not waiting or self.pausing:
             return admitted
         while waiting and (own or self._busy < self._max_tasks):
@@ -329,7 +325,7 @@ class Agenda:
         for attempt in stopped:
             attempt.drop()
         self._asked.clear()
-        self._waiting.clear()
+        self.waiting.clear()
         if kind is not None:
             begun = (attempt.dispatch for attempt in stopped if attempt.started)
             self._log.append([rows.interrupted(dispatch) for dispatch in begun])

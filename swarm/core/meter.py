@@ -44,7 +44,7 @@ class Meter:
         self._all: Accounts = (self._own,)
         # Whether an attempt may be refused, or has to be held against something.
         self.checks = self.limited
-        self._children: dict[str, Spent] = {}
+        self._children: dict[str, Spent] | None = None
 
     @property
     def spent(self) -> Spent:
@@ -64,7 +64,7 @@ class Meter:
 
     def counted(self, child: str) -> Spent:
         """Return what the past of this run says that a run within it has used."""
-        return self._children.get(child, _NOTHING)
+        return _NOTHING if self._children is None else self._children.get(child, _NOTHING)
 
     def accounts(self, agent: str, key: str) -> Accounts:
         """Return what an attempt of *agent* at the step *key* is on, the narrowest first."""
@@ -140,6 +140,8 @@ class Meter:
                 # end again.
                 spent, child = Spent(**row["spent"]), row["child"]
                 self._count(row["step"], row, *_beyond(spent, self.counted(child)))
+                if self._children is None:
+                    self._children = {}
                 self._children[child] = spent
             case "budget.warning":
                 for account in self._sliced():
