@@ -48,11 +48,11 @@ BOUNDS = Bounds(
     unacked=20,
     redeliver_s=0.4,
     tick_s=0.05,
-    hello_s=0.5,
+    hello_s=2,
     send_s=0.4,
     resume_s=600,
 )
-HANDSHAKE_S = 0.6
+HANDSHAKE_S = 2
 MESSAGE_S = 0.5
 LARGEST = 2 * BOUNDS.message_bytes
 SEED = int(os.environ.get("SWARM_ATTACK_SEED", "1"))
