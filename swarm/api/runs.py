@@ -190,4 +190,6 @@ async def answer_question(
 
     One that is put to a name, or a role, is answered by nobody else.
     """
-    await visitor.answer(await host.run(run_id), question_id, answer.value)
+    async with visitor.answering(run_id) as (by, may):
+        run = await host.run(run_id)
+        await run.answer(question_id, answer.value, by=by, may=may)

@@ -200,7 +200,9 @@ class Visitor(Protocol):
         attempt: int | None = None,
     ) -> None: ...
     def look(self, verb: str, run: str) -> None: ...  # noqa: D102
-    async def answer(self, run: ServedRun, question_id: str, value: Any) -> None: ...  # noqa: D102
+    def answering(  # noqa: D102
+        self, run: str
+    ) -> AbstractAsyncContextManager[tuple[str, tuple[str, ...]]]: ...
     async def admitted(self) -> Grant: ...  # noqa: D102
     def worker(self, run_id: str, key: str, attempt: int) -> ServedStep: ...  # noqa: D102
     async def delegate(  # noqa: D102

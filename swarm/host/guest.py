@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from swarm.blueprint.budget import Budget
 from swarm.blueprint.compiled import CompiledBlueprint
@@ -36,21 +36,6 @@ if TYPE_CHECKING:
     from swarm.host.host import Host
 
 __all__ = ("Guest", "GuestEvents", "GuestRun")
-
-
-class Asking(Protocol):
-    """A run that asks people."""
-
-    @property
-    def id(self) -> str:
-        """The run's name."""
-        ...
-
-    async def answer(
-        self, question_id: str, value: Any, *, by: str | None, may: Collection[str] | None
-    ) -> None:
-        """Answer a question."""
-        ...
 
 
 class Guest:
@@ -101,19 +86,19 @@ class Guest:
             await self._recorder.denied(decision, run, step, attempt)
         decision.unwrap()
 
-    async def answer(self, run: Asking, question_id: str, value: Any) -> None:
-        """Answer a question of a run, in the name of the token's subject.
+    @asynccontextmanager
+    async def answering(self, run: str) -> AsyncGenerator[tuple[str, tuple[str, ...]]]:
+        """Answer a question of a run within, by the name and as one of those that are given.
 
         Raises: Denied, also for a question to somebody else: another name, another role.
         """
-        async with self.act("question.answer", run.id) as passed:
+        async with self.act("question.answer", run) as passed:
             grant = passed.decision.unwrap()
             try:
-                may = (grant.subject, grant.role)
-                await run.answer(question_id, value, by=grant.subject, may=may)
+                yield grant.subject, (grant.subject, grant.role)
             except Denied:
                 refused = passed.decision._replace(allowed=False, reason="to")
-                await self._recorder.denied(refused, run.id, None, None)
+                await self._recorder.denied(refused, run, None, None)
                 raise
 
     async def admitted(self) -> Grant:
@@ -356,7 +341,8 @@ class GuestRun:
 
     async def answer(self, question_id: str, value: Any) -> None:
         """Answer a question, in the name of the token's subject."""
-        await self._guest.answer(self._run, question_id, value)
+        async with self._guest.answering(self._run.id) as (by, may):
+            await self._run.answer(question_id, value, by=by, may=may)
 
     async def outputs(self) -> tuple[Output, ...]:
         """Return what the run's steps have handed over as data."""

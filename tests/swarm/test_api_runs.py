@@ -101,6 +101,34 @@ async def test_a_question_is_answered_once(there: World, client: httpx2.AsyncCli
     assert [event["by"] for event in answered] == ["ada"]
 
 
+async def test_a_question_to_a_senior_is_answered_by_one(there: World) -> None:
+    asks = {"name": "human", "kind": "human", "prompt": "sure?", "to": "senior"}
+    flow = {"kind": "step", "ref": "human", "in": "null", "out": "ctx.answer"}
+    run = await there.host.start({"swarm": 1, "id": "senior", "agents": [asks], "flow": flow})
+    async for event in run.events():
+        if event["kind"] == "run.waiting":
+            break
+    path = f"/v1/runs/{run.id}/questions/{run.id}:1/answer"
+    async with there.as_role("operator") as client:
+        refused = await client.post(path, json={"value": "no"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "capability.denied")
+    async with there.as_role("senior") as client:
+        await fine(await client.post(path, json={"value": "yes"}), 204)
+    assert await run.result() == {"answer": "yes"}
+
+
+async def test_who_may_not_answer_does_not_learn_which_runs_there_are(there: World) -> None:
+    async with there.as_role("operator", run=there.run) as client:
+        told = [
+            await client.post(f"/v1/runs/{run}/questions/{run}:1/answer", json={"value": 1})
+            for run in (there.asking, "r_of_nobody")
+        ]
+    assert [(one.status_code, one.json()["code"]) for one in told] == [
+        (403, "capability.denied"),
+        (403, "capability.denied"),
+    ]
+
+
 async def test_a_run_is_paused_resumed_and_cancelled(
     there: World, client: httpx2.AsyncClient
 ) -> None:

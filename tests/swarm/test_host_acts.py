@@ -147,7 +147,7 @@ def test_a_guest_is_offered_nothing_that_a_host_has_not(guest: type) -> None:
     """But what is about tokens, steps, and the guard itself."""
     (kind,) = (kind for kind, offered in OFFERS.items() if offered is guest)
     own = {"act", "admitted", "expect", "look", "step", "link", "delegate", "mint", "revoke"}
-    own |= {"rotate", "host", "worker", "answer"}
+    own |= {"rotate", "host", "worker", "answering"}
     assert public(guest) - own <= public(kind)
 
 
