@@ -23,6 +23,7 @@ __all__ = ("Judge", "given_problems", "judges_of")
 # What all inputs of a flow may cost together, in about microseconds: what is beyond is left to
 # the run.
 _WORK: Final = 1_000_000
+_LEAST: Final = 20
 
 
 class Judge:
@@ -80,6 +81,7 @@ def given_problems(flow: Flow, judges: Mapping[str, Judge]) -> Iterator[Problem]
         if isinstance(node, Step) and node.ref in judges:
             given = _known(node.in_)
             if given is not UNKNOWN:
+                purse[0] -= _LEAST
                 found = judges[node.ref].problem(given, f"{at}.in", purse)
                 yield from () if found is None else (found,)
 

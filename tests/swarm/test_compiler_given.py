@@ -204,6 +204,9 @@ async def test_inputs_are_judged_only_as_long_as_that_is_cheap(tmp_path: Path) -
             json.dumps(document({"c": {"kind": "flow", "blueprint": "child.json"}}, flow))
         )
         assert 10 < len(await told(host, path)) < 2_000
+        cat = {"kind": "process", "argv": ["cat", *("a long word" for _ in range(2_000))]}
+        flow = seq(*(asks("c", lit({})) for _ in range(2_000)))
+        assert 10 < len(await told(host, document({"c": cat}, flow))) < 2_000
 
 
 def large() -> dict[str, Any]:

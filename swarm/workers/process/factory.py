@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from flowir.errors import Problem, shorten
 from flowir.report import member
+from flowir.values import measure
 from swarm.blueprint.agent import AgentSpec
 from swarm.blueprint.shapes import is_object
 from swarm.blueprint.words import suggest
@@ -27,6 +28,8 @@ _INPUTS = ("text", "json", "none")
 _PART_FORMS = ("text", "json", "base64")
 _PART_FIELDS = frozenset({"file", "as", "optional"})
 _CONTAINERS: Mapping[type, str] = {dict: "an object", list: "an array"}
+# Bytes of settings that are read in a microsecond.
+_READ = 16
 # Placeholders that stand for a setting of the agent.
 _SETTINGS = ("model", "instructions")
 
@@ -84,9 +87,11 @@ class ProcessFactory:
 
     def misfit(self, agent: AgentSpec, given: Any, purse: list[int]) -> Problem | None:
         """Return why a program that is given text cannot be given this."""
-        program = Program.of(agent, None, self._house.settings.limits)
         # A reference stands for what it refers to.
-        if not program.takes_text or given is None or isinstance(given, str) or _refers(given):
+        if given is None or isinstance(given, str) or _refers(given):
+            return None
+        purse[0] -= measure(agent.settings)[0] // _READ
+        if not Program.of(agent, None, self._house.settings.limits).takes_text:
             return None
         got = _CONTAINERS.get(type(given)) or shorten(given)
         return Problem("process.input", "$", f"expected a string, got {got}", ANY_INPUT)
