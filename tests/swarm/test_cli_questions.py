@@ -122,14 +122,20 @@ def test_the_questions_of_a_run_within_the_run_are_its_own(swarm: Any) -> None:
     assert (code, json.loads(out)["sub"]["ok"]) == (0, True)
 
 
-def test_on_a_terminal_the_question_is_asked(folder: Path) -> None:
-    ours, theirs = pty.openpty()
+def _started(folder: Path, theirs: int) -> subprocess.Popen[bytes]:
+    """Start the run at the terminal of which this is the other end, which is closed here."""
     command = [sys.executable, "-c", "from swarm.cli.main import main; main()", *START]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
     child = subprocess.Popen(  # noqa: S603 - our own interpreter
         command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=env, cwd=folder
     )
     os.close(theirs)
+    return child
+
+
+def test_on_a_terminal_the_question_is_asked(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    child = _started(folder, theirs)
     seen = ""
     for line in ("maybe\n", "true\n"):
         seen = _read_until(ours, "answer> ")
@@ -150,12 +156,7 @@ def test_who_leaves_a_question_is_told_how_it_goes_on_below_it(
     folder: Path, typed: bytes, code: int, said: str
 ) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from swarm.cli.main import main; main()", *START]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter
-        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=env, cwd=folder
-    )
-    os.close(theirs)
+    child = _started(folder, theirs)
     try:
         _read_until(ours, "answer> ")
         if typed:
@@ -187,12 +188,7 @@ def test_lines_that_are_pasted_at_once_answer_one_question_after_the_other(
     ours, theirs = pty.openpty()
     if not by_lines:
         tty.setcbreak(theirs)
-    command = [sys.executable, "-c", "from swarm.cli.main import main; main()", *START]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter
-        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=env, cwd=folder
-    )
-    os.close(theirs)
+    child = _started(folder, theirs)
     try:
         _read_until(ours, "answer> ")
         os.write(ours, b"maybe\ntrue\nfalse\n")

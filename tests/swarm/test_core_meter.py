@@ -212,43 +212,38 @@ async def test_what_a_called_agent_uses_counts() -> None:
     assert len(await bench.rows("step.called")) == 2
 
 
-async def test_time_ends_a_step_that_is_in_flight() -> None:
-    never = anyio.Event()
+async def for_ever(call: Call, link: StepLink) -> Outcome:
+    await anyio.sleep_forever()
+    return Outcome(None)
 
-    async def work(call: Call, link: StepLink) -> Outcome:
-        await never.wait()
-        return Outcome(None)
 
-    bench = Bench(step("work"), {"work": work}, wall_s=60)
+async def runs_out(bench: Bench, seconds: int) -> None:
+    """See the run end when so many seconds have passed, and not one before."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.run)
         await bench.clock.settle()
-        await bench.clock.advance(59)
+        await bench.clock.advance(seconds - 1)
         assert bench.driver.outcome is None
         await bench.clock.advance(1)
+
+
+async def test_time_ends_a_step_that_is_in_flight() -> None:
+    bench = Bench(step("work"), {"work": for_ever}, wall_s=60)
+    await runs_out(bench, 60)
     assert bench.driver.outcome is not None
     assert bench.driver.outcome.error is not None
     assert bench.driver.outcome.error["data"]["of"] == "wall_s"
 
 
 async def test_time_that_passed_before_a_restart_counts() -> None:
-    async def work(call: Call, link: StepLink) -> Outcome:
-        await anyio.sleep_forever()
-        return Outcome(None)
-
-    bench = Bench(step("work"), {"work": work}, wall_s=60)
+    bench = Bench(step("work"), {"work": for_ever}, wall_s=60)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.run)
         await bench.clock.settle()
         await bench.clock.advance(40)
         tasks.cancel_scope.cancel()
     await bench.restart()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(bench.run)
-        await bench.clock.settle()
-        await bench.clock.advance(19)
-        assert bench.driver.outcome is None
-        await bench.clock.advance(1)
+    await runs_out(bench, 20)
     [ended] = await bench.rows("run.failed")
     assert (ended["error"]["data"]["of"], ended["duration_s"]) == ("wall_s", 60.0)
 
